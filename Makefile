@@ -1,0 +1,223 @@
+# make [all]       the library: libthrum.a, libthrum.so and thrum.pc
+# make test        every test
+# make check       every test, and the style guide
+# make style       the style guide alone
+# make bench       numbers; MODE=short is quicker, MODE=check only checks, and
+#                  B=fib_forkjoin runs that one
+# make examples    the example programs
+# make demo        the demonstration, on the directory DIR (/usr)
+# make setup       install what all of these need; test, check, bench and demo
+#                  do so by themselves
+# make install     under PREFIX (/usr/local), staged in DESTDIR; make uninstall
+# make clean       forget every variant
+#
+# Variants lie side by side in build/, so changing one rebuilds no other:
+#   CC=clang                           another compiler
+#   DEBUG=1                            -O0, debug assertions, invariant walkers
+#   SAN=thread  SAN=address,undefined  a sanitizer
+#   TSAN_NOSYNC=1                      with SAN=thread: a switch orders nothing
+#   CROSS=aarch64-linux-gnu            cross build; tests run under qemu
+# Also: V=1 shows commands and test output; ONLY=deque runs the test programs
+# with that in their name; TIMEOUT=60 is the seconds one test program may take.
+
+VERSION := 0.1.0
+SONAME  := libthrum.so.0
+
+PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
+DIR     ?= /usr
+MODE    ?= full
+
+ifeq ($(origin CC),default)
+CC      := $(if $(CROSS),$(CROSS)-gcc,gcc)
+endif
+TOOL    := $(if $(CROSS),$(CROSS)-)
+
+comma   := ,
+VARIANT := $(notdir $(CC))$(if $(DEBUG),-debug)
+VARIANT := $(VARIANT)$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+VARIANT := $(VARIANT)$(if $(TSAN_NOSYNC),-nosync)
+OUT     := build/$(VARIANT)
+Q       := $(if $(V),,@)
+
+# --- flags ------------------------------------------------------------------
+
+CFLAGS  ?= $(if $(DEBUG),-O0,-O2) -g
+WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
+           -Wmissing-prototypes -Wswitch-enum -Wvla -Werror
+SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all \
+           -fno-omit-frame-pointer)
+
+# A cross build finds the other machine's libraries in a folder of its own,
+# which .ci/setup fills.
+ROOT    := $(if $(CROSS),build/$(CROSS))
+ROOTINC := $(if $(ROOT),-isystem $(ROOT)/usr/include \
+           -isystem $(ROOT)/usr/include/$(CROSS))
+ROOTLIB := $(if $(ROOT),-L$(ROOT)/usr/lib/$(CROSS) \
+           -Wl$(comma)-rpath-link$(comma)$(ROOT)/usr/lib/$(CROSS))
+RUN     := $(if $(CROSS),qemu-$(firstword $(subst -, ,$(CROSS))) \
+           -L /usr/$(CROSS) -E LD_LIBRARY_PATH=$(ROOT)/usr/lib/$(CROSS))
+
+# One set of objects serves both libraries. A worker's thread-local is read on
+# every wake; initial-exec makes that one instruction in the shared one too.
+COMMON  := -std=gnu11 -D_GNU_SOURCE -pthread -Iinclude $(ROOTINC) $(WARN) \
+           -fPIC -fvisibility=hidden -ftls-model=initial-exec -MMD -MP \
+           $(if $(DEBUG),-DTHRUM_DEBUG=1)
+LINK    := -pthread $(ROOTLIB) -Wl,--as-needed $(SANITIZE)
+
+# Only the library and its white-box tests see src/. With TSAN_NOSYNC nothing
+# orders but what the library says does, so its own accesses must be invisible.
+# A model test's atomics are the explorer's, which no sanitizer understands.
+NOSYNC  := -DTHRUM_TSAN_NOSYNC=1 -DTHRUM_TSAN_LINKED=1
+
+$(OUT)/src/%.o:         KIND := -Isrc $(if $(TSAN_NOSYNC),$(NOSYNC),$(SANITIZE))
+$(OUT)/tests/%.o:       KIND := -Isrc $(SANITIZE)
+$(OUT)/tests/model/%.o: KIND := -Isrc -Itests/model/lib -DTHRUM_MODEL
+$(OUT)/tests/api/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: KIND := $(SANITIZE)
+
+# --- what there is to build: no lists, only folders -------------------------
+
+WHITE_DIRS := $(if $(TSAN_NOSYNC),,tests/unit tests/stress tests/fault)
+BLACK_DIRS := tests/api bench examples
+MODEL_DIR  := $(if $(SAN),,tests/model)
+
+# A program is a file x.c, or a folder x of files: then it is x/x. What lies in
+# a folder lib, and the file that is named like its folder (bench/bench.c), is
+# no program but linked into each one there.
+shared    = $(wildcard $(1)/$(notdir $(1)).c $(1)/lib/*.c)
+files     = $(filter-out $(call shared,$(1)),$(sort $(wildcard $(1)/*.c)))
+folders   = $(filter-out $(1)/lib,\
+              $(patsubst %/,%,$(sort $(dir $(wildcard $(1)/*/*.c)))))
+programs  = $(foreach d,$(1),$(patsubst %.c,$(OUT)/%,$(call files,$(d))) \
+              $(foreach f,$(call folders,$(d)),$(OUT)/$(f)/$(notdir $(f))))
+kind      = $(firstword $(foreach d,$(WHITE_DIRS) $(BLACK_DIRS) $(MODEL_DIR),\
+              $(if $(filter $(d)/%,$(1)),$(d))))
+alone     = $(filter $(call kind,$(1))/,$(dir $(1)))
+sources   = $(sort $(if $(alone),$(1).c,$(wildcard $(dir $(1))*.c)) \
+              $(call shared,$(call kind,$(1))))
+objects   = $(patsubst %,$(OUT)/%.o,$(call sources,$(1)))
+
+OBJS     := $(patsubst %,$(OUT)/%.o,$(sort $(wildcard src/*/*.c src/*/*.S)))
+LIB      := $(OUT)/libthrum.a
+LIBS     := $(LIB) $(OUT)/libthrum.so $(OUT)/thrum.pc
+WHITE    := $(call programs,$(WHITE_DIRS))
+BLACK    := $(call programs,$(BLACK_DIRS))
+MODEL    := $(call programs,$(MODEL_DIR))
+BENCH    := $(filter $(OUT)/bench/%,$(BLACK))
+EXAMPLES := $(filter $(OUT)/examples/%,$(BLACK))
+TESTS    := $(filter $(OUT)/tests/unit/%,$(WHITE)) $(MODEL) \
+            $(filter $(OUT)/tests/api/%,$(BLACK)) \
+            $(filter $(OUT)/tests/fault/%,$(WHITE)) \
+            $(filter $(OUT)/tests/stress/%,$(WHITE)) $(EXAMPLES)
+SCRIPTS  := $(sort $(wildcard tests/api/*.sh))
+STYLE    := $(sort $(wildcard tests/style/*.sh))
+
+.PHONY: all test check style bench examples demo install uninstall clean help \
+        setup $(OUT)/thrum.pc
+.DELETE_ON_ERROR:
+.SECONDEXPANSION:
+MAKEFLAGS += --no-builtin-rules
+export CC CROSS DEBUG ONLY OUT PC RUN SAN TIMEOUT TSAN_NOSYNC V
+
+all: $(LIBS)
+
+# These goals first install what is missing; the others use what is there.
+NEEDS := $(if $(filter test check demo bench,$(MAKECMDGOALS)),setup)
+setup:
+	@sh .ci/setup $(if $(filter demo bench,$(MAKECMDGOALS)),build,test) $(CROSS)
+
+$(OUT)/%.o: % Makefile | $(NEEDS)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(COMMON) $(KIND) $(CFLAGS) -c -o $@ $<
+
+# --- the library ------------------------------------------------------------
+
+# Inside, names are short; the world sees only what is THRUM_API.
+$(OUT)/thrum.o: $(OBJS)
+	$(Q)$(TOOL)ld -r -o $@ $^
+	$(Q)$(TOOL)objcopy --localize-hidden $@
+
+$(LIB): $(OUT)/thrum.o
+	$(Q)rm -f $@ && $(TOOL)ar rcs $@ $^
+
+$(OUT)/libthrum.so: $(OUT)/thrum.o
+	$(Q)$(CC) $(LINK) -shared -Wl,-soname,$(SONAME) \
+	    $(if $(SAN),,-Wl$(comma)-z$(comma)defs$(comma)--fatal-warnings) \
+	    -o $@ $^
+	$(Q)ln -sf $(@F) $(OUT)/$(SONAME)
+
+define PC
+prefix=$(PREFIX)
+includedir=$${prefix}/include
+libdir=$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))
+
+Name: thrum
+Description: Structured concurrency for C on all cores
+Version: $(VERSION)
+Cflags: -I$${includedir} -pthread
+Libs: -L$${libdir} -lthrum
+Libs.private: -pthread
+endef
+
+$(OUT)/thrum.pc:
+	@mkdir -p $(@D)
+	@printf '%s\n' "$$PC" >$@
+
+# --- programs ---------------------------------------------------------------
+
+# A source may name more libraries: a line that is only "/* link: -lcrypto */".
+libs_of   = $(if $(filter tests/%,$(1)),-lcmocka) $(shell \
+              sed -n 's|^/\* link: \(.*\) \*/$$|\1|p' $(call sources,$(1)))
+
+# White box: objects, so that a test can reach what the archive hides.
+$(WHITE): $(OUT)/%: $$(call objects,$$*) $(OBJS)
+	$(Q)$(CC) $(LINK) -o $@ $^ $(call libs_of,$*)
+
+# Black box: what a user gets.
+$(BLACK): $(OUT)/%: $$(call objects,$$*) $(LIB)
+	$(Q)$(CC) $(LINK) -o $@ $^ $(call libs_of,$*)
+
+# A model test includes the sources it explores; its threads are stacks of ours.
+$(MODEL): $(OUT)/%: $$(call objects,$$*) $(filter $(OUT)/src/os/ctx%,$(OBJS))
+	$(Q)$(CC) $(LINK) -o $@ $^
+
+examples: $(EXAMPLES)
+bench: $(if $(B),$(foreach b,$(B),$(filter %/$(b),$(BENCH))),$(BENCH))
+	$(Q)sh bench/run.sh $(or $(MODE),full) $^
+
+demo: $(LIBS) $(EXAMPLES) $(BENCH)
+	$(Q)OUT=$(OUT) bash examples/demo.sh $(DIR)
+
+# --- tests ------------------------------------------------------------------
+
+test: $(TESTS) $(LIBS)
+	$(Q)sh tests/run.sh $(TESTS) $(SCRIPTS)
+style: $(LIBS)
+	$(Q)sh tests/run.sh $(STYLE)
+check: $(TESTS) $(LIBS)
+	$(Q)sh tests/run.sh $(STYLE) $(TESTS) $(SCRIPTS)
+
+# --- installing -------------------------------------------------------------
+
+install: $(LIBS)
+	install -d $(DESTDIR)$(PREFIX)/include/thrum $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 644 include/thrum.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 include/thrum/*.h $(DESTDIR)$(PREFIX)/include/thrum
+	install -m 644 $(LIB) $(DESTDIR)$(LIBDIR)
+	install -m 644 $(OUT)/thrum.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 755 $(OUT)/libthrum.so $(DESTDIR)$(LIBDIR)/libthrum.so.$(VERSION)
+	ln -sf libthrum.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libthrum.so
+	$(if $(DESTDIR),,-ldconfig)
+
+uninstall:
+	rm -rf $(DESTDIR)$(PREFIX)/include/thrum $(DESTDIR)$(PREFIX)/include/thrum.h
+	rm -f $(DESTDIR)$(LIBDIR)/libthrum.* $(DESTDIR)$(LIBDIR)/pkgconfig/thrum.pc
+
+clean:
+	rm -rf build
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+-include $(shell find $(OUT) -name '*.d' 2>/dev/null)

@@ -1,0 +1,72 @@
+#!/bin/sh
+# Does what `make install` leaves serve a stranger's program: C and C++, shared
+# and static, found by pkg-config? A program takes the address of each function
+# the library exports, so each has a declaration with C linkage.
+set -eu
+command -v pkg-config >/dev/null || {
+    echo "skipped: no pkg-config"
+    exit 77
+}
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+MAKEFLAGS='' make -s install DESTDIR="$dir" PREFIX=/opt/thrum >/dev/null
+export PKG_CONFIG_SYSROOT_DIR="$dir"
+export PKG_CONFIG_PATH="$dir/opt/thrum/lib/pkgconfig"
+lib=$dir/opt/thrum/lib
+sanitize=${SAN:+-fsanitize=$SAN}
+
+{
+    echo "#include <thrum.h>"
+    echo "int main(void)"
+    echo "{"
+    echo "    void (*const all[])(void) = {"
+    nm "$lib/libthrum.a" | awk '$2 == "T" && $3 ~ /^thrum_/ {
+        print "        (void (*)(void))" $3 "," }'
+    echo "    };"
+    echo "    for (unsigned i = 0; i < sizeof all / sizeof *all; i++)"
+    echo "        if (!all[i])"
+    echo "            return 1;"
+    echo "    return sizeof all / sizeof *all < 2;"
+    echo "}"
+} >"$dir/all.c"
+cp "$dir/all.c" "$dir/all.cc"
+
+# build_and_run COMPILER SOURCE FLAG...
+# shellcheck disable=SC2046,SC2086 # flags and commands are made of words
+build_and_run() {
+    compiler=$1 source=$2
+    shift 2
+    $compiler -Wall -Wextra -Werror $sanitize $(pkg-config --cflags thrum) \
+        -o "$dir/program" "$source" "$@"
+    ${RUN:-} "$dir/program" >"$dir/output" || {
+        echo "$source, built by $compiler with $*: exit $?"
+        cat "$dir/output"
+        exit 1
+    }
+}
+
+# shellcheck disable=SC2046
+for source in "$dir/all.c" examples/hello.c; do
+    [ -e "$source" ] || continue
+    build_and_run "$CC" "$source" $(pkg-config --libs thrum) "-Wl,-rpath,$lib"
+    build_and_run "$CC" "$source" "$lib/libthrum.a" -pthread
+done
+case $CC in
+*clang*) cxx=clang++ ;;
+*) cxx=$(echo "$CC" | sed 's/gcc/g++/; s/^cc$/c++/') ;;
+esac
+if command -v "$cxx" >/dev/null; then
+    # shellcheck disable=SC2046
+    build_and_run "$cxx" "$dir/all.cc" $(pkg-config --libs thrum) \
+        "-Wl,-rpath,$lib"
+else
+    echo "skipped: no $cxx"
+fi
+
+MAKEFLAGS='' make -s uninstall DESTDIR="$dir" PREFIX=/opt/thrum >/dev/null
+left=$(find "$dir/opt" -name '*thrum*' -not -path "$dir/opt/thrum" -print)
+[ -z "$left" ] || {
+    echo "uninstall leaves $left"
+    exit 1
+}

@@ -1,0 +1,106 @@
+#!/bin/sh
+# Run test programs and scripts, one after the other; say what each found.
+#
+#   tests/run.sh FILE...    a program, or a script ending in .sh
+#
+#   RUN="qemu-..."   goes before each program
+#   TIMEOUT=60       seconds one of them may take
+#   ONLY=text        only those with text in their name, with all they print
+#   V=1              all they print
+#
+# An example is run alone, or by tests/examples/NAME.sh, which gets the command
+# as its arguments. Exit 77 means skipped. What is printed also goes to a log
+# beside the program, or in OUT. Counted are cmocka's and TAP's tests; anything
+# else is one test.
+set -u
+OUT=${OUT:-build}
+TIMEOUT=${TIMEOUT:-300}
+passed=0 failed=0 skipped=0 broken=
+
+# A kernel that spreads addresses widely upsets ThreadSanitizer.
+case ${SAN:-} in
+*thread*) setarch -R true 2>/dev/null && RUN="setarch -R ${RUN:-}" ;;
+esac
+
+# The first report of UBSan or TSan fails a program; its stack helps.
+export UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}"
+export TSAN_OPTIONS="second_deadlock_stack=1:${TSAN_OPTIONS:-}"
+
+# Prints "passed failed skipped" out of a log.
+count() {
+    tr -d '\r' <"$1" | awk '
+        /^\[  PASSED  \] [0-9]+ test/ { p += $4 }
+        /^\[  FAILED  \] [0-9]+ test/ { f += $4 }
+        /^\[  SKIPPED \] [0-9]+ test/ { s += $4 }
+        /^ok [0-9]+/ { if (/# SKIP/) s++; else p++ }
+        /^not ok [0-9]+/ { f++ }
+        END { print p + 0, f + 0, s + 0 }'
+}
+
+# The command that runs $1.
+command_for() {
+    script=tests/examples/$(basename "$1").sh
+    case $1 in
+    *.sh) echo "sh $1" ;;
+    */examples/*)
+        if [ -f "$script" ]; then
+            echo "sh $script ${RUN:-} $1"
+        else
+            echo "${RUN:-} $1"
+        fi
+        ;;
+    *) echo "${RUN:-} $1" ;;
+    esac
+}
+
+run_one() {
+    name=${1#"$OUT"/}
+    name=${name#tests/}
+    log=$OUT/$(echo "$name" | tr / -).log
+    start=$(date +%s%N)
+    # shellcheck disable=SC2046 # a command is made of words
+    timeout -s ABRT -k 5 "$TIMEOUT" $(command_for "$1") >"$log" 2>&1 </dev/null
+    rc=$?
+    ms=$((($(date +%s%N) - start) / 1000000))
+    # shellcheck disable=SC2046
+    set -- $(count "$log")
+    p=$1 f=$2 s=$3
+    if [ $rc = 77 ]; then
+        s=$((s + 1))
+    elif [ $rc != 0 ] && [ "$f" = 0 ]; then
+        f=1
+    elif [ $((p + f + s)) = 0 ]; then
+        p=1
+    fi
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+
+    verdict="$p passed"
+    [ "$s" = 0 ] || verdict="$verdict, $s skipped"
+    [ "$f" = 0 ] || verdict="$verdict, $f FAILED"
+    [ $rc != 124 ] && [ $rc != 137 ] ||
+        verdict="$verdict (stopped after $TIMEOUT s)"
+    printf '%-34s %-32s %3d.%03d s\n' "$name" "$verdict" \
+        $((ms / 1000)) $((ms % 1000))
+    if [ "$f" != 0 ]; then
+        broken="$broken $name"
+        sed 's/^/    /' "$log"
+        printf '    exit %d of %s\n' $rc "$name"
+    elif [ -n "${V:-}${ONLY:-}" ]; then
+        sed 's/^/    /' "$log"
+    else
+        grep -E '^skipped: |SKIPPED' "$log" | sed 's/^/    /'
+    fi
+}
+
+mkdir -p "$OUT"
+for t; do
+    case $t in
+    *"${ONLY:-}"*) run_one "$t" ;;
+    esac
+done
+
+[ -z "$broken" ] || printf '\nFAILED:%s\n' "$broken"
+printf '\n%d passed, %d failed' $passed $failed
+[ $skipped = 0 ] || printf ', %d skipped' $skipped
+printf '\n'
+[ $failed = 0 ] && [ $((passed + skipped)) != 0 ]
