@@ -1,0 +1,54 @@
+/* base.h - words every file uses: attributes, container_of, three kinds of
+ * wrong.
+ *
+ *   the world said no           a code, returned; nothing here
+ *   the caller broke a promise  REQUIRE: always on, one line, abort
+ *   we are wrong                assert_invariant: always on where it is cheap;
+ *                               assert_debug: only with DEBUG=1
+ */
+#ifndef BASE_BASE_H
+#define BASE_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CACHE_LINE 64
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define cold        __attribute__((cold, noinline))
+
+#define container_of(ptr, type, member)                                        \
+    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+/* Neither uses the error values of task/error: they must work when nothing
+ * else does. */
+#define die(...)                                                               \
+    do {                                                                       \
+        fprintf(stderr, "thrum: " __VA_ARGS__);                                \
+        fputc('\n', stderr);                                                   \
+        abort();                                                               \
+    } while (0)
+
+#define REQUIRE(cond, what)                                                    \
+    do {                                                                       \
+        if (unlikely(!(cond)))                                                 \
+            die("%s: %s", __func__, what);                                     \
+    } while (0)
+
+#define assert_invariant(cond)                                                 \
+    do {                                                                       \
+        if (unlikely(!(cond)))                                                 \
+            die("%s:%d: invariant broken: %s", __FILE__, __LINE__, #cond);     \
+    } while (0)
+
+#ifdef THRUM_DEBUG
+#define assert_debug(cond) assert_invariant(cond)
+#else
+#define assert_debug(cond) ((void)sizeof(!(cond)))
+#endif
+
+#endif

@@ -1,0 +1,284 @@
+/* sanitize.h - tell the checkers what they cannot see: that a thread changes
+ * stacks, who sleeps on a stack, and what foreign atomics order.
+ *
+ * In a plain build all of it is empty. With ThreadSanitizer, AddressSanitizer
+ * (and LeakSanitizer in it) it calls their run time; with <valgrind/valgrind.h>
+ * present a stack registers with valgrind, a handful of no-ops outside it.
+ *
+ * A change of stacks from a to b, and back later:
+ *
+ *      sanitize_switch_begin(&a, &b, dying);   on a, right before ctx_switch
+ *      ctx_switch(&a.ctx, &b.ctx);
+ *      sanitize_switch_end(&a, from);          on a again, right after; from is
+ *                                              whose stack was left, or NULL
+ *
+ * A stack that starts calls sanitize_switch_end first thing, too. These are
+ * inlined by force: a call frame that begins on one stack and ends on another
+ * would ruin ThreadSanitizer's own call stack.
+ *
+ * ThreadSanitizer, in one of two ways:
+ *   default               a change of stacks orders all before it with all
+ *                         after: checks the library's own memory orders
+ *   -DTHRUM_TSAN_NOSYNC   it orders nothing; only tsan_release and tsan_acquire
+ *                         do: checks what the library promises to tasks. The
+ *                         library itself must then be compiled without
+ *                         -fsanitize=thread (and with -DTHRUM_TSAN_LINKED, so
+ *                         that these functions are still there)
+ */
+#ifndef BASE_SANITIZE_H
+#define BASE_SANITIZE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer) ||         \
+    defined(THRUM_TSAN_LINKED)
+#define SANITIZE_THREAD 1
+#include <sanitizer/tsan_interface.h>
+#else
+#define SANITIZE_THREAD 0
+#endif
+
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define SANITIZE_ADDRESS 1
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/lsan_interface.h>
+#else
+#define SANITIZE_ADDRESS 0
+#endif
+
+#if __has_include(<valgrind/valgrind.h>) && !defined(THRUM_NO_VALGRIND)
+#include <valgrind/valgrind.h>
+#else
+#define VALGRIND_STACK_REGISTER(low, high) 0u
+#define VALGRIND_STACK_DEREGISTER(id)      ((void)(id))
+#define RUNNING_ON_VALGRIND                0
+#endif
+
+#define SANITIZE_INLINE static inline __attribute__((always_inline, unused))
+
+/* What the checkers keep for one stack. */
+struct sanitize_fiber {
+#if SANITIZE_THREAD
+    void *tsan;
+#endif
+#if SANITIZE_ADDRESS
+    void *fake; /* where locals live under detect_stack_use_after_return */
+    const void *low;
+    size_t bytes;
+#endif
+    char unused; /* C has no empty struct */
+};
+
+#if SANITIZE_THREAD
+
+/* Exported by both run times, declared by neither. */
+void AnnotateIgnoreReadsBegin(const char *file, int line);
+void AnnotateIgnoreReadsEnd(const char *file, int line);
+void AnnotateIgnoreWritesBegin(const char *file, int line);
+void AnnotateIgnoreWritesEnd(const char *file, int line);
+void AnnotateIgnoreSyncBegin(const char *file, int line);
+void AnnotateIgnoreSyncEnd(const char *file, int line);
+
+#ifdef THRUM_TSAN_NOSYNC
+#define SANITIZE_TSAN_FLAGS __tsan_switch_to_fiber_no_sync
+#else
+#define SANITIZE_TSAN_FLAGS 0
+#endif
+
+/* What happened before a release of addr happened before what follows an
+ * acquire of it that comes later. */
+SANITIZE_INLINE void tsan_release(void *addr)
+{
+    __tsan_release(addr);
+}
+
+SANITIZE_INLINE void tsan_acquire(void *addr)
+{
+    __tsan_acquire(addr);
+}
+
+/* Between the two nothing is looked at: for code whose atomics are inline
+ * assembly. tsan_release before and tsan_acquire after say what it orders. */
+SANITIZE_INLINE void tsan_ignore_begin(void)
+{
+    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+    AnnotateIgnoreSyncBegin(__FILE__, __LINE__);
+}
+
+SANITIZE_INLINE void tsan_ignore_end(void)
+{
+    AnnotateIgnoreSyncEnd(__FILE__, __LINE__);
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+}
+
+SANITIZE_INLINE void sanitize_tsan_create(struct sanitize_fiber *f)
+{
+    f->tsan = __tsan_create_fiber(0);
+}
+
+SANITIZE_INLINE void sanitize_tsan_adopt(struct sanitize_fiber *f)
+{
+    f->tsan = __tsan_get_current_fiber();
+}
+
+SANITIZE_INLINE void sanitize_tsan_destroy(struct sanitize_fiber *f)
+{
+    __tsan_destroy_fiber(f->tsan);
+}
+
+SANITIZE_INLINE void sanitize_tsan_switch(struct sanitize_fiber *to)
+{
+    __tsan_switch_to_fiber(to->tsan, SANITIZE_TSAN_FLAGS);
+}
+
+#else
+
+#define tsan_release(addr)       ((void)(addr))
+#define tsan_acquire(addr)       ((void)(addr))
+#define tsan_ignore_begin()      ((void)0)
+#define tsan_ignore_end()        ((void)0)
+#define sanitize_tsan_create(f)  ((void)(f))
+#define sanitize_tsan_adopt(f)   ((void)(f))
+#define sanitize_tsan_destroy(f) ((void)(f))
+#define sanitize_tsan_switch(to) ((void)(to))
+
+#endif
+
+#if SANITIZE_ADDRESS
+
+/* A pooled stack: nobody may touch it. Red zones of frames that never returned
+ * are still in it, so it must be unpoisoned before it is used again. */
+SANITIZE_INLINE void sanitize_poison(const void *low, size_t bytes)
+{
+    __asan_poison_memory_region(low, bytes);
+}
+
+SANITIZE_INLINE void sanitize_unpoison(const void *low, size_t bytes)
+{
+    __asan_unpoison_memory_region(low, bytes);
+}
+
+/* LeakSanitizer looks for pointers on the stacks threads stand on. What only a
+ * parked stack points to would be called leaked. */
+SANITIZE_INLINE void sanitize_root(const void *low, size_t bytes)
+{
+    __lsan_register_root_region(low, bytes);
+}
+
+SANITIZE_INLINE void sanitize_unroot(const void *low, size_t bytes)
+{
+    __lsan_unregister_root_region(low, bytes);
+}
+
+SANITIZE_INLINE void sanitize_asan_bounds(struct sanitize_fiber *f,
+                                          const void *low, size_t bytes)
+{
+    f->fake = NULL;
+    f->low = low;
+    f->bytes = bytes;
+}
+
+SANITIZE_INLINE void sanitize_asan_leave(struct sanitize_fiber *from,
+                                         struct sanitize_fiber *to, bool dying)
+{
+    __sanitizer_start_switch_fiber(dying ? NULL : &from->fake, to->low,
+                                   to->bytes);
+}
+
+/* It tells where the stack that was left lies: the only way to learn that of a
+ * stack that the kernel or pthread made. */
+SANITIZE_INLINE void sanitize_asan_arrive(struct sanitize_fiber *self,
+                                          struct sanitize_fiber *from)
+{
+    const void *low;
+    size_t bytes;
+
+    __sanitizer_finish_switch_fiber(self->fake, &low, &bytes);
+    self->fake = NULL;
+    if (from != NULL && from->bytes == 0) {
+        from->low = low;
+        from->bytes = bytes;
+    }
+}
+
+#else
+
+#define sanitize_poison(low, bytes)   ((void)(low), (void)(bytes))
+#define sanitize_unpoison(low, bytes) ((void)(low), (void)(bytes))
+#define sanitize_root(low, bytes)     ((void)(low), (void)(bytes))
+#define sanitize_unroot(low, bytes)   ((void)(low), (void)(bytes))
+#define sanitize_asan_bounds(f, low, bytes)                                    \
+    ((void)(f), (void)(low), (void)(bytes))
+#define sanitize_asan_leave(from, to, dying)                                   \
+    ((void)(from), (void)(to), (void)(dying))
+#define sanitize_asan_arrive(self, from) ((void)(self), (void)(from))
+
+#endif
+
+/* A stack we made: [low, low + bytes), without its guard. */
+SANITIZE_INLINE void sanitize_fiber_create(struct sanitize_fiber *f,
+                                           const void *low, size_t bytes)
+{
+    f->unused = 0;
+    sanitize_tsan_create(f);
+    sanitize_asan_bounds(f, low, bytes);
+}
+
+/* The stack the calling thread was started on. Not to be destroyed. */
+SANITIZE_INLINE void sanitize_fiber_adopt(struct sanitize_fiber *f)
+{
+    f->unused = 0;
+    sanitize_tsan_adopt(f);
+    sanitize_asan_bounds(f, NULL, 0);
+}
+
+/* After the last switch away from it, on another stack. */
+SANITIZE_INLINE void sanitize_fiber_destroy(struct sanitize_fiber *f)
+{
+    sanitize_tsan_destroy(f);
+    (void)f;
+}
+
+/* dying: nobody will ever come back to from, its fake frames can be freed. To
+ * begin anew on such a stack (ctx_make), destroy and create its sanitize_fiber,
+ * or the frames that were never left pile up in ThreadSanitizer. */
+SANITIZE_INLINE void sanitize_switch_begin(struct sanitize_fiber *from,
+                                           struct sanitize_fiber *to,
+                                           bool dying)
+{
+    sanitize_asan_leave(from, to, dying);
+    sanitize_tsan_switch(to);
+    (void)from;
+    (void)dying;
+}
+
+SANITIZE_INLINE void sanitize_switch_end(struct sanitize_fiber *self,
+                                         struct sanitize_fiber *from)
+{
+    sanitize_asan_arrive(self, from);
+}
+
+/* Right after mapping a stack, and right before unmapping it: without it
+ * valgrind takes a switch between neighbours for one huge frame. Keep the
+ * number. */
+SANITIZE_INLINE unsigned sanitize_stack_register(void *low, void *high)
+{
+    (void)low;
+    (void)high;
+    return VALGRIND_STACK_REGISTER(low, high);
+}
+
+SANITIZE_INLINE void sanitize_stack_deregister(unsigned id)
+{
+    (void)id;
+    VALGRIND_STACK_DEREGISTER(id);
+}
+
+#endif

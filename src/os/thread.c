@@ -1,0 +1,103 @@
+#include "os/thread.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/base.h"
+#include "os/fail.h"
+
+/* Where the threads' share of a program's thread-locals alone is larger than
+ * the stack asked for, pthread says EINVAL. Untouched pages cost nothing. */
+enum { STACK_LAST_RESORT = 8 << 20 };
+
+static sigset_t asynchronous_signals(void)
+{
+    static const int open[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
+                               SIGTRAP, SIGABRT, SIGPROF};
+    sigset_t set;
+
+    sigfillset(&set);
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++)
+        sigdelset(&set, open[i]);
+    return set;
+}
+
+static void *begin(void *arg)
+{
+    struct thread *t = arg;
+
+    pthread_setname_np(pthread_self(), t->name);
+    altstack_enter(&t->altstack);
+    t->run(t->arg);
+    altstack_leave(&t->altstack);
+    return NULL;
+}
+
+static int create_with_stack(struct thread *t, size_t bytes)
+{
+    pthread_attr_t attr;
+    int rc = pthread_attr_init(&attr);
+
+    if (rc != 0)
+        return -rc;
+    rc = pthread_attr_setstacksize(&attr, bytes);
+    if (rc == 0)
+        rc = pthread_create(&t->id, &attr, begin, t);
+    pthread_attr_destroy(&attr);
+    return -rc;
+}
+
+/* A thread inherits the mask of its maker, so that is changed around it: the
+ * new thread is never open to a signal, not even in its first instruction. */
+static int create(struct thread *t, size_t bytes)
+{
+    sigset_t closed = asynchronous_signals();
+    sigset_t before;
+    int rc;
+
+    if (fail_now(FAIL_THREAD))
+        return -EAGAIN;
+    pthread_sigmask(SIG_SETMASK, &closed, &before);
+    rc = create_with_stack(t, bytes);
+    if (rc == -EINVAL && bytes < STACK_LAST_RESORT)
+        rc = create_with_stack(t, STACK_LAST_RESORT);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+int thread_start(struct thread *t, const char *name, size_t stack_bytes,
+                 void (*run)(void *arg), void *arg)
+{
+    size_t least = (size_t)PTHREAD_STACK_MIN;
+
+    t->run = run;
+    t->arg = arg;
+    snprintf(t->name, sizeof t->name, "%s", name);
+
+    if (altstack_map(&t->altstack) < 0)
+        return -EAGAIN;
+    if (create(t, stack_bytes > least ? stack_bytes : least) < 0)
+        goto undo_altstack;
+    return 0;
+
+undo_altstack:
+    altstack_unmap(&t->altstack);
+    return -EAGAIN;
+}
+
+void thread_join(struct thread *t)
+{
+    int rc = pthread_join(t->id, NULL);
+
+    assert_invariant(rc == 0);
+    altstack_unmap(&t->altstack);
+}
+
+void thread_detach(struct thread *t)
+{
+    int rc = pthread_detach(t->id);
+
+    assert_invariant(rc == 0);
+}
