@@ -1,0 +1,26 @@
+/* thrum/base.h - attributes used by the other headers. */
+#ifndef THRUM_BASE_H
+#define THRUM_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What the library exports. Everything else in it is hidden. */
+#define THRUM_API __attribute__((visibility("default")))
+
+/* The result must be looked at: forgetting to handle an error is a warning. */
+#define THRUM_NODISCARD __attribute__((warn_unused_result))
+
+/* Marks a function that may suspend the calling task (on a thread that is no
+ * worker: block it). C has no `await` to colour a call, so the declaration
+ * does. */
+#define THRUM_SUSPENDS
+
+#define THRUM_STR_(x) #x
+#define THRUM_STR(x)  THRUM_STR_(x)
+
+/* The source place, as a string that costs nothing at run time. */
+#define THRUM_HERE __FILE__ ":" THRUM_STR(__LINE__)
+
+#endif
