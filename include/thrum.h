@@ -1,0 +1,13 @@
+/* thrum.h - all of thrum. Start reading with thrum/task.h. */
+#ifndef THRUM_H
+#define THRUM_H
+
+#include <thrum/base.h>
+#include <thrum/err.h>
+#include <thrum/time.h>
+#include <thrum/fork.h>
+#include <thrum/task.h>
+#include <thrum/run.h>
+#include <thrum/offload.h>
+
+#endif

@@ -1,0 +1,344 @@
+/* thrum/fork.h - the fast path of fork and join, and typed tasks.
+ *
+ * Most programs need only thrum/task.h. Hot recursion can use typed tasks: no
+ * indirect call, arguments in registers or in the fork's record, results by
+ * value. A naive Fibonacci costs about as much as one extra call each:
+ *
+ *     THRUM_TASK(long, fib, int, n)
+ *     {
+ *         if (n < 2)
+ *             return n;
+ *         THRUM_FORK(fib, n - 1);            // may run on another worker
+ *         long b = THRUM_CALL(fib, n - 2);   // runs here
+ *         return THRUM_JOIN(fib) + b;        // the newest fork not yet joined
+ *     }
+ *
+ * Outside a typed body, `fib(40)` is an ordinary call, made from any task.
+ *
+ *   THRUM_TASK(type, name, [type, arg]...)   define a task with a result
+ *   THRUM_PROC(name, [type, arg]...)         define a task without one
+ *   THRUM_DECLARE_TASK, THRUM_DECLARE_PROC   the same, to declare ahead
+ *
+ *   THRUM_FORK(name, args...)   let name(args) run in parallel
+ *   THRUM_CALL(name, args...)   call it, from inside a typed body
+ *   THRUM_JOIN(name)            wait for the newest unjoined fork of this body,
+ *                               which must be of `name`; its result
+ *
+ * Call from:  a task (THRUM_FORK, THRUM_CALL and THRUM_JOIN: a typed body).
+ * Suspends:   THRUM_JOIN maybe, when the fork runs elsewhere. The other two
+ *             never (the callee may).
+ * Ownership:  arguments are copied, at most 32 bytes in all and four of them;
+ *             what they point to must live until the join.
+ * Order:      the fork sees what came before it; the join sees what it did.
+ * Returns:    what the task returns.
+ * Cost:       no allocation; no atomic read-modify-write while nobody steals.
+ *
+ * A body joins all of its forks, newest first, before it returns. A fork left
+ * over is found when the enclosing scope closes: one line with its place, then
+ * abort. The body must not be inlined by hand into another function: its hidden
+ * first argument is the place of the next fork.
+ *
+ * ---------------------------------------------------------------------------
+ * What follows the line of public macros is the layout that the inline code
+ * shares with the library (src/parts/deque.h tells how it works and has the
+ * table of the labels [D1]..). Names that end in _ are not for programs.
+ */
+#ifndef THRUM_FORK_H
+#define THRUM_FORK_H
+
+#include <thrum/base.h>
+
+#include <string.h>
+
+#ifdef __cplusplus
+#define THRUM_ATOMIC_(type)        type
+#define thrum_load_relaxed_(p)     __atomic_load_n(p, __ATOMIC_RELAXED)
+#define thrum_store_relaxed_(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
+#define thrum_store_release_(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+#define thrum_barrier_light_()     __atomic_signal_fence(__ATOMIC_SEQ_CST)
+extern "C" {
+#else
+#include <stdatomic.h>
+#define THRUM_ATOMIC_(type) _Atomic(type)
+#ifdef THRUM_MODEL
+#include "base/atomic.h"
+#define thrum_load_relaxed_(p)     load_relaxed(p)
+#define thrum_store_relaxed_(p, v) store_relaxed(p, v)
+#define thrum_store_release_(p, v) store_release(p, v)
+#define thrum_barrier_light_()     barrier_light()
+#else
+#define thrum_load_relaxed_(p) atomic_load_explicit(p, memory_order_relaxed)
+#define thrum_store_relaxed_(p, v)                                             \
+    atomic_store_explicit(p, v, memory_order_relaxed)
+#define thrum_store_release_(p, v)                                             \
+    atomic_store_explicit(p, v, memory_order_release)
+#define thrum_barrier_light_() atomic_signal_fence(memory_order_seq_cst)
+#endif
+#endif
+
+struct thrum_job_;
+
+/* Where a job was made and how it is run: one static object a place. */
+struct thrum_site_ {
+    void (*run)(struct thrum_job_ *);
+    const char *name, *where;
+};
+
+/* What a deque or a queue carries. A fork's job is a slot of its stack's deque;
+ * its result replaces its arguments. */
+struct thrum_job_ {
+    /* The site; for a fork that was taken later the state of its end. */
+    THRUM_ATOMIC_(const struct thrum_site_ *) site;
+    /* Not NULL: forked and not yet joined. [D1] [D3] */
+    THRUM_ATOMIC_(struct thrum_scope *) scope;
+    struct thrum_job_ *next;   /* in a queue */
+    struct thrum_scope *taken; /* the scope, kept by who took the fork */
+    union {
+        unsigned char bytes[32];
+        uint64_t align;
+        struct { /* of thrum_fork; err when it has ended elsewhere */
+            struct thrum_err *(*fn)(void *);
+            void *arg;
+            struct thrum_err *err;
+        } call;
+    } u;
+};
+
+/* One segment of a deque: this head, then slots up to the next 64 KiB border.
+ * The first segment of a stack lies directly above the stack. */
+struct thrum_deque_ {
+    /* owner only; const but for head and scope */
+    struct thrum_job_ *head; /* a hint: typed forks do not keep it */
+    THRUM_ATOMIC_(struct thrum_scope *) scope; /* of the running task */
+    THRUM_ATOMIC_(uint32_t) *hungry;           /* [I1] somebody wants work */
+    THRUM_ATOMIC_(uint64_t) *real;             /* top, or fenced */
+    struct thrum_deque_ *first, *prev;
+    THRUM_ATOMIC_(struct thrum_deque_ *) next; /* [D6] */
+    void *spare;
+
+    /* written by thieves, and by the owner for the last job: [D3] [D4] */
+    THRUM_ATOMIC_(uint64_t) top;
+    THRUM_ATOMIC_(uint64_t) fenced; /* top, where there is no membarrier */
+    void *spare2[6];
+};
+
+enum { THRUM_SEGMENT_ = 1 << 16, THRUM_HEAD_ = 384 };
+
+static inline struct thrum_deque_ *thrum_deque_of_(const struct thrum_job_ *at)
+{
+    uintptr_t border = (uintptr_t)at & ~(uintptr_t)(THRUM_SEGMENT_ - 1);
+
+    return (struct thrum_deque_ *)(border - THRUM_HEAD_);
+}
+
+/* Out of line, all in the library. */
+THRUM_API struct thrum_job_ *thrum_head_(void);
+THRUM_API struct thrum_job_ *thrum_grow_(struct thrum_job_ *at);
+THRUM_API void thrum_share_(struct thrum_job_ *at);
+THRUM_API struct thrum_job_ *thrum_join_slow_(struct thrum_job_ *at);
+
+/* The last slot of a segment stays empty. */
+static inline bool thrum_at_end_(const struct thrum_job_ *at)
+{
+    return ((uintptr_t)at & (THRUM_SEGMENT_ - 1)) ==
+           THRUM_SEGMENT_ - sizeof *at;
+}
+
+/* The slot for the next fork. */
+static inline struct thrum_job_ *thrum_slot_(struct thrum_job_ *at)
+{
+    if (__builtin_expect(thrum_at_end_(at), 0))
+        at = thrum_grow_(at);
+    return at;
+}
+
+/* No fork after this one is open. (In the last slot: ask the slow path.) */
+static inline bool thrum_newest_(struct thrum_job_ *slot)
+{
+    return __builtin_expect(!thrum_at_end_(slot + 1) &&
+                                thrum_load_relaxed_(&(slot + 1)->scope) == 0,
+                            1);
+}
+
+/* The slot is filled: publish it, then look whether somebody wants work. The
+ * other side looks in the other order behind a heavy barrier [I2]. */
+static inline struct thrum_job_ *thrum_publish_(struct thrum_job_ *at,
+                                                const struct thrum_site_ *site)
+{
+    struct thrum_deque_ *deque = thrum_deque_of_(at);
+
+    thrum_store_relaxed_(&at->site, site); /* travels with [D1] */
+    thrum_store_release_(&at->scope,
+                         thrum_load_relaxed_(&deque->scope)); /* [D1] */
+    thrum_barrier_light_();
+    if (__builtin_expect(thrum_load_relaxed_(deque->hungry) != 0, 0)) /* [I1] */
+        thrum_share_(at);
+    return at + 1;
+}
+
+/* Take back the newest fork if no thief has moved top past it. False: it was
+ * taken, it is the last one, or it lies in an older segment; ask the slow path.
+ */
+static inline bool thrum_take_back_(struct thrum_job_ *at)
+{
+    struct thrum_job_ *slot = at - 1;
+    uint32_t place = (uint32_t)(uintptr_t)slot;
+
+    thrum_store_relaxed_(&slot->scope, (struct thrum_scope *)0); /* [D3] */
+    thrum_barrier_light_();
+    return __builtin_expect(
+        (uint32_t)thrum_load_relaxed_(&thrum_deque_of_(at)->top) < place,
+        1); /* [D3] */
+}
+
+/* ------------------------------------------------------- macro machinery */
+
+/* clang-format off */
+#define THRUM_COUNT_(_1, _2, _3, _4, _5, _6, _7, _8, n, ...) n
+#define THRUM_PAIRS_(...)                                                      \
+    THRUM_COUNT_(__VA_ARGS__, 4, bad, 3, bad, 2, bad, 1, bad, bad)
+#define THRUM_PASTE_(a, b)  a##b
+#define THRUM_PASTE2_(a, b) THRUM_PASTE_(a, b)
+#define THRUM_EACH_(what, ...)                                                 \
+    THRUM_PASTE2_(what, THRUM_PAIRS_(__VA_ARGS__))(__VA_ARGS__)
+
+#define THRUM_PARAMS_1(t, a)                   t a
+#define THRUM_PARAMS_2(t, a, u, b)             t a, u b
+#define THRUM_PARAMS_3(t, a, u, b, v, c)       t a, u b, v c
+#define THRUM_PARAMS_4(t, a, u, b, v, c, w, d) t a, u b, v c, w d
+
+#define THRUM_FIELDS_1(t, a)                   t a;
+#define THRUM_FIELDS_2(t, a, u, b)             t a; u b;
+#define THRUM_FIELDS_3(t, a, u, b, v, c)       t a; u b; v c;
+#define THRUM_FIELDS_4(t, a, u, b, v, c, w, d) t a; u b; v c; w d;
+
+#define THRUM_NAMES_1(t, a)                   a
+#define THRUM_NAMES_2(t, a, u, b)             a, b
+#define THRUM_NAMES_3(t, a, u, b, v, c)       a, b, c
+#define THRUM_NAMES_4(t, a, u, b, v, c, w, d) a, b, c, d
+
+#define THRUM_FILL_1(t, a)                   in_->a = a;
+#define THRUM_FILL_2(t, a, u, b)             in_->a = a; in_->b = b;
+#define THRUM_FILL_3(t, a, u, b, v, c)       in_->a = a; in_->b = b; in_->c = c;
+#define THRUM_FILL_4(t, a, u, b, v, c, w, d)                                   \
+    in_->a = a; in_->b = b; in_->c = c; in_->d = d;
+
+#define THRUM_GIVE_1(t, a)                   in_->a
+#define THRUM_GIVE_2(t, a, u, b)             in_->a, in_->b
+#define THRUM_GIVE_3(t, a, u, b, v, c)       in_->a, in_->b, in_->c
+#define THRUM_GIVE_4(t, a, u, b, v, c, w, d) in_->a, in_->b, in_->c, in_->d
+
+/* clang-format on */
+
+#ifdef __cplusplus
+#define THRUM_STATIC_ASSERT_ static_assert
+#else
+#define THRUM_STATIC_ASSERT_ _Static_assert
+#endif
+
+#define THRUM_IN_(name, slot)                                                  \
+    struct name##_args_ *in_ = (struct name##_args_ *)(void *)(slot)->u.bytes
+
+/* The parts that tasks with and without a result share. */
+#define THRUM_COMMON_(type, name, ...)                                         \
+    static type name##_body_(struct thrum_job_ *,                              \
+                             THRUM_EACH_(THRUM_PARAMS_, __VA_ARGS__));         \
+    struct name##_args_ {                                                      \
+        THRUM_EACH_(THRUM_FIELDS_, __VA_ARGS__)                                \
+    };                                                                         \
+    THRUM_STATIC_ASSERT_(sizeof(struct name##_args_) <= 32,                    \
+                         "the arguments of " #name                             \
+                         " are over 32 bytes: pass a pointer");                \
+    static void name##_run_(struct thrum_job_ *slot_);                         \
+    __attribute__((unused)) static inline struct thrum_job_ *name##_fork_(     \
+        struct thrum_job_ *at_, const struct thrum_site_ *site_,               \
+        THRUM_EACH_(THRUM_PARAMS_, __VA_ARGS__))                               \
+    {                                                                          \
+        at_ = thrum_slot_(at_);                                                \
+        THRUM_IN_(name, at_);                                                  \
+        THRUM_EACH_(THRUM_FILL_, __VA_ARGS__)                                  \
+        return thrum_publish_(at_, site_);                                     \
+    }
+
+#define THRUM_DECLARE_TASK(type, name, ...)                                    \
+    THRUM_COMMON_(type, name, __VA_ARGS__)                                     \
+    __attribute__((unused)) static inline type name(                           \
+        THRUM_EACH_(THRUM_PARAMS_, __VA_ARGS__))                               \
+    {                                                                          \
+        return name##_body_(thrum_head_(),                                     \
+                            THRUM_EACH_(THRUM_NAMES_, __VA_ARGS__));           \
+    }                                                                          \
+    THRUM_STATIC_ASSERT_(sizeof(type) <= 32,                                   \
+                         "the result of " #name " is over 32 bytes");          \
+    __attribute__((unused)) static inline type name##_join_(                   \
+        struct thrum_job_ **at_)                                               \
+    {                                                                          \
+        type out_;                                                             \
+        if (thrum_take_back_(*at_)) {                                          \
+            THRUM_IN_(name, --*at_);                                           \
+            return name##_body_(*at_, THRUM_EACH_(THRUM_GIVE_, __VA_ARGS__));  \
+        }                                                                      \
+        *at_ = thrum_join_slow_(*at_);                                         \
+        memcpy(&out_, (*at_)->u.bytes, sizeof out_);                           \
+        return out_;                                                           \
+    }                                                                          \
+    __attribute__((unused)) static void name##_run_(struct thrum_job_ *slot_)  \
+    {                                                                          \
+        THRUM_IN_(name, slot_);                                                \
+        type out_ = name##_body_(thrum_head_(),                                \
+                                 THRUM_EACH_(THRUM_GIVE_, __VA_ARGS__));       \
+        memcpy(slot_->u.bytes, &out_, sizeof out_);                            \
+    }
+
+#define THRUM_DECLARE_PROC(name, ...)                                          \
+    THRUM_COMMON_(void, name, __VA_ARGS__)                                     \
+    __attribute__((unused)) static inline void name(                           \
+        THRUM_EACH_(THRUM_PARAMS_, __VA_ARGS__))                               \
+    {                                                                          \
+        name##_body_(thrum_head_(), THRUM_EACH_(THRUM_NAMES_, __VA_ARGS__));   \
+    }                                                                          \
+    __attribute__((unused)) static inline void name##_join_(                   \
+        struct thrum_job_ **at_)                                               \
+    {                                                                          \
+        if (thrum_take_back_(*at_)) {                                          \
+            THRUM_IN_(name, --*at_);                                           \
+            name##_body_(*at_, THRUM_EACH_(THRUM_GIVE_, __VA_ARGS__));         \
+        } else {                                                               \
+            *at_ = thrum_join_slow_(*at_);                                     \
+        }                                                                      \
+    }                                                                          \
+    __attribute__((unused)) static void name##_run_(struct thrum_job_ *slot_)  \
+    {                                                                          \
+        THRUM_IN_(name, slot_);                                                \
+        name##_body_(thrum_head_(), THRUM_EACH_(THRUM_GIVE_, __VA_ARGS__));    \
+    }
+
+#define THRUM_BODY_(type, name, ...)                                           \
+    static type name##_body_(__attribute__((unused)) struct thrum_job_ *at_,   \
+                             THRUM_EACH_(THRUM_PARAMS_, __VA_ARGS__))
+
+#define THRUM_TASK(type, name, ...)                                            \
+    THRUM_DECLARE_TASK(type, name, __VA_ARGS__)                                \
+    THRUM_BODY_(type, name, __VA_ARGS__)
+
+#define THRUM_PROC(name, ...)                                                  \
+    THRUM_DECLARE_PROC(name, __VA_ARGS__)                                      \
+    THRUM_BODY_(void, name, __VA_ARGS__)
+
+/* After THRUM_DECLARE_TASK or _PROC: the body. */
+#define THRUM_DEFINE(type, name, ...) THRUM_BODY_(type, name, __VA_ARGS__)
+
+#define THRUM_FORK(name, ...)                                                  \
+    do {                                                                       \
+        static const struct thrum_site_ site_ = {name##_run_, #name,           \
+                                                 THRUM_HERE};                  \
+        at_ = name##_fork_(at_, &site_, __VA_ARGS__);                          \
+    } while (0)
+
+#define THRUM_CALL(name, ...) name##_body_(at_, __VA_ARGS__)
+#define THRUM_JOIN(name)      name##_join_(&at_)
+
+#ifdef __cplusplus
+}
+#endif
+#endif

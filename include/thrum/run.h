@@ -1,0 +1,122 @@
+/* thrum/run.h - runtimes: start, run, submit from outside, stop.
+ *
+ * A runtime is a set of worker threads. A program needs one, and thrum_run
+ * makes it:
+ *
+ *     int main(void)
+ *     {
+ *         thrum_err *e = thrum_run(NULL, app, NULL);
+ *         int failed = e != NULL;
+ *         thrum_report(e);
+ *         return failed;
+ *     }
+ *
+ * More than one is for isolation and for tests. An idle runtime uses no CPU.
+ */
+#ifndef THRUM_RUN_H
+#define THRUM_RUN_H
+
+#include <thrum/err.h>
+#include <thrum/fork.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct thrum_rt thrum_rt;
+
+/* All zero is the default. */
+typedef struct thrum_opts {
+    /* Worker threads. 0: $THRUM_WORKERS, else the CPUs this process may use, by
+     * affinity and by the quotas of its cgroup and all those above it. */
+    unsigned workers;
+    /* Threads for thrum_offload, made as needed. 0: 256. */
+    unsigned max_blocking;
+    /* Bytes of a task's stack, committed on touch. 0: $THRUM_STACK, else 256
+     * KiB. At least 16 KiB. */
+    size_t stack_size;
+    /* Pin worker i to the i-th usable CPU. */
+    bool pin;
+    /* Gets what thrum_report is given. It runs on the reporting thread and must
+     * not suspend. NULL: the full report goes to stderr. */
+    void (*on_error)(const thrum_err *err, void *user);
+    void *user;
+} thrum_opts;
+
+/* Run fn(arg) as a task and wait for it and for all that it started.
+ *
+ * On the process's default runtime: it is started with `opts` if it does not
+ * run, and stopped when the last thrum_run that uses it returns. If it runs
+ * already, opts are not looked at. Inside a task: a plain call in a scope of
+ * its own.
+ *
+ * Call from:  anywhere.
+ * Suspends:   a task as thrum_with; another thread blocks.
+ * Ownership:  opts is copied, NULL is the default.
+ * Returns:    fn's error and those of what it started and nobody joined.
+ *             Of kind THRUM_OS or THRUM_NOMEM also when the runtime could not
+ *             be started; fn was then not called.
+ */
+THRUM_API THRUM_SUSPENDS THRUM_NODISCARD thrum_err *
+thrum_run(const thrum_opts *opts, thrum_fn *fn, void *arg);
+
+/* Start a runtime.
+ *
+ * Call from:  anywhere.
+ * Suspends:   never.
+ * Ownership:  *rt is to be given to thrum_stop. opts is copied.
+ * Returns:    0
+ *             -EINVAL   a stack under 16 KiB, or over 1024 workers
+ *             -ENOMEM   no memory, or no address space
+ *             -EAGAIN   no threads; nothing is left behind
+ */
+THRUM_API THRUM_NODISCARD int thrum_start(thrum_rt **rt,
+                                          const thrum_opts *opts);
+
+/* Wait until all that was posted has ended, then stop and free the runtime.
+ *
+ * Call from:  a thread that is no worker of rt, once.
+ * Suspends:   blocks the thread.
+ * Returns:    NULL, or the errors of what was posted. (They have not been
+ *             reported.)
+ */
+THRUM_API THRUM_NODISCARD thrum_err *thrum_stop(thrum_rt *rt);
+
+/* Run fn(arg) as a task of rt and wait for it.
+ *
+ * Call from:  a thread that is no worker. From a task of rt: a plain call in a
+ *             scope of its own.
+ * Suspends:   blocks the thread.
+ * Order:      fn sees what came before; what it did is visible on return.
+ * Returns:    what fn returned, with the errors of what it spawned.
+ * Cost:       no allocation.
+ */
+THRUM_API THRUM_NODISCARD thrum_err *thrum_call(thrum_rt *rt, thrum_fn *fn,
+                                                void *arg);
+
+/* int thrum_post(thrum_rt *rt, thrum_fn *fn, const void *arg, size_t copy)
+ *
+ * Submit fn as a task of rt and do not wait. Its error is thrum_stop's.
+ *
+ * Call from:  anywhere.
+ * Suspends:   never.
+ * Ownership:  as thrum_spawn.
+ * Returns:    0: fn will be called, before thrum_stop returns.
+ *             -ENOMEM: it will not.
+ */
+#define thrum_post(rt, fn, arg, copy)                                          \
+    __extension__({                                                            \
+        static const struct thrum_site_ thrum_site_here_ = {thrum_post_run_,   \
+                                                            #fn, THRUM_HERE};  \
+        thrum_post_((rt), &thrum_site_here_, (fn), (arg), (copy));             \
+    })
+
+THRUM_API void thrum_post_run_(struct thrum_job_ *job);
+THRUM_API THRUM_NODISCARD int thrum_post_(thrum_rt *,
+                                          const struct thrum_site_ *,
+                                          thrum_fn *, const void *, size_t);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,106 @@
+/* deque.h - the forks of one stack: its owner at one end, thieves at the other.
+ *
+ * After D. Chase and Y. Lev, "Dynamic circular work-stealing deque" (SPAA 2005),
+ * with the argument for the last job from N. M. Le et al., "Correct and
+ * efficient work-stealing for weak memory models" (PPoPP 2013). Three changes:
+ *
+ *   - The fork's record lies in the deque, as in Lace (T. van Dijk, J. van de
+ *     Pol, 2014), so nothing of the forker's frame escapes and a typed fork
+ *     keeps its place in a register. A slot is in use from fork to join.
+ *   - A deque belongs to a stack, not to a worker: a task that moves to another
+ *     worker takes its forks along, and its register stays right.
+ *   - The owner passes no fence. A thief makes it pass one, by membarrier(2),
+ *     before it looks (os/barrier.h). Where there is no membarrier, `hungry`
+ *     always says yes and `top` is out of reach, so that every fork and join
+ *     takes the slow path, which is sequentially consistent.
+ *
+ * There is no bottom: a slot whose scope is not NULL is in use, and the slots
+ * in use are those from the first to the newest. A deque grows by linking a
+ * further segment of 64 KiB; thieves go through the segments from the oldest.
+ * Segments are never unmapped while the runtime lives, so a thief may hold a
+ * pointer to one that has changed hands: it is a deque all the same.
+ *
+ * `top` is (tag << 32 | low half of the address of the next slot to steal).
+ * Whenever the owner takes the top slot itself, or moves top back, the tag goes
+ * up: a thief's compare-and-swap from before then fails. No segment's slots
+ * begin at a multiple of 4 GiB, so low halves compare as addresses do.
+ *
+ * Invariants
+ *   I1  A slot at or above top is the owner's to take back, below it taken.
+ *   I2  Only the owner writes slots, and their scope; a taker may write a slot
+ *       it took, but not its scope.
+ *   I3  While a thief's compare-and-swap can succeed, the slot it read is as it
+ *       read it: the owner takes the top slot only by changing top.
+ *   I4  A slot not in use has scope NULL. The slot before a segment's first is
+ *       the sentinel, in use for ever.
+ *
+ * Ordering
+ *   [D1] fork: scope          -> [D2] steal: scope    the fork's contents
+ *   [D3] take back: scope,top <-> [D4] steal: top,scope   who gets a slot
+ *   [D4] steal: cas top       -> [D5] owner: top      the taker has read scope
+ *   [D6] grow: next           -> [D7] steal: next     the new segment's head
+ *
+ * [D3] against [D4]: the owner clears scope, then reads top; a thief reads top,
+ * then scope. With a heavy barrier between the thief's two (or all four
+ * sequentially consistent), either the thief sees the slot cleared and leaves
+ * it, or the owner sees the top that the thief saw, and takes the slow path,
+ * where the compare-and-swap on top decides.
+ */
+#ifndef PARTS_DEQUE_H
+#define PARTS_DEQUE_H
+
+#include "base/base.h"
+#include "parts/job.h"
+
+enum { SEGMENT_BYTES = THRUM_SEGMENT_, SEGMENT_HEAD = THRUM_HEAD_ };
+
+/* Make a segment's head. The slots above it must be zero. `fenced`: there is no
+ * membarrier. `first`: the stack's first segment, this one itself if so. */
+void deque_init(struct thrum_deque_ *segment, struct thrum_deque_ *first,
+                _Atomic uint32_t *hungry, bool fenced);
+
+/* ------------------------------------------------------------ owner only */
+
+/* The slot for the next fork, found from the hint. */
+struct thrum_job_ *deque_head(struct thrum_deque_ *first);
+
+/* The slot before `at`, or NULL if `at` is the very first. */
+struct thrum_job_ *deque_before(struct thrum_job_ *at);
+
+/* Link a fresh segment behind the one of `at`, whose last slot is reached. */
+void deque_link(struct thrum_deque_ *segment, struct thrum_deque_ *fresh);
+
+/* Nothing is in use: take off the further segments, linked by next. */
+struct thrum_deque_ *deque_cut(struct thrum_deque_ *first);
+
+enum take { TAKE_MINE, TAKE_STOLEN };
+
+/* Take back the newest fork, in the slot before `at`, after thrum_take_back_
+ * said no. *slot: which one that is (it may lie in an older segment). */
+enum take deque_take_back(struct thrum_job_ *at, struct thrum_job_ **slot);
+
+/* A slot that was stolen is joined, and the newest: make it usable again. */
+void deque_forget(struct thrum_job_ *slot);
+
+/* Set the scope that forks from here on belong to. */
+void deque_set_scope(struct thrum_deque_ *first, struct thrum_scope *scope);
+
+/* Was this slot, in use, taken by somebody? */
+bool deque_taken(struct thrum_job_ *slot);
+
+/* Is there a fork that nobody took? */
+bool deque_any_own(struct thrum_deque_ *first);
+
+/* ------------------------------------------------- owner, or any thread */
+
+enum steal { STEAL_GOT, STEAL_EMPTY, STEAL_LOST };
+
+/* Take the oldest fork. The owner (owner = true) needs no barrier. On STEAL_GOT
+ * *job is the caller's to run, its scope in `taken`. */
+enum steal deque_steal(struct thrum_deque_ *first, bool owner,
+                       struct thrum_job_ **job);
+
+/* A look without a barrier: a hint, for a thief that decides where to go. */
+bool deque_looks_busy(struct thrum_deque_ *first);
+
+#endif

@@ -1,0 +1,115 @@
+#include "parts/idle.h"
+
+#include "os/barrier.h"
+
+void idle_init(struct idle *idle, unsigned workers, bool fenced)
+{
+    idle->fenced = fenced;
+    idle->words = (workers + 63) / 64;
+    store_relaxed(&idle->hungry, 0); /* no other thread knows it yet */
+    store_relaxed(&idle->searching, 0);
+    for (int i = 0; i < IDLE_WORDS; i++)
+        store_relaxed(&idle->asleep[i], 0);
+}
+
+void idle_search(struct idle *idle)
+{
+    add_seq_cst(&idle->searching, 1); /* [I4] */
+}
+
+bool idle_any_asleep(struct idle *idle)
+{
+    for (unsigned i = 0; i < idle->words; i++)
+        if (load_seq_cst(&idle->asleep[i]) != 0) /* [I6] */
+            return true;
+    return false;
+}
+
+bool idle_found(struct idle *idle)
+{
+    return add_seq_cst(&idle->searching, (uint32_t)-1) == 1 && /* [I4] */
+           idle_any_asleep(idle);
+}
+
+void idle_ask(struct idle *idle)
+{
+    exchange_seq_cst(&idle->hungry, 1); /* [I2] */
+    if (!idle->fenced)
+        barrier_heavy(); /* [I2] */
+}
+
+void idle_sleep(struct idle *idle, unsigned worker)
+{
+    _Atomic uint64_t *word = &idle->asleep[worker / 64];
+
+    or_seq_cst(word, UINT64_C(1) << worker % 64); /* [I3] */
+    add_seq_cst(&idle->searching, (uint32_t)-1);  /* [I4] */
+    idle_ask(idle);
+}
+
+/* Clear the bit if it is set: from here the worker is a searcher. */
+static bool take_bit(struct idle *idle, unsigned i, uint64_t bit)
+{
+    /* Count first: at no time is a woken worker neither asleep nor counted. */
+    add_seq_cst(&idle->searching, 1);              /* [I4] */
+    if (and_seq_cst(&idle->asleep[i], ~bit) & bit) /* [I3] */
+        return true;
+    add_seq_cst(&idle->searching, (uint32_t)-1); /* [I4] */
+    return false;
+}
+
+bool idle_wake(struct idle *idle, unsigned worker)
+{
+    return take_bit(idle, worker / 64, UINT64_C(1) << worker % 64);
+}
+
+bool idle_rouse(struct idle *idle, unsigned worker)
+{
+    return idle_wake(idle, worker);
+}
+
+/* One sleeper, made a searcher; or IDLE_NOBODY. *raced: a bit was gone, so our
+ * passing count may have been taken for a searcher's. */
+static int take_any(struct idle *idle, bool *raced)
+{
+    *raced = false;
+    for (unsigned i = 0; i < idle->words; i++) {
+        uint64_t word = load_seq_cst(&idle->asleep[i]); /* [I6] */
+
+        while (word != 0) {
+            unsigned n = (unsigned)__builtin_ctzll(word);
+
+            if (take_bit(idle, i, UINT64_C(1) << n))
+                return (int)(i * 64 + n);
+            *raced = true;
+            word &= word - 1;
+        }
+    }
+    return IDLE_NOBODY;
+}
+
+int idle_notify(struct idle *idle)
+{
+    bool raced = true;
+    int worker = IDLE_NOBODY;
+
+    while (raced && worker == IDLE_NOBODY) {
+        if (load_seq_cst(&idle->searching) != 0) /* [I6] it finds the job */
+            return IDLE_NOBODY;
+        worker = take_any(idle, &raced);
+    }
+    return worker;
+}
+
+bool idle_published(struct idle *idle)
+{
+    if (idle->fenced)
+        return add_seq_cst(&idle->hungry, 0) != 0; /* [I1] a read that orders */
+    barrier_light();
+    return load_relaxed(&idle->hungry) != 0; /* [I1] */
+}
+
+bool idle_answer(struct idle *idle)
+{
+    return exchange_seq_cst(&idle->hungry, 0) != 0; /* [I7] */
+}

@@ -1,0 +1,37 @@
+#include "parts/parker.h"
+
+#include <errno.h>
+
+#include "os/futex.h"
+
+enum { EMPTY, PARKED, TOKEN };
+
+void parker_init(struct parker *p)
+{
+    store_relaxed(&p->word, EMPTY); /* no other thread knows it yet */
+}
+
+bool parker_park(struct parker *p, int64_t deadline_ns)
+{
+    uint32_t seen = EMPTY;
+    int rc = 0;
+
+    if (!cas_acquire(&p->word, &seen, PARKED)) { /* EMPTY, or a token */
+        exchange_acquire(&p->word, EMPTY);       /* [P2] */
+        return true;
+    }
+    while (rc != -ETIMEDOUT) {
+        rc = futex_wait(&p->word, PARKED, deadline_ns);
+        seen = TOKEN;
+        if (cas_acquire(&p->word, &seen, EMPTY)) /* [P2] */
+            return true;
+    }
+    /* Too late, unless a token comes at this very moment. */
+    return exchange_acquire(&p->word, EMPTY) == TOKEN; /* [P2] */
+}
+
+void parker_unpark(struct parker *p)
+{
+    if (exchange_acq_rel(&p->word, TOKEN) == PARKED) /* [P1] */
+        futex_wake(&p->word, 1);
+}

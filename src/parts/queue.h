@@ -1,0 +1,57 @@
+/* queue.h - the jobs that are ready on one worker: first in, first out.
+ *
+ * An intrusive list, so it is never full and adding allocates nothing, under a
+ * lock that is biased towards its owner: the owner enters with a plain store
+ * and a load; a thief, which comes rarely, takes a second word, makes the owner
+ * pass a fence by membarrier(2), and waits until he is out.
+ *
+ * Invariants
+ *   I1  Between enter and leave of the owner no thief is inside, and the other
+ *       way round.
+ *   I2  count is the length of the list whenever nobody is inside.
+ *
+ * Ordering
+ *   [Q1] owner: inside, thief <-> [Q2] thief: thief, inside   who goes in
+ *   [Q3] leave: inside        ->  [Q2] thief waits            the list
+ *   [Q4] thief leaves: thief  ->  [Q1] owner enters           the list
+ *   [Q5] thief leaves: thief  ->  [Q6] next thief             the list
+ */
+#ifndef PARTS_QUEUE_H
+#define PARTS_QUEUE_H
+
+#include "base/base.h"
+#include "parts/job.h"
+
+struct queue {
+    /* const after queue_init */
+    bool fenced; /* there is no membarrier: pass a fence on every entry */
+
+    /* who is inside: the list, and count */
+    _Alignas(CACHE_LINE) struct thrum_job_ *first, *last;
+    _Atomic uint32_t count;
+    _Atomic uint32_t inside; /* written by the owner: [Q1] [Q3] */
+
+    /* written by thieves: [Q2] [Q4] [Q5] [Q6] */
+    _Alignas(CACHE_LINE) _Atomic uint32_t thief;
+};
+
+void queue_init(struct queue *q, bool fenced);
+
+/* Owner only. */
+void queue_push(struct queue *q, struct thrum_job_ *job);
+struct thrum_job_ *queue_pop(struct queue *q);
+
+/* Owner only: the first, if it is a spawned child of `scope`; else NULL. */
+struct thrum_job_ *queue_pop_child(struct queue *q, struct thrum_scope *scope);
+
+/* Owner only: add a list linked by `next`, ended by NULL. */
+void queue_push_all(struct queue *q, struct thrum_job_ *first);
+
+/* Any other thread. NULL: empty, or the owner stayed inside for too long (he
+ * may have lost his CPU there). */
+struct thrum_job_ *queue_steal(struct queue *q);
+
+/* A hint to all but the owner. */
+uint32_t queue_count(struct queue *q);
+
+#endif

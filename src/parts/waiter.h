@@ -1,0 +1,47 @@
+/* waiter.h - a one-shot token: many may try to wake a sleeper; the first does.
+ *
+ * Lives on the sleeper's stack. Knows nothing of tasks: who puts a sleeper away
+ * and who runs it again is the caller's business.
+ *
+ *      ARMED ----fall_asleep----> ASLEEP
+ *        |                           |
+ *        +--claim: EARLY    claim: WAKE
+ *        v                           v
+ *      cause  <----------------------+        a second claim: LOST
+ *
+ * Invariants
+ *   I1  At most one claim is not LOST.
+ *   I2  A claim is WAKE exactly when fall_asleep returned true.
+ *   I3  After a claim the waiter may be gone: a claimer reads what it needs
+ *       before, and touches nothing of it after.
+ *
+ * Ordering
+ *   [W1] fall_asleep -> [W2] claim: WAKE   the stack is at rest
+ *   [W2] claim       -> [W3] waiter_cause  what the waker did before waking
+ */
+#ifndef PARTS_WAITER_H
+#define PARTS_WAITER_H
+
+#include "base/atomic.h"
+
+enum waiter_state { WAITER_ARMED, WAITER_ASLEEP, WAITER_CAUSE };
+enum wake { WAKE_EVENT = WAITER_CAUSE, WAKE_DEADLINE };
+enum claim { CLAIM_LOST, CLAIM_EARLY, CLAIM_WAKE };
+
+struct waiter {
+    _Atomic uint32_t state; /* a waiter_state, then the wake that won */
+};
+
+void waiter_arm(struct waiter *w);
+
+/* Called once the sleeper's stack is at rest. False: it was claimed meanwhile,
+ * so the caller runs it again at once. */
+bool waiter_fall_asleep(struct waiter *w);
+
+/* After CLAIM_WAKE the caller must run the sleeper. */
+enum claim waiter_claim(struct waiter *w, enum wake cause);
+
+/* What woke it; the sleeper only, awake again. */
+enum wake waiter_cause(struct waiter *w);
+
+#endif

@@ -1,0 +1,283 @@
+#include "sched/sched.h"
+
+#include "os/clock.h"
+
+enum {
+    SPIN_NS = 20000,    /* a searcher gives up after this long */
+    ANSWER_LOOKS = 200, /* at the inbox, before a thief pays for a barrier */
+    INBOX_TURN = 61,    /* every so often the inbox goes first */
+    CLOCK_TURN = 4,     /* every so often a busy worker looks at the clock */
+};
+
+/* ------------------------------------------------------------ where jobs are */
+
+/* Is there a job anywhere? The one list of places. Read after a barrier when it
+ * must not miss one; a stack before the queue, because a stack that is put away
+ * moves its forks into the queue first. */
+static bool sched_any(struct sched *s)
+{
+    if (inbox_any(&s->inbox))
+        return true;
+    for (unsigned i = 0; i < s->count; i++) {
+        struct stack *stack = load_acquire(&s->workers[i].stack); /* [S7] */
+
+        if ((stack != NULL && deque_looks_busy(&stack->deque)) ||
+            queue_count(&s->workers[i].queue) > 0)
+            return true;
+    }
+    return load_seq_cst(&s->stopping) != 0; /* [S2] */
+}
+
+static void wake(struct sched *s, int worker)
+{
+    if (worker != IDLE_NOBODY)
+        parker_unpark(&s->workers[worker].parker);
+}
+
+void sched_notify(struct sched *s)
+{
+    wake(s, idle_notify(&s->idle));
+}
+
+void sched_submit(struct sched *s, struct thrum_job_ *job)
+{
+    inbox_add(&s->inbox, job);
+    sched_notify(s);
+}
+
+/* Somebody is hungry: hand over the oldest fork, or the oldest job. */
+static cold void answer(struct worker *w, struct stack *s)
+{
+    struct sched *sched = w->sched;
+    struct thrum_job_ *job = NULL;
+
+    if (!idle_answer(&sched->idle))
+        return;
+    while (deque_any_own(&s->deque) && job == NULL)
+        (void)deque_steal(&s->deque, true, &job);
+    if (job == NULL)
+        job = queue_pop(&w->queue);
+    if (job != NULL)
+        inbox_add(&sched->inbox, job);
+    else
+        idle_ask(&sched->idle); /* thieves were faster: others still wait */
+    sched_notify(sched);
+}
+
+void sched_push(struct worker *w, struct thrum_job_ *job)
+{
+    queue_push(&w->queue, job);
+    if (unlikely(idle_published(&w->sched->idle)))
+        answer(w, load_relaxed(&w->stack)); /* its own */
+}
+
+void sched_share(struct stack *s)
+{
+    struct worker *w = s->worker;
+
+    /* Where there is no membarrier, this is asked at every fork. */
+    if (idle_published(&w->sched->idle))
+        answer(w, s);
+}
+
+/* The oldest of the inbox; the others become the worker's own. */
+static struct thrum_job_ *take_inbox(struct sched *s, struct worker *w)
+{
+    struct thrum_job_ *first = inbox_take_all(&s->inbox);
+
+    if (first == NULL || first->next == NULL)
+        return first;
+    queue_push_all(&w->queue, first->next);
+    if (idle_published(&s->idle) && idle_answer(&s->idle)) {
+        struct thrum_job_ *job = queue_pop(&w->queue);
+
+        if (job != NULL)
+            inbox_add(&s->inbox, job);
+        else
+            idle_ask(&s->idle);
+    }
+    sched_notify(s);
+    return first;
+}
+
+/* ------------------------------------------------------------------- timers */
+
+static bool fire_due(struct sched *s)
+{
+    int64_t earliest = timers_earliest(&s->timers), now;
+
+    if (earliest == TIMERS_NEVER || earliest > (now = clock_now()))
+        return false;
+    timers_fire(&s->timers, now);
+    return true;
+}
+
+/* A worker goes to work while others rest: one of them must keep the time. */
+static void see_to_time(struct sched *s)
+{
+    if (timers_earliest(&s->timers) != TIMERS_NEVER &&
+        load_seq_cst(&s->keeper) == IDLE_NOBODY && /* [S3] */
+        idle_any_asleep(&s->idle))
+        sched_notify(s);
+}
+
+void sched_arm(struct sched *s, struct timer *t, int64_t deadline,
+               void (*fire)(struct timer *t))
+{
+    int32_t keeper;
+
+    if (!timers_add(&s->timers, t, deadline, fire)) /* t may be gone now */
+        return;
+    keeper = load_seq_cst(&s->keeper); /* [S3] */
+    if (keeper != IDLE_NOBODY && idle_wake(&s->idle, (unsigned)keeper))
+        wake(s, keeper);
+}
+
+/* ---------------------------------------------------------------- searching */
+
+static struct thrum_job_ *steal_from(struct sched *s, struct worker *w,
+                                     struct worker *victim)
+{
+    struct stack *stack = load_acquire(&victim->stack); /* [S7] */
+    struct thrum_job_ *job = NULL;
+
+    if (stack == NULL)
+        return NULL;
+    if (!deque_looks_busy(&stack->deque) && queue_count(&victim->queue) == 0)
+        return NULL;
+
+    /* It would answer at its next fork or turn, for less than a barrier. */
+    store_relaxed(&s->idle.hungry, 1); /* a hint: [I2] asks again */
+    for (int i = 0; i < ANSWER_LOOKS; i++) {
+        if (inbox_any(&s->inbox) && (job = take_inbox(s, w)) != NULL)
+            return job;
+        cpu_relax();
+    }
+    if (deque_steal(&stack->deque, false, &job) == STEAL_GOT)
+        return job;
+    return queue_steal(&victim->queue);
+}
+
+static struct thrum_job_ *steal_round(struct sched *s, struct worker *w)
+{
+    unsigned start = rng_below(&w->rng, s->count);
+    struct thrum_job_ *job = take_inbox(s, w);
+
+    for (unsigned i = 0; job == NULL && i < s->count; i++) {
+        struct worker *victim = &s->workers[(start + i) % s->count];
+
+        if (victim != w)
+            job = steal_from(s, w, victim);
+    }
+    return job;
+}
+
+/* As a searcher: a job, or NULL after some tens of microseconds. */
+static struct thrum_job_ *search(struct sched *s, struct worker *w)
+{
+    int64_t until = clock_now() + SPIN_NS;
+    struct thrum_job_ *job;
+
+    do {
+        job = steal_round(s, w);
+        if (job == NULL && fire_due(s))
+            job = queue_pop(&w->queue);
+        if (job != NULL || load_relaxed(&s->stopping) != 0) /* [S2] is later */
+            break;
+        cpu_relax();
+    } while (clock_now() < until);
+    return job;
+}
+
+/* ------------------------------------------------------------------ resting */
+
+/* Sleep until woken, or as the keeper until the earliest timer is due. True: a
+ * token was taken, so whoever left it has made us a searcher. */
+static bool park(struct sched *s, struct worker *w)
+{
+    int32_t nobody = IDLE_NOBODY;
+    int64_t until = CLOCK_NEVER;
+    bool keeper, token;
+
+    keeper = timers_earliest(&s->timers) != TIMERS_NEVER &&
+             cas_seq_cst(&s->keeper, &nobody, (int32_t)w->index); /* [S3] */
+    if (keeper)
+        until = timers_earliest(&s->timers); /* [T4] */
+    token = parker_park(&w->parker, until);
+    if (keeper)
+        store_seq_cst(&s->keeper, IDLE_NOBODY); /* [S3] */
+    return token;
+}
+
+/* Searching before and after; asleep between, if there is nothing to do. */
+static void rest(struct sched *s, struct worker *w)
+{
+    idle_sleep(&s->idle, w->index);
+    if (!sched_any(s) && park(s, w))
+        return;
+    if (!idle_rouse(&s->idle, w->index)) /* somebody wakes us: his token */
+        (void)parker_park(&w->parker, CLOCK_NEVER);
+}
+
+/* The last searcher has found a job while others sleep. [I8] */
+static void pass_on(struct sched *s)
+{
+    idle_ask(&s->idle);
+    if (sched_any(s))
+        sched_notify(s);
+}
+
+struct thrum_job_ *sched_take(struct sched *s, struct worker *w)
+{
+    struct thrum_job_ *job = NULL;
+
+    w->turn++;
+    if (w->turn % CLOCK_TURN == 0)
+        (void)fire_due(s);
+    if (w->turn % INBOX_TURN == 0)
+        job = take_inbox(s, w);
+    if (job == NULL)
+        job = queue_pop(&w->queue);
+    if (job == NULL)
+        job = take_inbox(s, w);
+    if (job != NULL)
+        see_to_time(s);
+    return job;
+}
+
+struct thrum_job_ *sched_find(struct sched *s, struct worker *w)
+{
+    struct thrum_job_ *job = sched_take(s, w);
+
+    if (job != NULL)
+        return job;
+
+    idle_search(&s->idle);
+    while ((job = search(s, w)) == NULL &&
+           load_seq_cst(&s->stopping) == 0) /* [S2] */
+        rest(s, w);
+    if (idle_found(&s->idle) && job != NULL)
+        pass_on(s);
+    if (job != NULL)
+        see_to_time(s);
+    return job;
+}
+
+void sched_wake_all(struct sched *s)
+{
+    for (unsigned i = 0; i < s->count; i++)
+        if (idle_wake(&s->idle, i))
+            wake(s, (int)i);
+}
+
+static _Atomic(struct sched *) default_sched; /* [S4] [S5] */
+
+struct sched *sched_default(void)
+{
+    return load_acquire(&default_sched); /* [S5] */
+}
+
+void sched_set_default(struct sched *s)
+{
+    store_release(&default_sched, s); /* [S4] */
+}

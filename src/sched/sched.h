@@ -1,0 +1,112 @@
+/* sched.h - workers and their jobs: publish one, find one, rest, keep the time.
+ *
+ * Knows the places a job can be in, and nothing of how one is run: switching is
+ * sched/worker, starting and stopping sched/start. Where a worker looks for a
+ * job, in this order: its queue, the inbox, the deques and queues of others.
+ * Before it sleeps, once more (parts/idle.h).
+ *
+ * Timers are kept by a worker that rests (the keeper): it parks until the
+ * earliest. A busy worker looks at them between jobs. If the keeper finds a job
+ * while others rest, one of them is woken to keep the time.
+ *
+ * Ordering
+ *   [S6] show a stack -> [S7] a thief looks at it   its deque
+ *   [S1] sched_stop: stopping <-> [S2] before sleep: look   nobody sleeps on
+ *   [S4] the default one is shown -> [S5] who asks for it    its fields
+ *   [S3] keeper: role, look    <-> [T3] an earlier timer     it is woken
+ */
+#ifndef SCHED_SCHED_H
+#define SCHED_SCHED_H
+
+#include "base/rng.h"
+#include "os/thread.h"
+#include "parts/idle.h"
+#include "parts/inbox.h"
+#include "parts/parker.h"
+#include "parts/queue.h"
+#include "parts/timers.h"
+#include "sched/stack.h"
+
+struct sched;
+
+/* Called on the stack switched to, when `left` is at rest. */
+typedef void worker_after(struct worker *w, struct stack *left, void *arg);
+
+struct worker {
+    /* const after sched_start */
+    struct sched *sched;
+    unsigned index;
+
+    /* this worker only */
+    struct stack *spare;
+    unsigned spares;
+    unsigned turn;
+    struct rng rng;
+    struct stack *left; /* by the switch under way */
+    worker_after *after;
+    void *after_arg;
+    void *records; /* spare ones of the task layer */
+    unsigned record_count;
+    struct ctx home; /* the thread's first stack */
+    struct sanitize_fiber home_fiber;
+
+    struct queue queue;
+    struct parker parker;
+    struct thread thread;
+
+    /* written by this worker, read by thieves: [S6] [S7] */
+    _Alignas(CACHE_LINE) _Atomic(struct stack *) stack;
+};
+
+struct sched {
+    struct idle idle;
+    struct inbox inbox;
+    struct timers timers;
+    struct stack_pool pool;
+    _Atomic uint32_t
+        always; /* 1: what hungry says where there is no membarrier */
+
+    /* const after sched_start */
+    void (*run_fork)(struct stack *s, struct thrum_job_ *slot); /* fork.h */
+    bool pin;
+    unsigned count;
+    struct worker *workers;
+
+    _Atomic uint32_t stopping; /* [S1] [S2] */
+    _Atomic int32_t keeper;    /* a worker's index, or IDLE_NOBODY: [S3] */
+};
+
+/* ------------------------------------------------------- publishing a job */
+
+/* A job from outside. */
+void sched_submit(struct sched *s, struct thrum_job_ *job);
+
+/* A job was added to the inbox: see that somebody takes it. */
+void sched_notify(struct sched *s);
+
+/* A job that is ready, on the worker that runs the caller. */
+void sched_push(struct worker *w, struct thrum_job_ *job);
+
+/* A fork was published on stack s, and somebody may be hungry. */
+void sched_share(struct stack *s);
+
+/* A timer on the stack of a task that is about to suspend. */
+void sched_arm(struct sched *s, struct timer *t, int64_t deadline,
+               void (*fire)(struct timer *t));
+
+/* ------------------------------------------------------ for worker w itself */
+
+/* A job to run; rests while there is none. NULL: stop. */
+struct thrum_job_ *sched_find(struct sched *s, struct worker *w);
+
+/* A job that is ready here and now, or NULL. */
+struct thrum_job_ *sched_take(struct sched *s, struct worker *w);
+
+/* Workers that rest are told of [S1]. */
+void sched_wake_all(struct sched *s);
+
+/* What thrum_run runs, for threads that are no workers; NULL: nothing. */
+struct sched *sched_default(void);
+void sched_set_default(struct sched *s);
+
+#endif

@@ -1,0 +1,283 @@
+#include "sched/stack.h"
+
+#include <string.h>
+
+#include "os/memory.h"
+
+enum {
+    ARENAS = 1024, /* in a process */
+    ARENA_LEAST = 16,
+    ARENA_MOST = 8192, /* pieces in a reservation */
+    POOL_WARM = 1024,  /* spares whose pages we keep */
+    CANARY = 64,
+};
+
+_Static_assert(sizeof(struct stack) == SEGMENT_HEAD, "slots follow the head");
+
+/* A reservation: pieces of equal size that end in 64 KiB of slots. */
+struct arena {
+    _Atomic(char *) base; /* NULL: closed; [A1] [A2] */
+    struct arena *next;   /* of the pool */
+    size_t stride, used, count;
+    bool of_stacks; /* or of further segments */
+};
+
+/* Static, because the fault handler goes through them at any moment. */
+static struct arena arenas[ARENAS];
+
+/* Taken, not yet open. */
+#define OPENING ((char *)1)
+
+static size_t round_up(size_t n, size_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+void stack_pool_init(struct stack_pool *pool, size_t stack_bytes,
+                     _Atomic uint32_t *hungry, bool fenced, ctx_entry *entry)
+{
+    *pool = (struct stack_pool){
+        .stack_bytes = round_up(stack_bytes, memory_page()),
+        .fenced = fenced,
+        .hungry = hungry,
+        .entry = entry,
+    };
+}
+
+static struct arena *arena_open(size_t stride, size_t count, bool of_stacks)
+{
+    for (struct arena *a = arenas; a < arenas + ARENAS; a++) {
+        char *closed = NULL, *base;
+
+        if (!cas_acquire(&a->base, &closed, OPENING)) /* [A2] now ours */
+            continue;
+        base = memory_reserve(stride * count, SEGMENT_BYTES);
+        a->stride = stride;
+        a->count = count;
+        a->used = 0;
+        a->of_stacks = of_stacks;
+        store_release(&a->base, base); /* [A1] */
+        return base == NULL ? NULL : a;
+    }
+    return NULL;
+}
+
+/* Under the lock. Reservations double, and halve when one is refused. */
+static struct arena *arena_add(struct stack_pool *pool, bool of_stacks)
+{
+    size_t count = pool->made < ARENA_LEAST  ? ARENA_LEAST
+                   : pool->made > ARENA_MOST ? ARENA_MOST
+                                             : pool->made;
+    size_t stack = round_up(pool->stack_bytes, SEGMENT_BYTES);
+    size_t stride = (of_stacks ? stack : SEGMENT_BYTES) + SEGMENT_BYTES;
+    struct arena *a;
+
+    for (a = NULL; a == NULL && count > 0; count /= 2)
+        a = arena_open(stride, count, of_stacks);
+    if (a != NULL) {
+        a->next = pool->arenas;
+        pool->arenas = a;
+    }
+    return a;
+}
+
+/* Under the lock. A piece whose slots begin at a multiple of 4 GiB is left out:
+ * parts/deque.h says why. The border between head and slots, or NULL. */
+static char *carve(struct stack_pool *pool, bool of_stacks)
+{
+    struct arena *a = pool->arenas;
+    char *border;
+
+    do {
+        while (a != NULL && (a->of_stacks != of_stacks || a->used == a->count))
+            a = a->next;
+        if (a == NULL)
+            a = arena_add(pool, of_stacks);
+        if (a == NULL)
+            return NULL;
+        border = load_relaxed(&a->base) + /* opened by this pool */
+                 a->stride * ++a->used - SEGMENT_BYTES;
+    } while ((uint32_t)(uintptr_t)border == 0);
+    pool->made++;
+    return border;
+}
+
+static struct stack *stack_make(struct stack_pool *pool, char *border)
+{
+    struct stack *s = (struct stack *)(void *)(border - SEGMENT_HEAD);
+    char *guard = border - pool->stack_bytes;
+
+    s->low = guard + memory_page();
+    s->guarded = memory_guard(guard, memory_page());
+    if (!s->guarded)
+        memset(s->low, 0x5A, CANARY);
+    deque_init(&s->deque, &s->deque, pool->hungry, pool->fenced);
+    sanitize_fiber_create(&s->fiber, s->low, (size_t)((char *)s - s->low));
+    s->valgrind_id = sanitize_stack_register(s->low, s);
+    ctx_make(&s->ctx, s->low, s, pool->entry, s);
+    return s;
+}
+
+struct stack *stack_get(struct stack_pool *pool)
+{
+    char *border = NULL;
+    struct stack *s;
+
+    spin_lock(&pool->lock);
+    s = pool->spare;
+    if (s != NULL) {
+        pool->spare = s->next;
+        pool->spares--;
+    } else {
+        border = carve(pool, true);
+    }
+    spin_unlock(&pool->lock);
+
+    return border == NULL ? s : stack_make(pool, border);
+}
+
+static void check_canary(struct stack *s)
+{
+    for (int i = 0; !s->guarded && i < CANARY; i++)
+        if (s->low[i] != 0x5A)
+            die("a task overflowed its stack: raise thrum_opts.stack_size or "
+                "THRUM_STACK");
+}
+
+/* All but the page that the frames of a spare stack are in, and the slots,
+ * which then read as zero: not in use. */
+static void make_cold(struct stack *s)
+{
+    uintptr_t page = memory_page();
+    char *used = (char *)((uintptr_t)s->ctx.sp & ~(page - 1));
+    char *low = s->guarded ? s->low : s->low + page; /* keep the canary */
+
+    if (used > low)
+        memory_discard(low, (size_t)(used - low));
+    memory_discard((char *)s + SEGMENT_HEAD, SEGMENT_BYTES);
+}
+
+/* Under the lock: the segments behind the first. */
+static void segments_put(struct stack_pool *pool, struct stack *s)
+{
+    struct thrum_deque_ *segment = deque_cut(&s->deque), *next;
+
+    for (; segment != NULL; segment = next) {
+        next = load_relaxed(&segment->next); /* ours: it was cut off */
+        segment->prev = pool->segments;
+        pool->segments = segment;
+    }
+}
+
+void stack_put(struct stack_pool *pool, struct stack *s)
+{
+    bool cold_now;
+
+    check_canary(s);
+    spin_lock(&pool->lock);
+    segments_put(pool, s);
+    cold_now = pool->spares >= POOL_WARM;
+    spin_unlock(&pool->lock);
+
+    if (cold_now)
+        make_cold(s);
+
+    spin_lock(&pool->lock);
+    s->next = pool->spare;
+    pool->spare = s;
+    pool->spares++;
+    spin_unlock(&pool->lock);
+}
+
+struct thrum_deque_ *segment_get(struct stack_pool *pool,
+                                 struct thrum_deque_ *first)
+{
+    struct thrum_deque_ *segment;
+    char *border = NULL;
+
+    spin_lock(&pool->lock);
+    segment = pool->segments;
+    if (segment != NULL)
+        pool->segments = segment->prev;
+    else
+        border = carve(pool, false);
+    spin_unlock(&pool->lock);
+
+    if (border != NULL)
+        segment = (struct thrum_deque_ *)(void *)(border - SEGMENT_HEAD);
+    if (segment != NULL)
+        deque_init(segment, first, pool->hungry, pool->fenced);
+    return segment;
+}
+
+static struct stack *stack_at(struct arena *a, size_t i)
+{
+    char *border = load_relaxed(&a->base) + a->stride * (i + 1) - SEGMENT_BYTES;
+
+    if (!a->of_stacks || (uint32_t)(uintptr_t)border == 0)
+        return NULL;
+    return (struct stack *)(void *)(border - SEGMENT_HEAD);
+}
+
+static void arena_close(struct arena *a)
+{
+    for (size_t i = 0; i < a->used; i++) {
+        struct stack *s = stack_at(a, i);
+
+        if (s == NULL)
+            continue;
+        sanitize_fiber_destroy(&s->fiber);
+        sanitize_stack_deregister(s->valgrind_id);
+        sanitize_unpoison(s->low, (size_t)((char *)s - s->low));
+        if (s->guarded)
+            memory_unguard(s->low - memory_page(), memory_page());
+    }
+    memory_unmap(load_relaxed(&a->base), a->stride * a->count);
+    store_release(&a->base, NULL); /* [A1] */
+}
+
+void stack_pool_deinit(struct stack_pool *pool)
+{
+    struct arena *a = pool->arenas, *next;
+
+    for (; a != NULL; a = next) {
+        next = a->next;
+        arena_close(a);
+    }
+}
+
+static struct stack *stack_guarded_at(char *addr)
+{
+    for (struct arena *a = arenas; a < arenas + ARENAS; a++) {
+        char *base = load_acquire(&a->base); /* [A2] */
+        size_t i;
+        struct stack *s;
+
+        if (base == NULL || base == OPENING || addr < base ||
+            addr >= base + a->stride * a->used)
+            continue;
+        i = (size_t)(addr - base) / a->stride;
+        s = stack_at(a, i);
+        if (s != NULL && addr < s->low && addr >= s->low - memory_page())
+            return s;
+    }
+    return NULL;
+}
+
+bool stack_explain(void *addr, char *line, size_t n)
+{
+    struct stack *s = stack_guarded_at(addr);
+    const struct thrum_site_ *site = NULL;
+
+    if (s == NULL)
+        return false;
+    if (s->job != NULL)
+        site = load_relaxed(&s->job->site); /* best effort: we are dying */
+    /* snprintf of strings and a size_t only: no locale, no allocation. */
+    snprintf(line, n,
+             "thrum: task %s, started at %s, has overflowed its stack of %zu "
+             "bytes: raise thrum_opts.stack_size or THRUM_STACK\n",
+             site == NULL ? "?" : site->name, site == NULL ? "?" : site->where,
+             (size_t)((char *)s + SEGMENT_HEAD - s->low));
+    return true;
+}

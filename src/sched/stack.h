@@ -1,0 +1,103 @@
+/* stack.h - task stacks: where they lie, and the spare ones.
+ *
+ * One stack, from low to high addresses; stack_bytes is all but the slots:
+ *
+ *      | guard | stack, grows down ... | struct stack | fork slots, 64 KiB |
+ *              ^ low                                  ^ a 64 KiB border
+ *
+ * struct stack is the head of the stack's deque (parts/deque.h) as well, so all
+ * that a waiting task needs is in the one page that its first frames are in.
+ * The slots are touched by forks only. A further segment of a deque looks the
+ * same, without a stack.
+ *
+ * Stacks are carved from large reservations, guarded once, and not unmapped
+ * before the runtime stops, so that a thief may look at any deque at any time.
+ * Each worker keeps some spare ones hot (sched/worker.c) and gives the pool what
+ * is too many; of stacks beyond POOL_WARM the pool gives the pages back to the
+ * kernel.
+ *
+ * A guard needs Linux 6.13, or mprotect while mappings last (os/memory.h). A
+ * stack without one gets a canary at its low end, looked at when it is put back.
+ *
+ * Ordering
+ *   [A1] an arena is opened -> [A2] the fault handler   its fields
+ */
+#ifndef SCHED_STACK_H
+#define SCHED_STACK_H
+
+#include "base/base.h"
+#include "base/sanitize.h"
+#include "base/spin.h"
+#include "os/ctx.h"
+#include "parts/deque.h"
+
+struct arena;
+struct worker;
+
+struct stack {
+    struct thrum_deque_ deque;
+
+    /* whoever runs on it; at rest, whoever may run it */
+    struct ctx ctx;
+    struct worker *worker;
+    struct thrum_job_ *handed; /* to run first */
+    struct thrum_job_ *job;    /* that runs now, for messages */
+    int saved_errno;
+
+    /* const after it was made */
+    unsigned valgrind_id;
+    bool guarded;
+    char *low; /* the first byte above the guard */
+
+    struct thrum_job_ resume; /* the job that runs it again */
+    struct stack *next;       /* in a list of spares */
+    struct sanitize_fiber fiber;
+    _Alignas(64) char sentinel[64]; /* the slot before the first */
+};
+
+struct stack_pool {
+    /* const after stack_pool_init */
+    size_t stack_bytes;
+    bool fenced;
+    _Atomic uint32_t *hungry;
+    ctx_entry *entry;
+
+    struct spin lock;
+    struct stack *spare;           /* lock */
+    struct thrum_deque_ *segments; /* lock: spare ones, linked by prev */
+    struct arena *arenas;          /* lock */
+    size_t made, spares;           /* lock */
+};
+
+void stack_pool_init(struct stack_pool *pool, size_t stack_bytes,
+                     _Atomic uint32_t *hungry, bool fenced, ctx_entry *entry);
+
+/* No thread may run on any of its stacks, nor look at one. */
+void stack_pool_deinit(struct stack_pool *pool);
+
+/* A stack on which entry(stack) starts when it is switched to, or one that was
+ * put back and goes on from there. NULL: no memory. */
+struct stack *stack_get(struct stack_pool *pool);
+
+/* Its deque is empty and nobody stands on it. */
+void stack_put(struct stack_pool *pool, struct stack *s);
+
+/* A segment for a deque of `first`; NULL: no memory. Back: stack_put does it
+ * for all segments of the stack. */
+struct thrum_deque_ *segment_get(struct stack_pool *pool,
+                                 struct thrum_deque_ *first);
+
+static inline struct stack *stack_of(struct thrum_deque_ *first)
+{
+    return container_of(first, struct stack, deque);
+}
+
+static inline struct stack *stack_of_resume(struct thrum_job_ *job)
+{
+    return container_of(job, struct stack, resume);
+}
+
+/* Explain a fault in a stack's guard (os/fault.h). */
+bool stack_explain(void *addr, char *line, size_t n);
+
+#endif

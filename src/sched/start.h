@@ -1,0 +1,20 @@
+/* start.h - start a set of workers, and stop it. */
+#ifndef SCHED_START_H
+#define SCHED_START_H
+
+#include "sched/sched.h"
+
+struct sched_opts {
+    unsigned workers;
+    size_t stack_bytes;
+    bool pin;
+};
+
+/* 0, -ENOMEM, -EAGAIN; then nothing is left behind. */
+int sched_start(struct sched *s, const struct sched_opts *opts);
+
+/* All tasks have ended. Joins the threads; `done` is called for each worker
+ * then, before its stacks go. */
+void sched_stop(struct sched *s, void (*done)(struct worker *w));
+
+#endif

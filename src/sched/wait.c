@@ -1,0 +1,62 @@
+#include "sched/wait.h"
+
+#include "os/clock.h"
+
+enum { NO_STACK_NS = 1000000 }; /* how often to look, out of memory */
+
+void wait_init(struct wait *w)
+{
+    waiter_arm(&w->waiter);
+    w->stack = worker_current();
+    w->sched = w->stack == NULL ? NULL : w->stack->worker->sched;
+    parker_init(&w->parker);
+}
+
+/* On another stack. If the waker came first, the sleeper goes on at once. */
+static void fall_asleep(struct worker *here, struct stack *left, void *arg)
+{
+    struct wait *w = arg;
+
+    if (!waiter_fall_asleep(&w->waiter))
+        sched_push(here, &left->resume);
+}
+
+/* There is no memory for a stack to go on with. Run what needs none in place,
+ * and look again: as long as we are not asleep, a waker only leaves the cause. */
+static cold void sleep_in_place(struct wait *w)
+{
+    while (load_acquire(&w->waiter.state) == WAITER_ARMED) { /* [W3] */
+        struct parker never;
+
+        if (worker_run_one(w->stack))
+            continue;
+        if (worker_suspend(w->stack, fall_asleep, w))
+            return;
+        parker_init(&never);
+        (void)parker_park(&never, clock_now() + NO_STACK_NS);
+    }
+}
+
+enum wake wait_sleep(struct wait *w)
+{
+    if (w->stack == NULL)
+        (void)parker_park(&w->parker, CLOCK_NEVER);
+    else if (unlikely(!worker_suspend(w->stack, fall_asleep, w)))
+        sleep_in_place(w);
+    return waiter_cause(&w->waiter);
+}
+
+bool wait_wake(struct wait *w, enum wake cause)
+{
+    struct stack *stack = w->stack;
+    struct sched *sched = w->sched;
+    enum claim claim = waiter_claim(&w->waiter, cause);
+
+    if (claim == CLAIM_LOST)
+        return false;
+    if (stack == NULL)
+        parker_unpark(&w->parker); /* it waits for this token only */
+    else if (claim == CLAIM_WAKE)
+        worker_resume(sched, stack);
+    return true;
+}

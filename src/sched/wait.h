@@ -1,0 +1,37 @@
+/* wait.h - the one door to sleep: a task is suspended, another thread blocks.
+ *
+ *      struct wait w;
+ *      wait_init(&w);
+ *      ... show &w to whoever will call wait_wake ...
+ *      wait_sleep(&w);
+ *
+ * Exactly one wait_wake may win; it may come at any time after wait_init. It
+ * lives on the sleeper's stack, and is gone once it was woken: a waker touches
+ * nothing of it after wait_wake, and neither does wait_wake after its claim, but
+ * for the token that the sleeping thread waits for.
+ *
+ * Order: what the waker did before wait_wake is visible after wait_sleep.
+ */
+#ifndef SCHED_WAIT_H
+#define SCHED_WAIT_H
+
+#include "parts/parker.h"
+#include "parts/waiter.h"
+#include "sched/worker.h"
+
+struct wait {
+    struct waiter waiter;
+    struct sched *sched; /* of the stack */
+    struct stack *stack; /* NULL: a thread that is no worker */
+    struct parker parker;
+};
+
+void wait_init(struct wait *w);
+
+/* Returns what woke it. */
+enum wake wait_sleep(struct wait *w);
+
+/* True: this call woke it. From any thread. */
+bool wait_wake(struct wait *w, enum wake cause);
+
+#endif

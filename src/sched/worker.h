@@ -1,0 +1,45 @@
+/* worker.h - an OS thread that runs jobs on stacks.
+ *
+ * A worker runs a loop, on a task stack. Forks and spawns are called right
+ * there, on the loop's own stack: no switch, no stack of their own. Only when
+ * something must wait does a stack change hands: the waiting stack, with the
+ * loop's frame below it, is put away; the worker takes a spare one and goes on
+ * with its loop there. The job that resumes a stack puts the idle loop's stack
+ * among the spares and switches. So a stack is needed per waiting task only.
+ *
+ * What holds on a stack across every switch is the stack itself: its deque, and
+ * the frames on it. The worker is read from it anew (stack->worker) after each
+ * call that may suspend.
+ *
+ * Knows nothing of scopes, errors or what a job is for.
+ */
+#ifndef SCHED_WORKER_H
+#define SCHED_WORKER_H
+
+#include "sched/sched.h"
+
+/* The stack that the calling thread stands on; NULL: it is no worker. Not
+ * inlined, and read anew on each call: a thread-local address must not live
+ * across a switch. */
+struct stack *worker_current(void);
+
+/* The body of a worker's thread, and what runs on each stack (its argument). */
+void worker_main(void *worker);
+void worker_loop(void *stack);
+
+/* Suspend: put stack s away, which the caller stands on, and run others. `after`
+ * is called when it is at rest. Returns when somebody has resumed it.
+ * False: no memory for a stack to go on with; nothing happened. */
+bool worker_suspend(struct stack *s, worker_after *after, void *arg);
+
+/* Let the jobs that are ready go first, if there are any. */
+void worker_yield(struct stack *s);
+
+/* Run one other job in place, if one is ready that needs no switch: for a stack
+ * that cannot be put away for lack of memory. */
+bool worker_run_one(struct stack *s);
+
+/* Let a suspended stack go on. From any thread. `sched`: its runtime. */
+void worker_resume(struct sched *sched, struct stack *s);
+
+#endif

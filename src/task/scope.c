@@ -1,0 +1,203 @@
+#include "task/scope.h"
+
+#include "sched/fork.h"
+
+enum { LIVE = 1 };
+
+#define SPAWNED UINT64_C(0x100000000)
+
+_Static_assert(sizeof(struct scope) <= sizeof(thrum_scope),
+               "the public type has room for a scope");
+
+/* The scopes of a thread that is no worker. Never used across a switch. */
+static _Thread_local struct scope *of_thread
+    __attribute__((tls_model("initial-exec")));
+
+static __attribute__((noinline)) struct scope *thread_scope(void)
+{
+    struct scope *s = of_thread;
+
+    __asm__ volatile("" : "+r"(s)); /* no two calls are one */
+    return s;
+}
+
+static __attribute__((noinline)) void set_thread_scope(struct scope *s)
+{
+    of_thread = s;
+    __asm__ volatile("" ::: "memory");
+}
+
+static struct scope *scope_on(struct stack *stack)
+{
+    if (stack == NULL)
+        return thread_scope();
+    return scope_of(load_relaxed(&stack->deque.scope)); /* its owner's */
+}
+
+static void set_current(struct stack *stack, struct scope *s)
+{
+    if (stack == NULL)
+        set_thread_scope(s);
+    else
+        deque_set_scope(&stack->deque, scope_public(s));
+}
+
+struct scope *scope_current(void)
+{
+    return scope_on(worker_current());
+}
+
+static void init(struct scope *s, struct scope *parent, struct stack *stack)
+{
+    s->parent = parent;
+    s->stack = stack;
+    s->limited = false;
+    s->settle = false;
+    s->closer = NULL;
+    s->errors = (struct error_sink){0};
+    store_relaxed(&s->children, LIVE); /* the body; nobody else knows it yet */
+    s->forks_from = stack == NULL ? NULL : deque_head(&stack->deque);
+    set_current(stack, s);
+}
+
+void scope_open_task(struct scope *s, struct scope *parent, struct stack *stack)
+{
+    s->name = NULL;
+    s->where = NULL;
+    s->of_task = true;
+    s->sched = stack->worker->sched;
+    init(s, parent, stack);
+}
+
+void scope_open(struct scope *s, const thrum_scope_opts *opts,
+                struct sched *sched)
+{
+    struct stack *stack = worker_current();
+
+    s->name = opts->name;
+    s->where = opts->where;
+    s->of_task = false;
+    s->sched = sched != NULL   ? sched
+               : stack != NULL ? stack->worker->sched
+                               : sched_default();
+    init(s, scope_on(stack), stack);
+    s->settle = opts->policy == THRUM_SETTLE;
+    error_sink_init(&s->errors, opts->max_errors);
+    s->limited = opts->limit != 0;
+    permits_init(&s->permits, opts->limit);
+}
+
+uint32_t scope_enter(struct scope *s)
+{
+    /* Who calls holds one of the live: nothing to order yet. */
+    return (uint32_t)(add_relaxed(&s->children, SPAWNED + LIVE) >> 32);
+}
+
+void scope_leave(struct scope *s, uint32_t index, thrum_err *err)
+{
+    if (unlikely(err != NULL))
+        (void)error_sink_add(&s->errors, index, err);
+    if (s->limited)
+        permits_give(&s->permits);
+    if ((uint32_t)sub_acq_rel(&s->children, LIVE) == LIVE) /* [C1] */
+        (void)wait_wake(s->closer, WAKE_EVENT);
+}
+
+/* Call the children that wait at the head of this worker's queue, as a serial
+ * program would: the closer has nothing else to do. */
+static void call_children(struct scope *s)
+{
+    struct thrum_job_ *job;
+
+    while (s->stack != NULL && s->sched == s->stack->worker->sched &&
+           (job = queue_pop_child(&s->stack->worker->queue, scope_public(s))) !=
+               NULL)
+        load_relaxed(&job->site)->run(job); /* const since it was made */
+}
+
+static void wait_for_children(struct scope *s)
+{
+    struct wait w;
+
+    call_children(s);
+    if ((uint32_t)load_acquire(&s->children) == LIVE) /* [C2] the body alone */
+        return;
+    wait_init(&w);
+    s->closer = &w;
+    if ((uint32_t)sub_acq_rel(&s->children, LIVE) != LIVE) /* [C3] [C2] */
+        (void)wait_sleep(&w);
+}
+
+static cold void complain(const char *what, const struct scope *s)
+{
+    die("scope %s, opened at %s: %s", s->name == NULL ? "(no name)" : s->name,
+        s->where == NULL ? "(a task's own)" : s->where, what);
+}
+
+/* What no close may find. */
+static void check(struct scope *s)
+{
+    struct scope *inner = scope_on(s->stack);
+    struct thrum_job_ *fork;
+
+    if (unlikely(worker_current() != s->stack))
+        complain("closed by another task", s);
+    if (unlikely(inner != s))
+        complain(inner == NULL ? "closed, but it is not open"
+                               : "closed, but an inner one is still open",
+                 s);
+    if (s->stack == NULL || likely(!fork_any_above(s->forks_from)))
+        return;
+    fork = fork_open_above(s->stack, s->forks_from);
+    if (unlikely(fork != NULL)) {
+        const struct thrum_site_ *site = load_relaxed(&fork->site);
+
+        die("fork of %s at %s is not joined when the scope opened at %s is "
+            "closed",
+            site->name, site->where, s->where == NULL ? "(a task)" : s->where);
+    }
+}
+
+thrum_err *scope_join(struct scope *s, thrum_err *body)
+{
+    wait_for_children(s);
+    if (unlikely(body != NULL))
+        (void)error_sink_add(&s->errors, ERROR_NO_INDEX, body);
+    return error_sink_fold(
+        &s->errors, s->settle ? PRIMARY_LOWEST : PRIMARY_FIRST, CANCELED_KEEP);
+}
+
+thrum_err *scope_close(struct scope *s, thrum_err *body)
+{
+    thrum_err *err;
+
+    check(s);
+    err = scope_join(s, body);
+    set_current(s->stack, s->parent);
+    return err;
+}
+
+/* -------------------------------------------------------------- the interface */
+
+void thrum_scope_open_(thrum_scope *s, const thrum_scope_opts *opts)
+{
+    REQUIRE(s != NULL && opts != NULL, "no scope, or no options");
+    REQUIRE(opts->policy == THRUM_ALL || opts->policy == THRUM_SETTLE,
+            "an unknown policy");
+    scope_open(scope_of(s), opts, NULL);
+}
+
+thrum_err *thrum_scope_close(thrum_scope *s, thrum_err *body)
+{
+    REQUIRE(s != NULL, "no scope");
+    return scope_close(scope_of(s), body);
+}
+
+thrum_err *thrum_with_(thrum_fn *fn, void *arg, const thrum_scope_opts *opts)
+{
+    struct scope s;
+
+    REQUIRE(fn != NULL && opts != NULL, "no function, or no options");
+    scope_open(&s, opts, NULL);
+    return scope_close(&s, fn(arg));
+}

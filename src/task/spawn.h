@@ -1,0 +1,14 @@
+/* spawn.h - handle-less children of a scope. */
+#ifndef TASK_SPAWN_H
+#define TASK_SPAWN_H
+
+#include "task/scope.h"
+
+/* 0, or -ENOMEM: fn will not be called. */
+int spawn_into(struct scope *s, const struct thrum_site_ *site, thrum_fn *fn,
+               const void *arg, size_t copy);
+
+/* The spare records of a worker whose thread has ended. */
+void spawn_records_free(struct worker *w);
+
+#endif
