@@ -1,0 +1,124 @@
+/* What does it cost to start an empty task and wait for it?
+ *
+ * await: a scope with one task in it, opened and closed. fork: one fork and its
+ * join. many: a million tasks spawned into one scope, which is then closed, for
+ * each task. The floor is a call through a pointer.
+ */
+#include <stdatomic.h>
+
+#include <thrum.h>
+
+#include "bench.h"
+
+static long singles, many;
+static long calls; /* of tasks that nothing runs beside */
+static atomic_long calls_anywhere;
+
+static thrum_err *count(void *unused)
+{
+    (void)unused;
+    calls++;
+    return NULL;
+}
+
+static thrum_err *count_anywhere(void *unused)
+{
+    (void)unused;
+    atomic_fetch_add_explicit(&calls_anywhere, 1, memory_order_relaxed);
+    return NULL;
+}
+
+static void call(unsigned workers)
+{
+    thrum_fn *fn = bench_hide(&count);
+    int64_t start = bench_now();
+
+    (void)workers;
+    calls = 0;
+    for (long i = 0; i < singles; i++)
+        if (fn(NULL) != NULL)
+            bench_fail("a call failed");
+    bench_add((double)(bench_now() - start) / (double)singles);
+    bench_expect("calls", calls, singles);
+}
+
+static thrum_err *await_all(void *unused)
+{
+    thrum_scope s;
+
+    (void)unused;
+    for (long i = 0; i < singles; i++) {
+        int rc;
+
+        thrum_scope_open(&s, .name = "one");
+        rc = thrum_spawn(&s, count, NULL, 0);
+        THRUM_TRY(thrum_scope_close(&s, thrum_rc(rc)));
+    }
+    return NULL;
+}
+
+static thrum_err *fork_all(void *unused)
+{
+    (void)unused;
+    for (long i = 0; i < singles; i++) {
+        thrum_task task;
+
+        thrum_fork(&task, count, NULL);
+        THRUM_TRY(thrum_join(&task));
+    }
+    return NULL;
+}
+
+static void one_by_one(unsigned workers, thrum_fn *fn)
+{
+    calls = 0;
+    bench_add(bench_call_ns(workers, fn, NULL) / (double)singles);
+    bench_expect("calls", calls, singles);
+}
+
+static void await(unsigned workers)
+{
+    one_by_one(workers, await_all);
+}
+
+static void fork_join(unsigned workers)
+{
+    one_by_one(workers, fork_all);
+}
+
+static thrum_err *spawn_all(void *unused)
+{
+    thrum_scope s;
+    int rc = 0;
+
+    (void)unused;
+    thrum_scope_open(&s, .name = "many");
+    for (long i = 0; i < many && rc == 0; i++)
+        rc = thrum_spawn(&s, count_anywhere, NULL, 0);
+    return thrum_scope_close(&s, thrum_rc(rc));
+}
+
+static void spawn_many(unsigned workers)
+{
+    atomic_store(&calls_anywhere, 0);
+    bench_add(bench_call_ns(workers, spawn_all, NULL) / (double)many);
+    bench_expect("calls", atomic_load(&calls_anywhere), many);
+}
+
+static const struct bench_series series = {
+    .name = "spawn_join",
+    .cases = {{"floor", "ns", .run = call, .once = true},
+              {"await", "ns", .run = await},
+              {"fork", "ns", .run = fork_join},
+              {"many", "ns", .run = spawn_many}},
+    .rounds = 11,
+};
+
+int main(int argc, char **argv)
+{
+    bench_begin(argc > 1 ? argv[1] : NULL);
+    singles = bench_pick(1000, 1000000, 1000000);
+    many = bench_pick(10000, 1000000, 1000000);
+    bench_run(&series);
+    return bench_end();
+}

@@ -1,0 +1,216 @@
+#include "api.h"
+
+#include <dirent.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { CHILD_SECONDS = 60 };
+
+unsigned workers;
+
+void check_failed(const char *what)
+{
+    fprintf(stderr, "CHECK failed with %u workers: %s\n", workers, what);
+    abort();
+}
+
+void expect_ok(thrum_err *e)
+{
+    char text[4096];
+
+    if (e == NULL)
+        return;
+    (void)thrum_err_format(e, text, sizeof text);
+    fprintf(stderr, "with %u workers: not expected: %s\n", workers, text);
+    abort();
+}
+
+void expect_indices(thrum_err *e, size_t count, const size_t *indices)
+{
+    const thrum_err *leaf;
+    size_t i = 0;
+
+    for (; (leaf = thrum_err_at(e, i)) != NULL; i++) {
+        CHECK(i < count);
+        CHECK(thrum_err_index(leaf) == indices[i]);
+    }
+    CHECK(i == count);
+    thrum_err_drop(e);
+}
+
+void on_runtimes(thrum_fn *fn, void *arg)
+{
+    for (workers = 1; workers <= 4; workers *= 2) {
+        thrum_opts opts = {.workers = workers};
+        thrum_rt *rt;
+
+        assert_int_equal(thrum_start(&rt, &opts), 0);
+        expect_ok(thrum_call(rt, fn, arg));
+        expect_ok(thrum_stop(rt));
+    }
+    workers = 0;
+}
+
+/* ---------------------------------------------------------------- meeting */
+
+void await_count(_Atomic unsigned *count, unsigned wanted)
+{
+    while (atomic_load(count) < wanted)
+        thrum_yield();
+}
+
+void block_count(_Atomic unsigned *count, unsigned wanted)
+{
+    while (atomic_load(count) < wanted)
+        sched_yield();
+}
+
+void gate_meet(struct gate *g)
+{
+    atomic_fetch_add(&g->here, 1);
+    await_count(&g->here, g->all);
+}
+
+void gate_block(struct gate *g)
+{
+    atomic_fetch_add(&g->here, 1);
+    block_count(&g->here, g->all);
+}
+
+int thread_id(void)
+{
+    return (int)syscall(SYS_gettid);
+}
+
+/* ------------------------------------------------------- ends of processes */
+
+static _Noreturn void be_child(int out, void (*act)(void))
+{
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    dup2(out, STDERR_FILENO);
+    close(out);
+    /* cmocka and sanitizers have handlers of their own. */
+    signal(SIGSEGV, SIG_DFL);
+    signal(SIGBUS, SIG_DFL);
+    alarm(CHILD_SECONDS);
+    act();
+    _exit(0);
+}
+
+struct end end_of(void (*act)(void))
+{
+    struct end end = {0};
+    size_t length = 0;
+    char *emulator;
+    ssize_t got;
+    int ends[2];
+    pid_t child;
+
+    assert_int_equal(pipe(ends), 0);
+    fflush(NULL);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        close(ends[0]);
+        be_child(ends[1], act);
+    }
+    close(ends[1]);
+    while ((got = read(ends[0], end.said + length,
+                       sizeof end.said - 1 - length)) > 0)
+        length += (size_t)got;
+    close(ends[0]);
+    waitpid(child, &end.status, 0);
+
+    emulator = strstr(end.said, "qemu: uncaught target signal");
+    if (emulator != NULL)
+        *emulator = '\0'; /* its last words are not ours */
+    return end;
+}
+
+void assert_stops(void (*act)(void), const char *text, const char *more)
+{
+    struct end end = end_of(act);
+    char *line_end = strchr(end.said, '\n');
+
+    if (!WIFSIGNALED(end.status) || WTERMSIG(end.status) != SIGABRT)
+        print_error("status %#x, said: %s\n", (unsigned)end.status, end.said);
+    assert_true(WIFSIGNALED(end.status));
+    assert_int_equal(WTERMSIG(end.status), SIGABRT);
+    if (strstr(end.said, text) == NULL || strstr(end.said, more) == NULL)
+        print_error("said: %s\n", end.said);
+    assert_non_null(strstr(end.said, text));
+    assert_non_null(strstr(end.said, more));
+    assert_non_null(line_end); /* one line, and a whole one */
+    assert_int_equal(line_end[1], '\0');
+}
+
+void assert_lives(void (*act)(void))
+{
+    struct end end = end_of(act);
+
+    if (end.status != 0)
+        print_error("status %#x, said: %s\n", (unsigned)end.status, end.said);
+    assert_int_equal(end.status, 0);
+}
+
+/* ------------------------------------------------------- what a process has */
+
+static size_t entries_of(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    size_t n = 0;
+
+    assert_non_null(dir);
+    for (struct dirent *d; (d = readdir(dir)) != NULL;)
+        n += d->d_name[0] != '.';
+    closedir(dir);
+    return n;
+}
+
+static size_t lines_of(const char *name)
+{
+    FILE *file = fopen(name, "re");
+    size_t n = 0;
+    int c;
+
+    assert_non_null(file);
+    while ((c = getc(file)) != EOF)
+        n += c == '\n';
+    fclose(file);
+    return n;
+}
+
+static size_t resident_kib(void)
+{
+    FILE *file = fopen("/proc/self/statm", "re");
+    size_t pages = 0;
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%*u %zu", &pages), 1);
+    fclose(file);
+    return pages * (size_t)sysconf(_SC_PAGESIZE) / 1024;
+}
+
+struct footprint footprint(void)
+{
+    return (struct footprint){
+        .fds = entries_of("/proc/self/fd"),
+        .threads = entries_of("/proc/self/task"),
+        .mappings = lines_of("/proc/self/maps"),
+        .resident_kib = resident_kib(),
+    };
+}
+
+struct footprint footprint_with(size_t threads)
+{
+    for (int i = 0; i < 1000000; i++) {
+        if (entries_of("/proc/self/task") == threads)
+            break;
+        sched_yield();
+    }
+    return footprint();
+}

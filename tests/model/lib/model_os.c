@@ -1,0 +1,81 @@
+/* What os/ offers, for model programs: a kernel that lives in the checker. */
+#include "model_core.h"
+
+#include <errno.h>
+
+#include "os/barrier.h"
+#include "os/clock.h"
+#include "os/futex.h"
+
+enum {
+    TICK_NS = 1000, /* so that loops that watch the clock end */
+    SPURIOUS = 2    /* returns for no reason, a thread and execution */
+};
+
+bool barrier_start(void)
+{
+    return model_now.scenario->membarrier;
+}
+
+int64_t clock_now(void)
+{
+    return model_now.now += TICK_NS;
+}
+
+/* The kernel compares with the newest value, since it takes a lock that every
+ * futex_wake takes too; and the caller will not read an older one. */
+int futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)
+{
+    if (!model_now.running)
+        return -EAGAIN;
+    model_step();
+    if (memory_newest(word) != expected) {
+        trace("futex_wait", word, expected, "not expected", NULL);
+        return -EAGAIN;
+    }
+    if (model_now.scenario->spurious && self()->spurious < SPURIOUS &&
+        model_choose(8) == 7) {
+        self()->spurious++;
+        trace("futex_wait", word, expected, "spurious", NULL);
+        return 0;
+    }
+
+    /* It may pass now, or, see the scheduler, when nobody else can run. */
+    if (deadline_ns <= model_now.now ||
+        (deadline_ns != CLOCK_NEVER && model_choose(4) == 3)) {
+        if (model_now.now < deadline_ns)
+            model_now.now = deadline_ns;
+        trace("futex_wait", word, expected, "timed out", NULL);
+        return -ETIMEDOUT;
+    }
+    trace("futex_wait", word, expected, "sleeps", NULL);
+    return sched_sleep(word, deadline_ns) ? -ETIMEDOUT : 0;
+}
+
+static struct thread *any_sleeper(const volatile void *word)
+{
+    struct thread *sleepers[MODEL_THREADS];
+    int n = 0;
+
+    for (int i = 0; i < model_now.thread_count; i++) {
+        struct thread *t = &model_now.threads[i];
+
+        if (t->state == THREAD_ASLEEP && t->sleeps_on == word)
+            sleepers[n++] = t;
+    }
+    return n == 0 ? NULL : sleepers[model_choose(n)];
+}
+
+void futex_wake(_Atomic uint32_t *word, int n)
+{
+    struct thread *t;
+
+    if (!model_now.running)
+        return;
+    model_step();
+    trace("futex_wake", word, (uint64_t)n, NULL, NULL);
+    while (n-- > 0 && (t = any_sleeper(word)) != NULL) {
+        trace("wakes", NULL, 0, t->name, NULL);
+        sched_wake(t);
+    }
+}
