@@ -201,15 +201,14 @@ static int default_enter(const thrum_opts *opts, struct thrum_rt **rt)
 
 static thrum_err *default_leave(struct thrum_rt *rt)
 {
-    thrum_err *err = NULL;
+    bool last;
 
     lock_acquire(&default_lock);
-    if (--default_users == 0) {
-        sched_set_default(NULL);
-        err = thrum_stop(rt);
-    }
+    last = --default_users == 0;
+    if (last)
+        sched_set_default(NULL); /* who comes now starts another */
     lock_release(&default_lock);
-    return err;
+    return last ? thrum_stop(rt) : NULL;
 }
 
 thrum_err *thrum_run(const thrum_opts *opts, thrum_fn *fn, void *arg)

@@ -97,8 +97,6 @@ void scope_leave(struct scope *s, uint32_t index, thrum_err *err)
 {
     if (unlikely(err != NULL))
         (void)error_sink_add(&s->errors, index, err);
-    if (s->limited)
-        permits_give(&s->permits);
     if ((uint32_t)sub_acq_rel(&s->children, LIVE) == LIVE) /* [C1] */
         (void)wait_wake(s->closer, WAKE_EVENT);
 }

@@ -62,7 +62,7 @@ void scope_open_task(struct scope *s, struct scope *parent,
 /* One more child. Its index. The scope cannot be closed meanwhile. */
 uint32_t scope_enter(struct scope *s);
 
-/* A child has ended with err, which is consumed. */
+/* A child has ended with err, which is consumed; its permit was given back. */
 void scope_leave(struct scope *s, uint32_t index, thrum_err *err);
 
 static inline thrum_scope *scope_public(struct scope *s)

@@ -79,6 +79,8 @@ void thrum_spawn_run_(struct thrum_job_ *job)
     err = scope_close(&own, err);
     deque_set_scope(&stack->deque, around);
     record_put(stack->worker, r);
+    if (parent->limited)
+        permits_give(&parent->permits);
     scope_leave(parent, index, err);
 }
 

@@ -79,6 +79,9 @@ void model_witness(void);
 /* Let others run: for loops that wait for somebody else's progress. */
 void model_yield(void);
 
+/* Which of the scenario's threads runs. */
+int model_thread(void);
+
 /* One of 0 .. n-1, chosen like everything else. */
 int model_choose(int n);
 

@@ -37,6 +37,7 @@ struct thread {
     void (*body)(void);
     enum thread_state state;
     bool yielded; /* waits until somebody else made a step */
+    int spun;     /* points since it last yielded or wrote */
     int64_t priority;
 
     /* while asleep, and how that ended */
@@ -63,7 +64,8 @@ struct execution {
     enum strategy strategy;
     uint64_t random;
     int steps;
-    int attention; /* the step at which the scheduler looks again */
+    int points;    /* steps but for those of loops that only look and yield */
+    int attention; /* the point at which the scheduler looks again */
     int depth;     /* PCT: changes; DFS: the bound on preemptions */
     int change[MODEL_CHANGES];
     int changed;     /* PCT: how many of them have come */
@@ -89,7 +91,7 @@ static inline struct thread *self(void)
 /* model_sched.c */
 void sched_start(void);
 void sched_look_again(void); /* a thread became ready */
-void sched_switch(void);     /* the step is at model_now.attention */
+void sched_switch(void);     /* the point is at model_now.attention */
 void sched_run(void);        /* one execution, from the host */
 void sched_stacks(void);
 uint64_t random_next(void);
@@ -98,7 +100,9 @@ int random_below(int n);
 /* Before every access: here another thread may run. */
 static inline void model_step(void)
 {
-    if (++model_now.steps >= model_now.attention)
+    model_now.steps++;
+    self()->spun++;
+    if (++model_now.points >= model_now.attention)
         sched_switch();
 }
 

@@ -19,7 +19,7 @@ enum {
 struct plan {
     enum strategy strategy;
     int depth;
-    int length; /* PCT: in how many steps the changes are spread */
+    int length; /* PCT: over how many points the changes are spread */
     uint64_t seed;
 };
 
@@ -125,8 +125,8 @@ static bool note(struct result *r, const struct plan *p)
         r->plan = *p;
         return false;
     }
-    if (model_now.steps > r->longest)
-        r->longest = model_now.steps;
+    if (model_now.points > r->longest)
+        r->longest = model_now.points;
     return true;
 }
 

@@ -272,6 +272,7 @@ static void append(struct thread *t, struct location *l, uint64_t value,
     int number = ++l->newest;
     struct store *s = store_at(l, number);
 
+    t->spun = 0; /* others may go on for it */
     view_see(&t->view, number_of(l), number);
     s->value = value;
     s->carries = false;

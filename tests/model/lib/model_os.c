@@ -8,7 +8,7 @@
 #include "os/futex.h"
 
 enum {
-    TICK_NS = 1000, /* so that loops that watch the clock end */
+    TICK_NS = 5000, /* so that loops that watch the clock end */
     SPURIOUS = 2    /* returns for no reason, a thread and execution */
 };
 

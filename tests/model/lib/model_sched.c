@@ -24,6 +24,11 @@ int random_below(int n)
     return (int)((random_next() >> 32) * (uint64_t)n >> 32);
 }
 
+int model_thread(void)
+{
+    return model_now.current;
+}
+
 int model_choose(int n)
 {
     if (n <= 1)
@@ -123,7 +128,7 @@ static int pick_by_priority(const int *list, int n)
 {
     struct execution *e = &model_now;
 
-    while (e->changed < e->depth && e->steps >= e->change[e->changed]) {
+    while (e->changed < e->depth && e->points >= e->change[e->changed]) {
         if (e->current >= 0)
             e->threads[e->current].priority = -1 - e->steps;
         e->changed++;
@@ -218,6 +223,8 @@ void model_yield(void)
     trace("yield", NULL, 0, NULL, NULL);
     t->yielded = true;
     model_now.steps++;
+    model_now.points -= t->spun;
+    t->spun = 0;
     if (model_now.strategy == STRATEGY_PCT)
         t->priority = -1 - model_now.steps;
     if (model_now.strategy == STRATEGY_DFS)
@@ -290,7 +297,7 @@ static void start_thread(struct thread *t, const struct model_thread *m)
     t->body = m->body;
     t->state = THREAD_READY;
     t->yielded = false;
-    t->spurious = 0;
+    t->spurious = t->spun = 0;
     t->priority = (int64_t)(random_next() >> 32);
     ctx_make(&t->ctx, t->stack, t->stack + STACK_BYTES, run_thread, t);
 }
@@ -302,7 +309,7 @@ void sched_run(void)
     e->current = -1;
     e->running = false;
     e->failure = e->failed_at = NULL;
-    e->steps = e->preemptions = e->changed = 0;
+    e->steps = e->points = e->preemptions = e->changed = 0;
     e->attention = 0;
     e->now = 1;
     memory_reset();
