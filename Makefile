@@ -56,7 +56,8 @@ ROOTINC := $(if $(ROOT),-isystem $(ROOT)/usr/include \
 ROOTLIB := $(if $(ROOT),-L$(ROOT)/usr/lib/$(CROSS) \
            -Wl$(comma)-rpath-link$(comma)$(ROOT)/usr/lib/$(CROSS))
 RUN     := $(if $(CROSS),qemu-$(firstword $(subst -, ,$(CROSS))) \
-           -L /usr/$(CROSS) -E LD_LIBRARY_PATH=$(ROOT)/usr/lib/$(CROSS))
+           -L /usr/$(CROSS) -E LD_LIBRARY_PATH=$(ROOT)/usr/lib/$(CROSS) \
+           -E THRUM_MODEL_EXECS=2000)
 
 # One set of objects serves both libraries. A worker's thread-local is read on
 # every wake; initial-exec makes that one instruction in the shared one too.
@@ -67,12 +68,16 @@ LINK    := -pthread $(ROOTLIB) -Wl,--as-needed $(SANITIZE)
 
 # Only the library and its white-box tests see src/. With TSAN_NOSYNC nothing
 # orders but what the library says does, so its own accesses must be invisible.
-# A model test's atomics are the explorer's, which no sanitizer understands.
+# A model test's atomics are the explorer's, which no sanitizer understands; its
+# plain accesses are shown to the explorer by the calls that the compiler makes
+# for ThreadSanitizer, whose run time is not linked.
 NOSYNC  := -DTHRUM_TSAN_NOSYNC=1 -DTHRUM_TSAN_LINKED=1
 
 $(OUT)/src/%.o:         KIND := -Isrc $(if $(TSAN_NOSYNC),$(NOSYNC),$(SANITIZE))
 $(OUT)/tests/%.o:       KIND := -Isrc $(SANITIZE)
-$(OUT)/tests/model/%.o: KIND := -Isrc -Itests/model/lib -DTHRUM_MODEL
+$(OUT)/tests/model/%.o: KIND := -Isrc -Itests/model/lib -DTHRUM_MODEL \
+                                 -fsanitize=thread
+$(OUT)/tests/model/lib/%.o: KIND := -Isrc -Itests/model/lib -DTHRUM_MODEL
 $(OUT)/tests/api/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: KIND := $(SANITIZE)
 
 # --- what there is to build: no lists, only folders -------------------------

@@ -431,7 +431,8 @@ void bench_run(const struct bench_series *series)
 {
     table *all = grow(NULL, sizeof *all);
     size_t width = count_of_counts;
-    long rounds = bench_pick(1, 3, series->rounds ? series->rounds : 7);
+    long most = series->rounds ? series->rounds : 7;
+    long rounds = bench_pick(1, most < 3 ? most : 3, most);
 
     memset(all, 0, sizeof *all);
     for (long i = 0; i < rounds; i++)

@@ -9,8 +9,9 @@
 #include <math.h>
 #include <string.h>
 
-/* EVP takes five times as long to begin as to hash 24 bytes, which is all that
- * a node is. Libcrypto's older interface does not, and is deprecated. */
+/* A node hashes 24 bytes. Libcrypto's call for that takes five times as long as
+ * the hash; with EVP somebody would have to keep a context for each thread. The
+ * older interface wants neither, and is deprecated. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
 

@@ -7,6 +7,11 @@
  * of one trip to the pool for some dozens, and a large one is read ahead of the
  * hashing, by the same few lines.
  *
+ * Hashing in the pool, where the bytes have just been read, would save a tenth
+ * of the time on small files that are cached (measured: 0.62 s for 0.68 s, 57 000
+ * files, two cores). But then the number of cores would not be the number of
+ * hashes under way, and a file that is slow to come would keep a core from them.
+ *
  * Reading and hashing never touch the same load: load_read gives it to the
  * hashing when it returns, and the join of load_hash gives it back.
  */

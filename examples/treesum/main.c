@@ -2,7 +2,6 @@
 #include "treesum.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,31 +9,28 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, DEFAULT_LIMIT = 16, MAX_WORKERS = 1024 };
+enum { EXIT_USAGE = 2, MAX_WORKERS = 1024, FILES_PER_CORE = 4 };
 
 static const char help[] =
     "Usage: treesum [OPTION]... DIR...\n"
-    "Print the checksums of all regular files below each DIR (or of a file "
-    "DIR),\n"
-    "in a form that sha256sum -c, or b2sum -c, can check.\n"
+    "Print the checksums of all regular files below each DIR, or of a file\n"
+    "given as DIR, in a form that sha256sum -c, or b2sum -c, can check.\n"
     "\n"
-    "  -j, --workers=N   hash on N cores (all that this process may use)\n"
-    "      --limit=N     have at most N files open at once (16)\n"
-    "      --algo=NAME   sha256 or blake2b (sha256)\n"
-    "  -o, --output=FILE write to FILE, which is replaced when all is done\n"
-    "  -v, --verbose     end with a line of totals, as on a terminal\n"
-    "  -h, --help        print this\n"
-    "  -V, --version     print the version\n"
+    "  -j, --workers=N    hash on N cores (all that this process may use)\n"
+    "      --limit=N      have at most N files open at once (4 a core)\n"
+    "      --algo=NAME    sha256 or blake2b (sha256)\n"
+    "  -o, --output=FILE  write to FILE, which is replaced when all is done\n"
+    "  -v, --verbose      end with a line of totals, as on a terminal\n"
+    "  -h, --help         print this\n"
+    "  -V, --version      print the version\n"
     "\n"
-    "The lines come in the order of the arguments, and for each in the order "
-    "of\n"
-    "the bytes of the paths. Symbolic links below a DIR are not followed; "
-    "they,\n"
-    "fifos, sockets and devices are left out, and so is the output itself.\n"
+    "The lines come in the order of the arguments, and for each argument in\n"
+    "the order of the bytes of the paths. Symbolic links below a DIR are not\n"
+    "followed; they, fifos, sockets and devices are left out, and so is the\n"
+    "output itself.\n"
     "\n"
-    "What cannot be read is told at the end, and the exit status is 1. It is "
-    "2\n"
-    "when the command line cannot be understood.\n";
+    "What cannot be read is told at the end, and the exit status is 1. It is\n"
+    "2 when the command line cannot be understood.\n";
 
 static const char hint[] = "Try 'treesum --help'.\n";
 
@@ -58,13 +54,14 @@ static thrum_err *run_steps(struct run *run)
 {
     const struct options *options = run->options;
     struct tree *tree = &run->tree;
+    thrum_err *e;
 
     THRUM_TRY(walk(tree, options->limit, &run->progress));
     THRUM_TRY(tree_lay_out(tree, run->output.digest_size));
     progress_begin(&run->progress, tree);
     THRUM_TRY(hash(tree, options->limit, options->algorithm, &run->progress));
-    THRUM_TRY(thrum_offload(output_write, &run->output));
-    return failures_gather(tree);
+    e = thrum_offload(output_write, &run->output);
+    return thrum_err_add(e, failures_gather(tree));
 }
 
 /* The program, as a task: the steps one after the other, the bar beside them. */
@@ -101,6 +98,15 @@ static bool number_read(const char *text, unsigned most, unsigned *number)
         return false;
     *number = (unsigned)value;
     return true;
+}
+
+/* While one file is hashed others are being opened and read; that there are some
+ * to spare makes up for those that are slow to come. */
+static unsigned default_limit(unsigned workers)
+{
+    long cores = workers ? (long)workers : sysconf(_SC_NPROCESSORS_ONLN);
+
+    return FILES_PER_CORE * (cores > 0 ? (unsigned)cores : 1);
 }
 
 /* -1: go on. Else: the exit status. */
@@ -154,26 +160,14 @@ static int options_read(struct options *options, int argc, char **argv)
         }
     }
     options->arguments = argv + optind;
+    if (!options->limit)
+        options->limit = default_limit(options->workers);
     return argv[optind] ? -1 : usage("there is no DIR", "");
-}
-
-/* A closed standard stream would be the number of the next file we open, and
- * our output would go there: give the number to something that takes none. */
-static void hold_standard_streams(void)
-{
-    int fd;
-
-    do
-        fd = open("/dev/null", O_RDONLY);
-    while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd > STDERR_FILENO)
-        close(fd);
 }
 
 int main(int argc, char **argv)
 {
     struct options options = {
-        .limit = DEFAULT_LIMIT,
         .algorithm = EVP_sha256(),
         .verbose = isatty(STDERR_FILENO),
     };
@@ -181,7 +175,6 @@ int main(int argc, char **argv)
     thrum_err *e;
     int status;
 
-    hold_standard_streams();
     signal(SIGPIPE, SIG_IGN); /* a failing write tells as much */
     status = options_read(&options, argc, argv);
     if (status >= 0)

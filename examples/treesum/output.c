@@ -84,7 +84,8 @@ thrum_err *output_open(struct output *output, const char *name)
     if (rc < 0)
         return failed(output, -rc);
     ours[0] = old;
-    if ((fcntl(output->fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
+    rc = fcntl(output->fd, F_GETFL);
+    if (rc < 0 || (rc & O_ACCMODE) == O_RDONLY)
         return failed(output, EBADF);
     if (fstat(output->fd, &ours[1]) < 0)
         return failed(output, errno);

@@ -36,7 +36,7 @@
  * A body joins all of its forks, newest first, before it returns. A fork left
  * over is found when the enclosing scope closes: one line with its place, then
  * abort. The body must not be inlined by hand into another function: its hidden
- * first argument is the place of the next fork.
+ * first argument is the place of the newest fork.
  *
  * ---------------------------------------------------------------------------
  * What follows the line of public macros is the layout that the inline code
@@ -104,7 +104,7 @@ struct thrum_job_ {
     } u;
 };
 
-/* One segment of a deque: this head, then slots up to the next 64 KiB border.
+/* One segment of a deque: this head, then slots up to the next 32 KiB border.
  * The first segment of a stack lies directly above the stack. */
 struct thrum_deque_ {
     /* owner only; const but for head and scope */
@@ -114,7 +114,7 @@ struct thrum_deque_ {
     THRUM_ATOMIC_(uint64_t) *real;             /* top, or fenced */
     struct thrum_deque_ *first, *prev;
     THRUM_ATOMIC_(struct thrum_deque_ *) next; /* [D6] */
-    void *spare;
+    struct thrum_job_ *last; /* const: the last slot; one after stays empty */
 
     /* written by thieves, and by the owner for the last job: [D3] [D4] */
     THRUM_ATOMIC_(uint64_t) top;
@@ -122,73 +122,123 @@ struct thrum_deque_ {
     void *spare2[6];
 };
 
-enum { THRUM_SEGMENT_ = 1 << 16, THRUM_HEAD_ = 384 };
+enum { THRUM_SEGMENT_ = 1 << 15, THRUM_HEAD_ = 384 };
 
-static inline struct thrum_deque_ *thrum_deque_of_(const struct thrum_job_ *at)
+/* The deque that a slot is in, a sentinel too: that lies in the head, so the
+ * border below the slot after is looked for. */
+static inline struct thrum_deque_ *
+thrum_deque_of_(const struct thrum_job_ *slot)
 {
-    uintptr_t border = (uintptr_t)at & ~(uintptr_t)(THRUM_SEGMENT_ - 1);
+    uintptr_t border = (uintptr_t)(slot + 1) & ~(uintptr_t)(THRUM_SEGMENT_ - 1);
 
     return (struct thrum_deque_ *)(border - THRUM_HEAD_);
 }
 
-/* Out of line, all in the library. */
-THRUM_API struct thrum_job_ *thrum_head_(void);
-THRUM_API struct thrum_job_ *thrum_grow_(struct thrum_job_ *at);
-THRUM_API void thrum_share_(struct thrum_job_ *at);
-THRUM_API struct thrum_job_ *thrum_join_slow_(struct thrum_job_ *at);
+/* Out of line, all in the library; cold, so that the compiler keeps what they
+ * need out of the way of the rest. */
+#define THRUM_COLD_ __attribute__((__cold__))
+THRUM_API THRUM_COLD_ struct thrum_job_ *thrum_newest_slow_(void);
+THRUM_API THRUM_COLD_ struct thrum_job_ *
+thrum_publish_slow_(struct thrum_job_ *);
+THRUM_API THRUM_COLD_ struct thrum_job_ *thrum_join_slow_(struct thrum_job_ *);
 
-/* The last slot of a segment stays empty. */
-static inline bool thrum_at_end_(const struct thrum_job_ *at)
+/* The deque of the stack that the caller stands on; NULL: it is no task. Read
+ * anew each time: the compiler must not keep a thread-local's address where a
+ * task may move to another thread. */
+extern THRUM_API __thread struct thrum_deque_ *thrum_current_;
+
+static inline struct thrum_deque_ *thrum_self_(void)
 {
-    return ((uintptr_t)at & (THRUM_SEGMENT_ - 1)) ==
-           THRUM_SEGMENT_ - sizeof *at;
+    struct thrum_deque_ *self;
+
+#if defined(__x86_64__)
+    __asm__ volatile("movq thrum_current_@gottpoff(%%rip), %0\n\t"
+                     "movq %%fs:(%0), %0"
+                     : "=r"(self));
+#elif defined(__aarch64__)
+    struct thrum_deque_ *offset;
+
+    __asm__ volatile("mrs %0, tpidr_el0\n\t"
+                     "adrp %1, :gottprel:thrum_current_\n\t"
+                     "ldr %1, [%1, :gottprel_lo12:thrum_current_]\n\t"
+                     "ldr %0, [%0, %1]"
+                     : "=&r"(self), "=&r"(offset));
+#else
+    self = NULL; /* the slow path asks for it */
+#endif
+    return self;
 }
 
-/* The slot for the next fork. */
-static inline struct thrum_job_ *thrum_slot_(struct thrum_job_ *at)
+static inline bool thrum_in_use_(struct thrum_job_ *slot)
 {
-    if (__builtin_expect(thrum_at_end_(at), 0))
-        at = thrum_grow_(at);
-    return at;
+    return thrum_load_relaxed_(&slot->scope) != 0; /* ours alone */
 }
 
-/* No fork after this one is open. (In the last slot: ask the slow path.) */
-static inline bool thrum_newest_(struct thrum_job_ *slot)
+/* The newest fork of this stack, or the sentinel it has room after: the hint, if
+ * it is right. The slot for the next fork is the one after. */
+static inline struct thrum_job_ *thrum_newest_(void)
 {
-    return __builtin_expect(!thrum_at_end_(slot + 1) &&
-                                thrum_load_relaxed_(&(slot + 1)->scope) == 0,
-                            1);
+    struct thrum_deque_ *self = thrum_self_();
+
+    if (__builtin_expect(self != 0, 1)) {
+        struct thrum_job_ *newest = self->head;
+
+        if (__builtin_expect(
+                thrum_in_use_(newest) && !thrum_in_use_(newest + 1), 1))
+            return newest;
+    }
+    return thrum_newest_slow_();
 }
 
-/* The slot is filled: publish it, then look whether somebody wants work. The
- * other side looks in the other order behind a heavy barrier [I2]. */
-static inline struct thrum_job_ *thrum_publish_(struct thrum_job_ *at,
+/* A hot recursive body is bound by stores, most of them of saved registers. So
+ * what is cheap to compute again is not kept over a call: the compiler is made
+ * to forget where a pointer came from, and that a site's address is constant. */
+#define THRUM_FORGET_(pointer) __asm__("" : "+r"(pointer))
+#if defined(__x86_64__)
+#define THRUM_ADDRESS_(pointer, object)                                        \
+    __asm__ volatile("leaq %1, %0" : "=r"(pointer) : "m"(object))
+#else
+#define THRUM_ADDRESS_(pointer, object) ((pointer) = &(object))
+#endif
+
+/* The slot is filled: publish it, then look whether somebody wants work, or the
+ * segment is full. The other side looks in the other order, behind a heavy
+ * barrier [I2]. The newest fork from here on. */
+static inline struct thrum_job_ *thrum_publish_(struct thrum_job_ *slot,
                                                 const struct thrum_site_ *site)
 {
-    struct thrum_deque_ *deque = thrum_deque_of_(at);
+    struct thrum_deque_ *deque = thrum_deque_of_(slot);
 
-    thrum_store_relaxed_(&at->site, site); /* travels with [D1] */
-    thrum_store_release_(&at->scope,
+    thrum_store_relaxed_(&slot->site, site); /* travels with [D1] */
+    thrum_store_release_(&slot->scope,
                          thrum_load_relaxed_(&deque->scope)); /* [D1] */
     thrum_barrier_light_();
-    if (__builtin_expect(thrum_load_relaxed_(deque->hungry) != 0, 0)) /* [I1] */
-        thrum_share_(at);
-    return at + 1;
+    if (__builtin_expect((thrum_load_relaxed_(deque->hungry) != 0) | /* [I1] */
+                             (slot == deque->last),
+                         0))
+        slot = thrum_publish_slow_(slot);
+    return slot;
+}
+
+/* No fork after this one is open. (For a segment's last: ask the slow path.) */
+static inline bool thrum_is_newest_(struct thrum_job_ *slot)
+{
+    return __builtin_expect(
+        slot != thrum_deque_of_(slot)->last && !thrum_in_use_(slot + 1), 1);
 }
 
 /* Take back the newest fork if no thief has moved top past it. False: it was
  * taken, it is the last one, or it lies in an older segment; ask the slow path.
  */
-static inline bool thrum_take_back_(struct thrum_job_ *at)
+static inline bool thrum_take_back_(struct thrum_job_ *slot)
 {
-    struct thrum_job_ *slot = at - 1;
     uint32_t place = (uint32_t)(uintptr_t)slot;
+    struct thrum_deque_ *deque = thrum_deque_of_(slot);
 
     thrum_store_relaxed_(&slot->scope, (struct thrum_scope *)0); /* [D3] */
     thrum_barrier_light_();
-    return __builtin_expect(
-        (uint32_t)thrum_load_relaxed_(&thrum_deque_of_(at)->top) < place,
-        1); /* [D3] */
+    return __builtin_expect((uint32_t)thrum_load_relaxed_(&deque->top) < place,
+                            1); /* [D3] */
 }
 
 /* ------------------------------------------------------- macro machinery */
@@ -239,7 +289,8 @@ static inline bool thrum_take_back_(struct thrum_job_ *at)
 #define THRUM_IN_(name, slot)                                                  \
     struct name##_args_ *in_ = (struct name##_args_ *)(void *)(slot)->u.bytes
 
-/* The parts that tasks with and without a result share. */
+/* The parts that tasks with and without a result share. `newest_` is the newest
+ * fork of the stack: a body is told, and tells those it calls. */
 #define THRUM_COMMON_(type, name, ...)                                         \
     static type name##_body_(struct thrum_job_ *,                              \
                              THRUM_EACH_(THRUM_PARAMS_, __VA_ARGS__));         \
@@ -250,72 +301,83 @@ static inline bool thrum_take_back_(struct thrum_job_ *at)
                          "the arguments of " #name                             \
                          " are over 32 bytes: pass a pointer");                \
     static void name##_run_(struct thrum_job_ *slot_);                         \
-    __attribute__((unused)) static inline struct thrum_job_ *name##_fork_(     \
-        struct thrum_job_ *at_, const struct thrum_site_ *site_,               \
+    __attribute__((__unused__)) static inline struct thrum_job_ *name##_fork_( \
+        struct thrum_job_ *newest_, const struct thrum_site_ *site_,           \
         THRUM_EACH_(THRUM_PARAMS_, __VA_ARGS__))                               \
     {                                                                          \
-        at_ = thrum_slot_(at_);                                                \
-        THRUM_IN_(name, at_);                                                  \
+        struct thrum_job_ *slot_ = newest_ + 1;                                \
+        THRUM_IN_(name, slot_);                                                \
         THRUM_EACH_(THRUM_FILL_, __VA_ARGS__)                                  \
-        return thrum_publish_(at_, site_);                                     \
+        return thrum_publish_(slot_, site_);                                   \
     }
 
 #define THRUM_DECLARE_TASK(type, name, ...)                                    \
     THRUM_COMMON_(type, name, __VA_ARGS__)                                     \
-    __attribute__((unused)) static inline type name(                           \
-        THRUM_EACH_(THRUM_PARAMS_, __VA_ARGS__))                               \
-    {                                                                          \
-        return name##_body_(thrum_head_(),                                     \
-                            THRUM_EACH_(THRUM_NAMES_, __VA_ARGS__));           \
-    }                                                                          \
     THRUM_STATIC_ASSERT_(sizeof(type) <= 32,                                   \
                          "the result of " #name " is over 32 bytes");          \
-    __attribute__((unused)) static inline type name##_join_(                   \
-        struct thrum_job_ **at_)                                               \
+    __attribute__((__unused__)) static inline type name(                       \
+        THRUM_EACH_(THRUM_PARAMS_, __VA_ARGS__))                               \
     {                                                                          \
+        return name##_body_(thrum_newest_(),                                   \
+                            THRUM_EACH_(THRUM_NAMES_, __VA_ARGS__));           \
+    }                                                                          \
+    __attribute__((__unused__)) static inline type name##_join_(               \
+        struct thrum_job_ **newest_)                                           \
+    {                                                                          \
+        struct thrum_job_ *slot_ = *newest_;                                   \
+        THRUM_FORGET_(slot_);                                                  \
         type out_;                                                             \
-        if (thrum_take_back_(*at_)) {                                          \
-            THRUM_IN_(name, --*at_);                                           \
-            return name##_body_(*at_, THRUM_EACH_(THRUM_GIVE_, __VA_ARGS__));  \
+        if (__builtin_expect(thrum_take_back_(slot_), 1)) {                    \
+            THRUM_IN_(name, slot_);                                            \
+            *newest_ = slot_ - 1;                                              \
+            return name##_body_(slot_ - 1,                                     \
+                                THRUM_EACH_(THRUM_GIVE_, __VA_ARGS__));        \
         }                                                                      \
-        *at_ = thrum_join_slow_(*at_);                                         \
-        memcpy(&out_, (*at_)->u.bytes, sizeof out_);                           \
+        slot_ = thrum_join_slow_(slot_);                                       \
+        *newest_ = slot_ - 1;                                                  \
+        memcpy(&out_, slot_->u.bytes, sizeof out_);                            \
         return out_;                                                           \
     }                                                                          \
-    __attribute__((unused)) static void name##_run_(struct thrum_job_ *slot_)  \
+    __attribute__((__unused__)) static void name##_run_(                       \
+        struct thrum_job_ *slot_)                                              \
     {                                                                          \
         THRUM_IN_(name, slot_);                                                \
-        type out_ = name##_body_(thrum_head_(),                                \
+        type out_ = name##_body_(thrum_newest_(),                              \
                                  THRUM_EACH_(THRUM_GIVE_, __VA_ARGS__));       \
         memcpy(slot_->u.bytes, &out_, sizeof out_);                            \
     }
 
 #define THRUM_DECLARE_PROC(name, ...)                                          \
     THRUM_COMMON_(void, name, __VA_ARGS__)                                     \
-    __attribute__((unused)) static inline void name(                           \
+    __attribute__((__unused__)) static inline void name(                       \
         THRUM_EACH_(THRUM_PARAMS_, __VA_ARGS__))                               \
     {                                                                          \
-        name##_body_(thrum_head_(), THRUM_EACH_(THRUM_NAMES_, __VA_ARGS__));   \
+        name##_body_(thrum_newest_(), THRUM_EACH_(THRUM_NAMES_, __VA_ARGS__)); \
     }                                                                          \
-    __attribute__((unused)) static inline void name##_join_(                   \
-        struct thrum_job_ **at_)                                               \
+    __attribute__((__unused__)) static inline void name##_join_(               \
+        struct thrum_job_ **newest_)                                           \
     {                                                                          \
-        if (thrum_take_back_(*at_)) {                                          \
-            THRUM_IN_(name, --*at_);                                           \
-            name##_body_(*at_, THRUM_EACH_(THRUM_GIVE_, __VA_ARGS__));         \
+        struct thrum_job_ *slot_ = *newest_;                                   \
+        THRUM_FORGET_(slot_);                                                  \
+        if (__builtin_expect(thrum_take_back_(slot_), 1)) {                    \
+            THRUM_IN_(name, slot_);                                            \
+            *newest_ = slot_ - 1;                                              \
+            name##_body_(slot_ - 1, THRUM_EACH_(THRUM_GIVE_, __VA_ARGS__));    \
         } else {                                                               \
-            *at_ = thrum_join_slow_(*at_);                                     \
+            *newest_ = thrum_join_slow_(slot_) - 1;                            \
         }                                                                      \
     }                                                                          \
-    __attribute__((unused)) static void name##_run_(struct thrum_job_ *slot_)  \
+    __attribute__((__unused__)) static void name##_run_(                       \
+        struct thrum_job_ *slot_)                                              \
     {                                                                          \
         THRUM_IN_(name, slot_);                                                \
-        name##_body_(thrum_head_(), THRUM_EACH_(THRUM_GIVE_, __VA_ARGS__));    \
+        name##_body_(thrum_newest_(), THRUM_EACH_(THRUM_GIVE_, __VA_ARGS__));  \
     }
 
 #define THRUM_BODY_(type, name, ...)                                           \
-    static type name##_body_(__attribute__((unused)) struct thrum_job_ *at_,   \
-                             THRUM_EACH_(THRUM_PARAMS_, __VA_ARGS__))
+    static type name##_body_(                                                  \
+        __attribute__((__unused__)) struct thrum_job_ *newest_,                \
+        THRUM_EACH_(THRUM_PARAMS_, __VA_ARGS__))
 
 #define THRUM_TASK(type, name, ...)                                            \
     THRUM_DECLARE_TASK(type, name, __VA_ARGS__)                                \
@@ -330,13 +392,15 @@ static inline bool thrum_take_back_(struct thrum_job_ *at)
 
 #define THRUM_FORK(name, ...)                                                  \
     do {                                                                       \
-        static const struct thrum_site_ site_ = {name##_run_, #name,           \
+        static const struct thrum_site_ here_ = {name##_run_, #name,           \
                                                  THRUM_HERE};                  \
-        at_ = name##_fork_(at_, &site_, __VA_ARGS__);                          \
+        const struct thrum_site_ *site_;                                       \
+        THRUM_ADDRESS_(site_, here_);                                          \
+        newest_ = name##_fork_(newest_, site_, __VA_ARGS__);                   \
     } while (0)
 
-#define THRUM_CALL(name, ...) name##_body_(at_, __VA_ARGS__)
-#define THRUM_JOIN(name)      name##_join_(&at_)
+#define THRUM_CALL(name, ...) name##_body_(newest_, __VA_ARGS__)
+#define THRUM_JOIN(name)      name##_join_(&newest_)
 
 #ifdef __cplusplus
 }

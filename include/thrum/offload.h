@@ -20,12 +20,14 @@ extern "C" {
  * Ownership:  arg may point to the caller's variables: the call does not return
  *             before fn has.
  * Order:      fn sees what came before; what it did is visible on return.
- * Returns:    what fn returned; of kind THRUM_OS with EAGAIN when the pool has
- *             no thread and none can be made: fn was then not called.
+ * Returns:    what fn returned; of kind THRUM_OS with EAGAIN, or THRUM_NOMEM,
+ *             when the pool has no thread and none can be made: fn was then not
+ *             called.
  * Cost:       no allocation.
  *
  * fn is no task: of this library it may call what says "anywhere" or "any other
- * thread".
+ * thread". It runs in the scope of its caller: thrum_spawn(NULL, ...) in it is
+ * the caller's.
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD thrum_err *thrum_offload(thrum_fn *fn,
                                                                   void *arg);

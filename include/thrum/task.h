@@ -47,7 +47,7 @@ typedef struct thrum_task {
  * Suspends:   never.
  * Ownership:  t and what arg points to live until the join.
  * Order:      fn sees what came before the fork.
- * Cost:       no allocation but for one segment of 64 KiB when over a thousand
+ * Cost:       no allocation but for one segment of 32 KiB when over five hundred
  *             forks of a stack are open; no atomic read-modify-write while
  *             nobody looks for work.
  *
@@ -65,8 +65,8 @@ typedef struct thrum_task {
  *
  * Wait until the fork has ended.
  *
- * Call from:  the task that forked it, once a fork. Newest first is fast, any
- *             order is allowed.
+ * Call from:  the task that forked it, in the scope in which it did, once.
+ *             Newest first is fast, any order is allowed.
  * Suspends:   when the fork runs elsewhere. When nobody took it, it is called
  *             here and now.
  * Ownership:  the error is the caller's.
@@ -78,26 +78,37 @@ typedef struct thrum_task {
 THRUM_API void thrum_fork_run_(struct thrum_job_ *job);
 THRUM_API THRUM_NODISCARD thrum_err *thrum_join_any_(thrum_task *t);
 
+/* The hint is kept as far as this thread's registers reach: a fork sets it to
+ * itself, its join to the one before. */
+static inline void thrum_hint_(struct thrum_job_ *newest)
+{
+    struct thrum_deque_ *self = thrum_self_();
+
+    if (self != 0)
+        self->head = newest;
+}
+
 static inline void thrum_fork_(thrum_task *t, const struct thrum_site_ *site,
                                thrum_fn *fn, void *arg)
 {
-    struct thrum_job_ *at = thrum_slot_(thrum_head_());
+    struct thrum_job_ *slot = thrum_newest_() + 1;
 
-    at->u.call.fn = fn;
-    at->u.call.arg = arg;
-    t->slot_ = at;
-    thrum_publish_(at, site);
+    slot->u.call.fn = fn;
+    slot->u.call.arg = arg;
+    t->slot_ = slot;
+    thrum_hint_(thrum_publish_(slot, site));
 }
 
 THRUM_NODISCARD static inline thrum_err *thrum_join_(thrum_task *t)
 {
     struct thrum_job_ *slot = t->slot_;
 
-    if (!thrum_newest_(slot))
+    if (!thrum_is_newest_(slot))
         return thrum_join_any_(t);
-    if (thrum_take_back_(slot + 1))
-        return slot->u.call.fn(slot->u.call.arg);
-    return thrum_join_slow_(slot + 1)->u.call.err;
+    if (!thrum_take_back_(slot))
+        return thrum_join_slow_(slot)->u.call.err;
+    thrum_hint_(slot - 1);
+    return slot->u.call.fn(slot->u.call.arg);
 }
 
 /* -------------------------------------------------------------------- scopes
@@ -139,7 +150,8 @@ typedef struct thrum_scope_opts {
  *
  * Open a scope.
  *
- * Call from:  a task, or any other thread.
+ * Call from:  a task, or any other thread; what that spawns into it runs on the
+ *             default runtime, which must run until it is closed.
  * Suspends:   never.
  * Ownership:  s stays in place until it is closed, by the same task, in reverse
  *             order of opening. Option strings live as long.
@@ -155,10 +167,10 @@ typedef struct thrum_scope_opts {
  * Ownership:  takes `body`, the error of the region itself, NULL for none; the
  *             result is the caller's.
  * Order:      what the children did is visible.
- * Returns:    NULL, or one error that has them all: body first if it is not
- *             NULL, else as the policy says. At most max_errors are kept, those
- *             of the lowest indices whatever the schedule; thrum_err_count
- *             counts all.
+ * Returns:    NULL, or one error that has them all, led by the one the policy
+ *             says; `body` counts as one that failed now, and ranks last. At
+ *             most max_errors are kept, those of the lowest indices whatever the
+ *             schedule; thrum_err_count counts all.
  *
  * A fork made in the scope and not joined stops the program with a line that
  * names its place, and so does closing a scope that is not the innermost.
@@ -282,8 +294,9 @@ typedef struct thrum_reduction {
  * Suspends:   as thrum_gather.
  * Order:      accumulators are merged in the order of their ranges: merge need
  *             be associative, not commutative.
- * Returns:    as thrum_for, and -ENOMEM's error when an accumulator of over 256
- *             bytes finds no memory; acc is then as far as it got.
+ * Returns:    as thrum_for; of kind THRUM_NOMEM when a part that was stolen
+ *             finds no memory for its accumulator: acc is then as far as it
+ *             got.
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD thrum_err *
 thrum_reduce(size_t lo, size_t hi, size_t grain, const thrum_reduction *how,

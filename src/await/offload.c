@@ -1,19 +1,23 @@
 /* The blocking pool: threads for calls that block, made as needed.
  *
- * One queue. A job goes to a thread that rests, if there is one. If there is
- * none and the pool is as large as the machine, it may be that all are busy with
- * jobs that take no time, or that all are blocked: a timer looks again after
- * STUCK_NS, and adds threads while nothing was taken meanwhile, twice as many
- * each time. So a flood of short jobs makes few threads, and blocked ones are
- * soon joined by more.
+ * One queue. The question at each job is whether the threads that are awake will
+ * come to it soon, or sit in calls that block. The pool takes jobs to be what
+ * the last ones were: if those were brief (BRIEF_NS), a job is left to who is
+ * awake; if not, a resting thread is called, or one is added. A timer looks
+ * again after STUCK_NS: when no job was taken meanwhile, it calls and adds
+ * threads, twice as many each time. So a flood of short jobs makes few threads
+ * and few wake-ups, and jobs behind blocked ones are soon served.
  *
  * A thread that has nothing to do spins for a moment, because the next job often
  * comes at once, then rests WARM_NS, then retires.
  *
  * Invariants
- *   I1  A thread is counted in `resting` exactly while it is in the list.
- *   I2  While the queue is not empty and no thread rests, the timer is armed or
- *       the pool has as many threads as it may.
+ *   I1  threads counts those that run; starting, those being made. resting are
+ *       the threads in the list `rest`.
+ *   I2  While the queue is not empty, and a thread rests or may be made, the
+ *       timer is armed or a thread that was called is on its way.
+ *   I3  A job that is not taken because there is no thread, and none can be
+ *       made, fails.
  *
  * Ordering
  *   [O1] the pool is shown -> [O2] who asks for it   its fields
@@ -25,12 +29,14 @@
 #include <errno.h>
 
 #include "base/alloc.h"
+#include "base/sanitize.h"
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "task/runtime.h"
 
 enum {
-    STUCK_NS = 100000,
+    BRIEF_NS = 20000,
+    STUCK_NS = 200000,
     SPIN_LOOKS = 400,
     BLOCKING_STACK = 1 << 20, /* bytes; what blocks is often a deep library */
 };
@@ -42,6 +48,7 @@ struct offload {
     thrum_fn *fn;
     void *arg;
     thrum_err *err;
+    struct scope *scope; /* of who waits */
     struct wait wait;
 };
 
@@ -49,7 +56,7 @@ struct blocking_thread {
     struct thread thread;
     struct pool *pool;
     struct parker parker;
-    struct blocking_thread *next; /* resting, or retired: linked by */
+    struct blocking_thread *next; /* lock: in rest, or in retired */
     bool called;                  /* lock: taken off the list to work */
 };
 
@@ -59,13 +66,15 @@ struct pool {
     unsigned most, base;
 
     struct spin lock;
-    struct offload *first, *last;    /* lock */
-    struct blocking_thread *rest;    /* lock: newest first */
-    struct blocking_thread *retired; /* lock: to be joined */
-    unsigned threads, resting, grow; /* lock */
-    uint64_t taken, seen;            /* lock: seen by the timer */
-    bool armed, stopping;            /* lock */
-    _Atomic uint32_t waiting;        /* jobs in the queue; a hint */
+    struct offload *first, *last;        /* lock */
+    struct blocking_thread *rest;        /* lock: newest first */
+    struct blocking_thread *retired;     /* lock: to be joined */
+    unsigned threads, starting, resting; /* lock */
+    unsigned grow;                       /* lock: how many the timer adds */
+    uint64_t taken, seen;                /* lock: seen by the timer */
+    bool brief;                          /* lock: the last job was */
+    bool armed, stopping;                /* lock */
+    _Atomic uint32_t waiting;            /* jobs in the queue; a hint */
     struct timer timer;
     struct parker stopper; /* who waits for the last thread */
 };
@@ -85,10 +94,14 @@ static struct offload *pop(struct pool *p)
     return job;
 }
 
-static void do_job(struct offload *job)
+/* Under the lock: nobody will hand it a job any more. True: it was the last of a
+ * pool that stops. */
+static bool retire(struct pool *p, struct blocking_thread *t)
 {
-    job->err = job->fn(job->arg);
-    (void)wait_wake(&job->wait, WAKE_EVENT); /* the job is gone */
+    p->threads--;
+    t->next = p->retired;
+    p->retired = t;
+    return p->stopping && p->threads == 0;
 }
 
 /* Under the lock; false: it was called to work meanwhile. */
@@ -103,16 +116,6 @@ static bool leave_rest(struct pool *p, struct blocking_thread *t)
     *at = t->next;
     p->resting--;
     return true;
-}
-
-/* Under the lock: nobody will hand it a job any more. True: it was the last of a
- * pool that stops. */
-static bool retire(struct pool *p, struct blocking_thread *t)
-{
-    p->threads--;
-    t->next = p->retired;
-    p->retired = t;
-    return p->stopping && p->threads == 0;
 }
 
 /* Rest until called. False: retired. */
@@ -132,45 +135,54 @@ static bool rest(struct pool *p, struct blocking_thread *t)
     return stay;
 }
 
-static bool spin_for_job(struct pool *p)
+static void spin_for_job(struct pool *p)
 {
     for (int i = 0; i < SPIN_LOOKS; i++) {
         if (load_relaxed(&p->waiting) != 0) /* a hint, decided by the lock */
-            return true;
+            return;
         cpu_relax();
     }
-    return false;
 }
 
-/* A job; NULL: retire or stop. */
-static struct offload *next_job(struct pool *p, struct blocking_thread *t)
+enum next { NEXT_JOB, NEXT_SPIN, NEXT_REST, NEXT_STOP };
+
+/* What to do now. `took`: how long the job before took, or 0; `spun`: it was in
+ * vain. */
+static enum next next(struct pool *p, struct blocking_thread *t, int64_t took,
+                      bool spun, struct offload **job)
 {
-    bool spun = false, stop, last = false;
-    struct offload *job;
+    enum next what = NEXT_SPIN;
+    bool last = false;
 
-    for (;;) {
-        spin_lock(&p->lock);
-        job = pop(p);
-        stop = p->stopping;
-        if (job == NULL && !stop && spun) {
-            t->called = false;
-            t->next = p->rest;
-            p->rest = t;
-            p->resting++;
-        }
-        if (job == NULL && stop)
-            last = retire(p, t);
-        spin_unlock(&p->lock);
-
-        if (last)
-            parker_unpark(&p->stopper);
-        if (job != NULL || stop)
-            return job;
-        if (!spun)
-            spun = true, (void)spin_for_job(p);
-        else if (!rest(p, t))
-            return NULL;
+    spin_lock(&p->lock);
+    if (took != 0)
+        p->brief = took < BRIEF_NS;
+    *job = pop(p);
+    if (*job != NULL) {
+        what = NEXT_JOB;
+    } else if (p->stopping) {
+        what = NEXT_STOP;
+        last = retire(p, t);
+    } else if (spun) {
+        what = NEXT_REST;
+        t->called = false;
+        t->next = p->rest;
+        p->rest = t;
+        p->resting++;
     }
+    spin_unlock(&p->lock);
+    if (last)
+        parker_unpark(&p->stopper);
+    return what;
+}
+
+static void do_job(struct offload *job)
+{
+    (void)scope_adopt(job->scope);
+    tsan_rely(job);
+    job->err = job->fn(job->arg);
+    (void)scope_adopt(NULL);
+    (void)wait_wake(&job->wait, WAKE_EVENT); /* the job is gone */
 }
 
 static void thread_body(void *arg)
@@ -178,49 +190,112 @@ static void thread_body(void *arg)
     struct blocking_thread *t = arg;
     struct pool *p = t->pool;
     struct offload *job;
+    int64_t took = 0, start = clock_now();
+    bool spun = false;
 
-    while ((job = next_job(p, t)) != NULL)
-        do_job(job);
+    for (;;) {
+        enum next what = next(p, t, took, spun, &job);
+
+        took = 0;
+        spun = what == NEXT_SPIN;
+        if (what == NEXT_STOP || (what == NEXT_REST && !rest(p, t)))
+            return;
+        if (what == NEXT_JOB) {
+            int64_t now;
+
+            do_job(job);
+            now = clock_now();
+            took = now - start + 1;
+            start = now;
+            continue;
+        }
+        if (what == NEXT_SPIN)
+            spin_for_job(p);
+        start = clock_now();
+    }
 }
 
 static void join_retired(struct pool *p)
 {
-    struct blocking_thread *t, *next;
+    struct blocking_thread *t, *after;
 
     spin_lock(&p->lock);
     t = p->retired;
     p->retired = NULL;
     spin_unlock(&p->lock);
-    for (; t != NULL; t = next) {
-        next = t->next;
+    for (; t != NULL; t = after) {
+        after = t->next;
         thread_join(&t->thread);
         release(t);
     }
 }
 
-/* The caller has counted it. */
+/* ------------------------------------------------------------------- growing */
+
+static void fail_all(struct offload *job, int rc)
+{
+    while (job != NULL) {
+        struct offload *after = job->next;
+
+        job->err = thrum_rc(rc);
+        (void)wait_wake(&job->wait, WAKE_EVENT);
+        job = after;
+    }
+}
+
+/* Make a thread that was counted in `starting`. */
 static int add_thread(struct pool *p)
 {
     struct blocking_thread *t = alloc(sizeof *t);
+    struct offload *lost = NULL;
     int rc = -ENOMEM;
 
     join_retired(p);
     if (t != NULL) {
         *t = (struct blocking_thread){.pool = p};
         parker_init(&t->parker);
+        spin_lock(&p->lock); /* before it can retire */
+        p->threads++;
+        spin_unlock(&p->lock);
         rc = thread_start(&t->thread, "thrum/blocking", BLOCKING_STACK,
                           thread_body, t);
     }
-    if (rc == 0)
-        return 0;
-    release(t);
     spin_lock(&p->lock);
-    p->threads--;
+    p->starting--;
+    if (rc < 0)
+        p->grow = 1;
+    if (rc < 0 && t != NULL)
+        p->threads--;
+    if (rc < 0 && p->threads == 0 && p->starting == 0) {
+        lost = p->first; /* I3 */
+        p->first = NULL;
+        store_relaxed(&p->waiting, 0); /* locked */
+    }
     spin_unlock(&p->lock);
+    if (rc < 0)
+        release(t);
+    fail_all(lost, rc);
     return rc;
 }
 
-/* ------------------------------------------------------------------- growing */
+/* Under the lock: take a resting thread off the list. NULL: there is none. */
+static struct blocking_thread *call(struct pool *p)
+{
+    struct blocking_thread *t = p->rest;
+
+    if (t != NULL) {
+        p->rest = t->next;
+        p->resting--;
+        t->called = true;
+    }
+    return t;
+}
+
+/* Under the lock. */
+static bool can_grow(struct pool *p)
+{
+    return p->resting > 0 || p->threads + p->starting < p->most;
+}
 
 static void look_again(struct timer *timer);
 
@@ -229,45 +304,60 @@ static void arm(struct pool *p)
     sched_arm(p->sched, &p->timer, clock_now() + STUCK_NS, look_again);
 }
 
-/* On a worker, STUCK_NS after the queue could not be served at once. */
+/* Under the lock: how many to call and to add, now that nothing is taken. */
+static unsigned stuck(struct pool *p, struct blocking_thread **called)
+{
+    unsigned room = p->most - p->threads - p->starting;
+    unsigned more = p->grow < room ? p->grow : room;
+
+    p->brief = false;
+    *called = call(p);
+    if (*called != NULL)
+        return 0;
+    p->grow = more < p->most / 2 ? more * 2 : p->most;
+    p->starting += more;
+    return more;
+}
+
+/* On a worker, STUCK_NS after a job was left to the threads that are awake. */
 static void look_again(struct timer *timer)
 {
     struct pool *p = container_of(timer, struct pool, timer);
+    struct blocking_thread *called = NULL;
     unsigned more = 0;
     bool again;
 
     spin_lock(&p->lock);
-    if (p->first == NULL || p->taken != p->seen) {
+    if (p->first == NULL || p->taken != p->seen)
         p->grow = 1;
-    } else {
-        more = p->grow < p->most - p->threads ? p->grow : p->most - p->threads;
-        p->grow *= 2;
-        p->threads += more;
-    }
+    else
+        more = stuck(p, &called);
     p->seen = p->taken;
-    again = p->first != NULL && p->threads < p->most;
-    p->armed = again;
     spin_unlock(&p->lock);
 
+    if (called != NULL)
+        parker_unpark(&called->parker);
+    while (more-- > 0)
+        (void)add_thread(p);
+
+    spin_lock(&p->lock);
+    again = p->first != NULL && can_grow(p);
+    p->armed = again;
+    spin_unlock(&p->lock);
     if (again)
         arm(p);
-    while (more-- > 0)
-        (void)add_thread(p); /* no memory or no threads: looked at again */
 }
 
 /* ---------------------------------------------------------------- submitting */
 
 /* What to do for a job that was put into the queue. */
 struct duty {
-    struct blocking_thread *call;
+    struct blocking_thread *called;
     bool add, arm;
 };
 
-static struct duty enqueue(struct pool *p, struct offload *job)
+static void link_last(struct pool *p, struct offload *job)
 {
-    struct duty duty = {NULL, false, false};
-
-    spin_lock(&p->lock);
     job->next = NULL;
     if (p->first == NULL)
         p->first = job;
@@ -275,16 +365,22 @@ static struct duty enqueue(struct pool *p, struct offload *job)
         p->last->next = job;
     p->last = job;
     store_relaxed(&p->waiting, load_relaxed(&p->waiting) + 1); /* locked */
+}
 
-    if (p->rest != NULL) {
-        duty.call = p->rest;
-        p->rest = duty.call->next;
-        p->resting--;
-        duty.call->called = true;
-    } else if (p->threads < p->base) {
+static struct duty enqueue(struct pool *p, struct offload *job)
+{
+    struct duty duty = {NULL, false, false};
+    bool served;
+
+    spin_lock(&p->lock);
+    link_last(p, job);
+    served = p->brief && p->threads + p->starting > p->resting;
+    if (!served)
+        duty.called = call(p);
+    if (!served && duty.called == NULL && p->threads + p->starting < p->base) {
         duty.add = true;
-        p->threads++;
-    } else if (!p->armed && p->threads < p->most) {
+        p->starting++;
+    } else if (duty.called == NULL && !p->armed && can_grow(p)) {
         duty.arm = true;
         p->armed = true;
         p->seen = p->taken;
@@ -293,26 +389,20 @@ static struct duty enqueue(struct pool *p, struct offload *job)
     return duty;
 }
 
-/* No thread could be added. If there is none at all, take the job back. */
-static bool withdraw(struct pool *p, struct offload *job)
+/* A thread could not be made. Others may serve the job: see to it. */
+static void rely_on_others(struct pool *p)
 {
-    struct offload **at = &p->first, *last = NULL;
-    bool mine = false;
+    bool to_arm;
 
     spin_lock(&p->lock);
-    if (p->threads == 0) {
-        for (; *at != NULL && *at != job; at = &(*at)->next)
-            last = *at;
-        mine = *at == job;
-    }
-    if (mine) {
-        *at = job->next;
-        if (p->last == job)
-            p->last = last;
-        store_relaxed(&p->waiting, load_relaxed(&p->waiting) - 1); /* locked */
+    to_arm = p->first != NULL && !p->armed && can_grow(p);
+    if (to_arm) {
+        p->armed = true;
+        p->seen = p->taken;
     }
     spin_unlock(&p->lock);
-    return mine;
+    if (to_arm)
+        arm(p);
 }
 
 /* ---------------------------------------------------------- start and stop */
@@ -374,11 +464,10 @@ static struct pool *pool_of(struct thrum_rt *rt)
 
 thrum_err *thrum_offload(thrum_fn *fn, void *arg)
 {
-    struct offload job = {.fn = fn, .arg = arg};
+    struct offload job = {.fn = fn, .arg = arg, .scope = scope_current()};
     struct stack *here = worker_current();
     struct pool *p;
     struct duty duty;
-    int rc = 0;
 
     REQUIRE(fn != NULL, "no function");
     if (here == NULL)
@@ -388,15 +477,14 @@ thrum_err *thrum_offload(thrum_fn *fn, void *arg)
         return thrum_rc(-ENOMEM);
 
     wait_init(&job.wait);
+    tsan_promise(&job);
     duty = enqueue(p, &job);
-    if (duty.call != NULL)
-        parker_unpark(&duty.call->parker);
-    if (duty.add)
-        rc = add_thread(p);
+    if (duty.called != NULL)
+        parker_unpark(&duty.called->parker);
     if (duty.arm)
         arm(p);
-    if (rc < 0 && withdraw(p, &job))
-        return thrum_rc(rc);
+    if (duty.add && add_thread(p) < 0)
+        rely_on_others(p); /* or the job has failed, with all others */
     (void)wait_sleep(&job.wait);
     return job.err;
 }

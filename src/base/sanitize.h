@@ -19,11 +19,13 @@
  * ThreadSanitizer, in one of two ways:
  *   default               a change of stacks orders all before it with all
  *                         after: checks the library's own memory orders
- *   -DTHRUM_TSAN_NOSYNC   it orders nothing; only tsan_release and tsan_acquire
- *                         do: checks what the library promises to tasks. The
+ *   -DTHRUM_TSAN_NOSYNC   it orders nothing; only tsan_promise and tsan_rely do:
+ *                         checks what the library promises to tasks. The
  *                         library itself must then be compiled without
  *                         -fsanitize=thread (and with -DTHRUM_TSAN_LINKED, so
- *                         that these functions are still there)
+ *                         that these functions are still there). As accesses
+ *                         from one stack are ordered, each job gets another
+ *                         one (sched/worker.c)
  */
 #ifndef BASE_SANITIZE_H
 #define BASE_SANITIZE_H
@@ -59,6 +61,12 @@
 #define RUNNING_ON_VALGRIND                0
 #endif
 
+#if SANITIZE_THREAD && defined(THRUM_TSAN_NOSYNC)
+#define SANITIZE_NOSYNC 1
+#else
+#define SANITIZE_NOSYNC 0
+#endif
+
 #define SANITIZE_INLINE static inline __attribute__((always_inline, unused))
 
 /* What the checkers keep for one stack. */
@@ -83,23 +91,39 @@ void AnnotateIgnoreWritesBegin(const char *file, int line);
 void AnnotateIgnoreWritesEnd(const char *file, int line);
 void AnnotateIgnoreSyncBegin(const char *file, int line);
 void AnnotateIgnoreSyncEnd(const char *file, int line);
+void AnnotateBenignRaceSized(const char *file, int line, const volatile void *p,
+                             size_t bytes, const char *why);
 
-#ifdef THRUM_TSAN_NOSYNC
-#define SANITIZE_TSAN_FLAGS __tsan_switch_to_fiber_no_sync
-#else
-#define SANITIZE_TSAN_FLAGS 0
-#endif
+#define SANITIZE_TSAN_FLAGS                                                    \
+    (SANITIZE_NOSYNC ? __tsan_switch_to_fiber_no_sync : 0)
 
 /* What happened before a release of addr happened before what follows an
- * acquire of it that comes later. */
+ * acquire of it that comes later: the orders of foreign atomics. */
 SANITIZE_INLINE void tsan_release(void *addr)
 {
-    __tsan_release(addr);
+    if (!SANITIZE_NOSYNC)
+        __tsan_release(addr);
 }
 
 SANITIZE_INLINE void tsan_acquire(void *addr)
 {
-    __tsan_acquire(addr);
+    if (!SANITIZE_NOSYNC)
+        __tsan_acquire(addr);
+}
+
+/* The same, of what the library promises to tasks: what came before a promise is
+ * seen by who relies on it. Not in the default way, where it would hide that the
+ * library's own orders are too weak to keep it. */
+SANITIZE_INLINE void tsan_promise(void *addr)
+{
+    if (SANITIZE_NOSYNC)
+        __tsan_release(addr);
+}
+
+SANITIZE_INLINE void tsan_rely(void *addr)
+{
+    if (SANITIZE_NOSYNC)
+        __tsan_acquire(addr);
 }
 
 /* Between the two nothing is looked at: for code whose atomics are inline
@@ -123,6 +147,30 @@ SANITIZE_INLINE void sanitize_tsan_create(struct sanitize_fiber *f)
     f->tsan = __tsan_create_fiber(0);
 }
 
+/* One thread's own, whichever task runs on it: no race. */
+SANITIZE_INLINE void sanitize_thread_local(const volatile void *p, size_t bytes)
+{
+    if (SANITIZE_NOSYNC)
+        AnnotateBenignRaceSized(__FILE__, __LINE__, p, bytes, "thread-local");
+}
+
+/* A new stack inherits what the one knows that makes it. So that it is none of
+ * what a task knows, make it between these two, as another one. */
+SANITIZE_INLINE void *sanitize_aside(struct sanitize_fiber *other)
+{
+    void *self = __tsan_get_current_fiber();
+
+    if (SANITIZE_NOSYNC)
+        __tsan_switch_to_fiber(other->tsan, SANITIZE_TSAN_FLAGS);
+    return self;
+}
+
+SANITIZE_INLINE void sanitize_back(void *self)
+{
+    if (SANITIZE_NOSYNC)
+        __tsan_switch_to_fiber(self, SANITIZE_TSAN_FLAGS);
+}
+
 SANITIZE_INLINE void sanitize_tsan_adopt(struct sanitize_fiber *f)
 {
     f->tsan = __tsan_get_current_fiber();
@@ -140,14 +188,19 @@ SANITIZE_INLINE void sanitize_tsan_switch(struct sanitize_fiber *to)
 
 #else
 
-#define tsan_release(addr)       ((void)(addr))
-#define tsan_acquire(addr)       ((void)(addr))
-#define tsan_ignore_begin()      ((void)0)
-#define tsan_ignore_end()        ((void)0)
-#define sanitize_tsan_create(f)  ((void)(f))
-#define sanitize_tsan_adopt(f)   ((void)(f))
-#define sanitize_tsan_destroy(f) ((void)(f))
-#define sanitize_tsan_switch(to) ((void)(to))
+#define tsan_release(addr)              ((void)(addr))
+#define tsan_acquire(addr)              ((void)(addr))
+#define tsan_promise(addr)              ((void)(addr))
+#define tsan_rely(addr)                 ((void)(addr))
+#define sanitize_aside(other)           ((void)(other), (void *)0)
+#define sanitize_back(self)             ((void)(self))
+#define sanitize_thread_local(p, bytes) ((void)(bytes))
+#define tsan_ignore_begin()             ((void)0)
+#define tsan_ignore_end()               ((void)0)
+#define sanitize_tsan_create(f)         ((void)(f))
+#define sanitize_tsan_adopt(f)          ((void)(f))
+#define sanitize_tsan_destroy(f)        ((void)(f))
+#define sanitize_tsan_switch(to)        ((void)(to))
 
 #endif
 

@@ -1,5 +1,7 @@
 #include "os/thread.h"
 
+#include <sched.h>
+
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -100,4 +102,9 @@ void thread_detach(struct thread *t)
     int rc = pthread_detach(t->id);
 
     assert_invariant(rc == 0);
+}
+
+void thread_yield(void)
+{
+    (void)sched_yield();
 }

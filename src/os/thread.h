@@ -40,6 +40,9 @@ int thread_start(struct thread *t, const char *name, size_t stack_bytes,
 /* Wait until run has returned; what it wrote is seen by the caller. */
 void thread_join(struct thread *t);
 
+/* Let another thread have this CPU. */
+void thread_yield(void);
+
 /* Give up a thread that may never return (a blocking call nobody can end). Its
  * struct must stay for good, and its signal stack does. */
 void thread_detach(struct thread *t);

@@ -16,10 +16,16 @@ static struct thrum_job_ *first_slot(struct thrum_deque_ *segment)
     return (struct thrum_job_ *)(void *)((char *)segment + SEGMENT_HEAD);
 }
 
-/* Stays empty; at it a fork grows the deque. */
+/* The very last one stays empty, so that every slot in use has one after it in
+ * the same segment. */
 static struct thrum_job_ *last_slot(struct thrum_deque_ *segment)
 {
-    return first_slot(segment) + SEGMENT_BYTES / sizeof(struct thrum_job_) - 1;
+    return first_slot(segment) + SEGMENT_BYTES / sizeof(struct thrum_job_) - 2;
+}
+
+static struct thrum_job_ *sentinel(struct thrum_deque_ *segment)
+{
+    return first_slot(segment) - 1;
 }
 
 static uint32_t place_of(const struct thrum_job_ *slot)
@@ -52,7 +58,8 @@ void deque_init(struct thrum_deque_ *segment, struct thrum_deque_ *first,
     struct thrum_job_ *slot = first_slot(segment);
     uint64_t top;
 
-    segment->head = slot;
+    segment->head = sentinel(segment);
+    segment->last = last_slot(segment);
     segment->hungry = hungry;
     segment->first = first;
     segment->prev = NULL;
@@ -63,45 +70,40 @@ void deque_init(struct thrum_deque_ *segment, struct thrum_deque_ *first,
     store_relaxed(segment->real, next_tag(top, slot));
     if (no_membarrier)
         store_relaxed(&segment->top, (uint64_t)OUT_OF_REACH);
-    store_relaxed(&(slot - 1)->scope, IN_USE);
+    store_relaxed(&sentinel(segment)->scope, segment == first ? IN_USE : NULL);
 }
 
 /* Typed forks do not keep the hint, so go from it to where the slots in use
- * end: up while this slot is in use, down while the one before is not. What one
- * typed fork or join moved is one step. */
-struct thrum_job_ *deque_head(struct thrum_deque_ *first)
+ * end: up while the next is in use, down while this one is not. What one typed
+ * fork or join moved is one step. A full segment has a next one (deque_link),
+ * whose sentinel stands for its last slot. */
+struct thrum_job_ *deque_newest(struct thrum_deque_ *first)
 {
-    struct thrum_job_ *at = first->head;
-    struct thrum_deque_ *segment = thrum_deque_of_(at), *next;
+    struct thrum_job_ *at = first->head, *down;
 
     for (;;) {
-        if (load_relaxed(&at->scope) != NULL) { /* ours alone */
+        struct thrum_deque_ *segment = thrum_deque_of_(at);
+
+        if (thrum_in_use_(at) && at == segment->last)
+            at = sentinel(load_relaxed(&segment->next)); /* ours alone */
+        else if (thrum_in_use_(at + 1))
             at++;
-        } else if (at == last_slot(segment) &&
-                   (next = load_relaxed(&segment->next)) != NULL &&
-                   load_relaxed(&first_slot(next)->scope) != NULL) {
-            segment = next;
-            at = first_slot(segment);
-        } else if (at == first_slot(segment) && segment->prev != NULL) {
-            segment = segment->prev;
-            at = last_slot(segment);
-        } else if (load_relaxed(&(at - 1)->scope) == NULL) {
-            at--;
-        } else {
+        else if ((down = deque_fork(at)) != NULL && !thrum_in_use_(down))
+            at = down - 1;
+        else
             break;
-        }
     }
     first->head = at;
     return at;
 }
 
-struct thrum_job_ *deque_before(struct thrum_job_ *at)
+struct thrum_job_ *deque_fork(struct thrum_job_ *newest)
 {
-    struct thrum_deque_ *segment = thrum_deque_of_(at);
+    struct thrum_deque_ *segment = thrum_deque_of_(newest);
 
-    if (at != first_slot(segment))
-        return at - 1;
-    return segment->prev == NULL ? NULL : last_slot(segment->prev) - 1;
+    if (newest != sentinel(segment))
+        return newest;
+    return segment->prev == NULL ? NULL : segment->prev->last;
 }
 
 void deque_link(struct thrum_deque_ *segment, struct thrum_deque_ *fresh)
@@ -114,32 +116,20 @@ struct thrum_deque_ *deque_cut(struct thrum_deque_ *first)
 {
     struct thrum_deque_ *rest = load_relaxed(&first->next); /* ours alone */
 
-    first->head = first_slot(first);
+    first->head = sentinel(first);
     store_relaxed(&first->next, NULL); /* a thief finds it empty either way */
     return rest;
 }
 
-/* The first of a segment was joined last: its store of NULL went into the
- * sentinel. Go on in the segment before, whose last slot stays empty. */
-static struct thrum_job_ *cross_down(struct thrum_job_ *slot,
-                                     struct thrum_deque_ *segment)
+enum take deque_take_back(struct thrum_job_ *newest, struct thrum_job_ **out)
 {
-    store_relaxed(&slot->scope, IN_USE); /* ours alone */
-    assert_invariant(segment->prev != NULL);
-    return last_slot(segment->prev) - 1;
-}
-
-enum take deque_take_back(struct thrum_job_ *at, struct thrum_job_ **out)
-{
-    struct thrum_deque_ *segment = thrum_deque_of_(at);
-    struct thrum_job_ *slot = at - 1;
+    struct thrum_job_ *slot = deque_fork(newest);
+    struct thrum_deque_ *segment;
     enum take take = TAKE_MINE;
     uint64_t top;
 
-    if (slot < first_slot(segment)) {
-        slot = cross_down(slot, segment);
-        segment = segment->prev;
-    }
+    assert_invariant(slot != NULL);
+    segment = thrum_deque_of_(slot);
     *out = slot;
 
     if (fenced(segment)) {
@@ -196,7 +186,7 @@ static struct thrum_deque_ *oldest_segment(struct thrum_deque_ *segment,
 {
     for (;;) {
         *top = load_seq_cst(segment->real); /* [D4] */
-        if ((uint32_t)*top != place_of(last_slot(segment)))
+        if ((uint32_t)*top != place_of(segment->last + 1))
             return segment;
         segment = load_acquire(&segment->next); /* [D7] */
         if (segment == NULL)

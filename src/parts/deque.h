@@ -16,7 +16,7 @@
  *
  * There is no bottom: a slot whose scope is not NULL is in use, and the slots
  * in use are those from the first to the newest. A deque grows by linking a
- * further segment of 64 KiB; thieves go through the segments from the oldest.
+ * further segment of 32 KiB; thieves go through the segments from the oldest.
  * Segments are never unmapped while the runtime lives, so a thief may hold a
  * pointer to one that has changed hands: it is a deque all the same.
  *
@@ -31,8 +31,9 @@
  *       it took, but not its scope.
  *   I3  While a thief's compare-and-swap can succeed, the slot it read is as it
  *       read it: the owner takes the top slot only by changing top.
- *   I4  A slot not in use has scope NULL. The slot before a segment's first is
- *       the sentinel, in use for ever.
+ *   I4  A slot not in use has scope NULL. The slot before the first of all, the
+ *       sentinel, is in use for ever; that of a further segment never, so that
+ *       the hint is looked into when it points there.
  *
  * Ordering
  *   [D1] fork: scope          -> [D2] steal: scope    the fork's contents
@@ -61,13 +62,14 @@ void deque_init(struct thrum_deque_ *segment, struct thrum_deque_ *first,
 
 /* ------------------------------------------------------------ owner only */
 
-/* The slot for the next fork, found from the hint. */
-struct thrum_job_ *deque_head(struct thrum_deque_ *first);
+/* The newest fork that is not joined, found from the hint. The slot after it is
+ * free: where a segment is full, or nothing is forked, it is a sentinel. */
+struct thrum_job_ *deque_newest(struct thrum_deque_ *first);
 
-/* The slot before `at`, or NULL if `at` is the very first. */
-struct thrum_job_ *deque_before(struct thrum_job_ *at);
+/* The fork that `newest` stands for; NULL: none, it is the first sentinel. */
+struct thrum_job_ *deque_fork(struct thrum_job_ *newest);
 
-/* Link a fresh segment behind the one of `at`, whose last slot is reached. */
+/* Link a fresh segment behind one whose last slot was filled. */
 void deque_link(struct thrum_deque_ *segment, struct thrum_deque_ *fresh);
 
 /* Nothing is in use: take off the further segments, linked by next. */
@@ -75,9 +77,9 @@ struct thrum_deque_ *deque_cut(struct thrum_deque_ *first);
 
 enum take { TAKE_MINE, TAKE_STOLEN };
 
-/* Take back the newest fork, in the slot before `at`, after thrum_take_back_
- * said no. *slot: which one that is (it may lie in an older segment). */
-enum take deque_take_back(struct thrum_job_ *at, struct thrum_job_ **slot);
+/* Take back the newest fork after thrum_take_back_ said no. *slot: which one
+ * that is (in an older segment, if `newest` is a sentinel). */
+enum take deque_take_back(struct thrum_job_ *newest, struct thrum_job_ **slot);
 
 /* A slot that was stolen is joined, and the newest: make it usable again. */
 void deque_forget(struct thrum_job_ *slot);

@@ -14,6 +14,23 @@
 
 #include <thrum/fork.h>
 
+#include "base/atomic.h"
+
+/* The low bits of the site word of a taken fork: how far it is (sched/fork.h).
+ * With JOB_JOINING the rest is a pointer to what begins with the site. */
+enum { JOB_JOINING = 1, JOB_DONE = 2, JOB_JOINED = 4, JOB_STATES = 7 };
+
+/* Where a job was made, in every state: for messages. */
+static inline const struct thrum_site_ *job_site(struct thrum_job_ *job)
+{
+    uintptr_t word = (uintptr_t)load_relaxed(&job->site);
+    uintptr_t bare = word & ~(uintptr_t)JOB_STATES;
+
+    if (word & JOB_JOINING)
+        return *(const struct thrum_site_ **)bare;
+    return (const struct thrum_site_ *)bare;
+}
+
 static inline bool job_is_fork(const struct thrum_job_ *job)
 {
     return job->taken != NULL;

@@ -18,7 +18,7 @@
 #define PARTS_TIMERS_H
 
 #include "base/heap.h"
-#include "base/spin.h"
+#include "os/spin.h"
 
 #define TIMERS_NEVER INT64_MAX
 

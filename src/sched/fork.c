@@ -3,40 +3,58 @@
 #include "base/atomic.h"
 #include "sched/wait.h"
 
-/* Values of the site word beside the sites themselves. */
-static const struct thrum_site_ done = {NULL, "done", ""};
-static const struct thrum_site_ joined = {NULL, "joined", ""};
-
-/* A joiner that waits, on its stack. The site word points to it, tagged. */
+/* A joiner that waits, on its stack. The site word points to it. */
 struct joining {
+    const struct thrum_site_ *site; /* what the word was; first: job_site */
     struct wait wait;
-    const struct thrum_site_ *site; /* what the word was */
 };
 
-static const struct thrum_site_ *word_of(struct joining *j)
+/* The site word of a fork that is at `state`. */
+static const struct thrum_site_ *word(const void *rest, uintptr_t state)
 {
-    return (const struct thrum_site_ *)((uintptr_t)j | 1);
+    return (const struct thrum_site_ *)((uintptr_t)rest | state);
 }
 
-static struct joining *joining_of(const struct thrum_site_ *word)
+static bool is_at(const struct thrum_site_ *site_word, uintptr_t state)
 {
-    uintptr_t bits = (uintptr_t)word;
+    return ((uintptr_t)site_word & JOB_STATES) == state;
+}
 
-    return bits & 1 ? (struct joining *)(bits - 1) : NULL;
+static struct joining *joining_of(const struct thrum_site_ *site_word)
+{
+    if (!is_at(site_word, JOB_JOINING))
+        return NULL;
+    return (struct joining *)((uintptr_t)site_word - JOB_JOINING);
+}
+
+static cold void complain(struct thrum_job_ *left, const struct thrum_site_ *by)
+{
+    const struct thrum_site_ *site = job_site(left);
+
+    die("fork of %s at %s is not joined when %s, forked at %s, returns",
+        site->name, site->where, by->name, by->where);
 }
 
 void fork_run(struct stack *s, struct thrum_job_ *slot)
 {
     const struct thrum_site_ *site = load_acquire(&slot->site); /* [J4] */
     struct joining *j = joining_of(site);
+    struct thrum_job_ *newest = deque_newest(&s->deque), *left;
 
     if (j != NULL) /* the joiner came first, and lives until we are done */
         site = j->site;
+    tsan_rely(&slot->scope); /* [D1], as user code made it */
+    s->site = site;
     deque_set_scope(&s->deque, slot->taken);
     site->run(slot);
     deque_set_scope(&s->deque, NULL);
+    left = fork_open_above(s, newest);
+    if (unlikely(left != NULL))
+        complain(left, site);
 
-    j = joining_of(exchange_acq_rel(&slot->site, &done)); /* [J1] */
+    tsan_promise(&slot->site);
+    j = joining_of(
+        exchange_acq_rel(&slot->site, word(site, JOB_DONE))); /* [J1] */
     if (j != NULL)
         (void)wait_wake(&j->wait, WAKE_EVENT);
 }
@@ -48,21 +66,21 @@ static void wait_until_done(struct thrum_job_ *slot)
     struct joining j = {.site = load_acquire(&slot->site)}; /* [J2] */
     const struct thrum_site_ *seen = j.site;
 
-    if (seen == &done)
-        return;
-    wait_init(&j.wait);
-    if (cas_acq_rel(&slot->site, &seen, word_of(&j))) /* [J3] [J2] */
-        (void)wait_sleep(&j.wait);
-    else
-        assert_invariant(seen == &done);
+    if (!is_at(seen, JOB_DONE)) {
+        wait_init(&j.wait);
+        if (cas_acq_rel(&slot->site, &seen, word(&j, JOB_JOINING))) /* [J3] */
+            (void)wait_sleep(&j.wait);
+        else
+            assert_invariant(is_at(seen, JOB_DONE)); /* [J2] */
+    }
+    tsan_rely(&slot->site);
 }
 
-/* The newest fork, in the slot before `at`. */
-static struct thrum_job_ *join_newest(struct thrum_job_ *at)
+static struct thrum_job_ *join_newest(struct thrum_job_ *newest)
 {
     struct thrum_job_ *slot;
 
-    if (deque_take_back(at, &slot) == TAKE_MINE) {
+    if (deque_take_back(newest, &slot) == TAKE_MINE) {
         load_relaxed(&slot->site)->run(slot); /* as a plain call; ours */
     } else {
         wait_until_done(slot);
@@ -73,9 +91,7 @@ static struct thrum_job_ *join_newest(struct thrum_job_ *at)
 
 bool fork_take_back(struct thrum_job_ *slot)
 {
-    struct thrum_job_ *at = slot + 1;
-
-    if (thrum_take_back_(at) || deque_take_back(at, &slot) == TAKE_MINE)
+    if (thrum_take_back_(slot) || deque_take_back(slot, &slot) == TAKE_MINE)
         return true;
     wait_until_done(slot);
     deque_forget(slot);
@@ -104,59 +120,63 @@ static void join_within(struct stack *s, struct thrum_job_ *slot)
         load_relaxed(&slot->site)->run(slot); /* ours: we took it */
     else
         wait_until_done(slot);
-    store_relaxed(&slot->site, &joined); /* ours until it is forked again */
+    store_relaxed(&slot->site, /* ours until it is forked again */
+                  word(job_site(slot), JOB_JOINED));
 }
 
-/* Give back the slots of forks that were joined early. Where the next one is. */
+/* Give back the slots of forks that were joined early. The newest that is not
+ * joined, or NULL. */
 static struct thrum_job_ *trim(struct stack *s)
 {
-    struct thrum_job_ *at = deque_head(&s->deque), *slot;
+    struct thrum_job_ *fork;
 
-    while ((slot = deque_before(at)) != NULL &&
-           load_relaxed(&slot->site) == &joined) { /* ours */
-        deque_forget(slot);
-        at = deque_head(&s->deque);
-    }
-    return at;
+    while ((fork = deque_fork(deque_newest(&s->deque))) != NULL &&
+           is_at(load_relaxed(&fork->site), JOB_JOINED)) /* ours */
+        deque_forget(fork);
+    return fork;
 }
 
 void fork_join(struct stack *s, struct thrum_job_ *slot)
 {
-    struct thrum_job_ *at = trim(s);
-
-    if (deque_before(at) == slot)
-        join_newest(at);
+    if (trim(s) == slot)
+        (void)join_newest(slot);
     else
         join_within(s, slot);
 }
 
+/* By place: `from` itself may have been joined since. */
+static bool is_above(struct thrum_job_ *fork, struct thrum_job_ *from)
+{
+    struct thrum_deque_ *segment = thrum_deque_of_(fork);
+
+    if (segment == thrum_deque_of_(from))
+        return fork > from;
+    while (segment != NULL && segment != thrum_deque_of_(from))
+        segment = segment->prev;
+    return segment != NULL;
+}
+
 struct thrum_job_ *fork_open_above(struct stack *s, struct thrum_job_ *from)
 {
-    struct thrum_job_ *at = trim(s);
+    struct thrum_job_ *fork = trim(s);
 
-    return at == from ? NULL : deque_before(at);
+    return fork != NULL && is_above(fork, from) ? fork : NULL;
 }
 
 /* ------------------------------------------------------- for the inline code */
 
-struct thrum_job_ *thrum_head_(void)
+struct thrum_job_ *thrum_newest_slow_(void)
 {
     struct stack *s = worker_current();
 
     if (unlikely(s == NULL))
         die("a fork: call it from a task (thrum_run makes one)");
-    return deque_head(&s->deque);
+    return deque_newest(&s->deque);
 }
 
-static struct stack *stack_below(struct thrum_job_ *at)
+/* A segment is full: the sentinel of the next one. */
+static struct thrum_job_ *grow(struct stack *s, struct thrum_deque_ *segment)
 {
-    return stack_of(thrum_deque_of_(at)->first);
-}
-
-struct thrum_job_ *thrum_grow_(struct thrum_job_ *at)
-{
-    struct stack *s = stack_below(at);
-    struct thrum_deque_ *segment = thrum_deque_of_(at);
     struct thrum_deque_ *next = load_relaxed(&segment->next); /* ours alone */
 
     if (next == NULL) {
@@ -169,12 +189,16 @@ struct thrum_job_ *thrum_grow_(struct thrum_job_ *at)
     return next->head;
 }
 
-void thrum_share_(struct thrum_job_ *at)
+struct thrum_job_ *thrum_publish_slow_(struct thrum_job_ *slot)
 {
-    sched_share(stack_below(at));
+    struct thrum_deque_ *segment = thrum_deque_of_(slot);
+    struct stack *s = stack_of(segment->first);
+
+    sched_share(s);
+    return slot == segment->last ? grow(s, segment) : slot;
 }
 
-struct thrum_job_ *thrum_join_slow_(struct thrum_job_ *at)
+struct thrum_job_ *thrum_join_slow_(struct thrum_job_ *newest)
 {
-    return join_newest(at);
+    return join_newest(newest);
 }

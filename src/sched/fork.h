@@ -17,21 +17,19 @@
 #ifndef SCHED_FORK_H
 #define SCHED_FORK_H
 
-#include "base/atomic.h"
 #include "sched/stack.h"
 
 /* Run a fork that this stack's worker took, and tell its joiner. */
 void fork_run(struct stack *s, struct thrum_job_ *slot);
 
-/* Whether there may be a fork at or above `from`, which was the head once. */
+/* Whether there is a fork above `from`, which was the newest once. */
 static inline bool fork_any_above(struct thrum_job_ *from)
 {
-    return load_relaxed(&from->scope) != NULL || /* ours alone */
-           thrum_at_end_(from);
+    return thrum_in_use_(from + 1);
 }
 
-/* The newest fork of stack s that is not joined, if it is at or above `from`;
- * else NULL. */
+/* The newest fork of stack s that is not joined, if it is above `from`, which
+ * was the newest once; else NULL. */
 struct thrum_job_ *fork_open_above(struct stack *s, struct thrum_job_ *from);
 
 /* The newest fork, whose job can also be done by who forked it. True: it has not

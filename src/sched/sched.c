@@ -5,6 +5,7 @@
 enum {
     SPIN_NS = 20000,    /* a searcher gives up after this long */
     ANSWER_LOOKS = 200, /* at the inbox, before a thief pays for a barrier */
+    BATCH = 64,         /* jobs handed over at once */
     INBOX_TURN = 61,    /* every so often the inbox goes first */
     CLOCK_TURN = 4,     /* every so often a busy worker looks at the clock */
 };
@@ -45,21 +46,35 @@ void sched_submit(struct sched *s, struct thrum_job_ *job)
     sched_notify(s);
 }
 
-/* Somebody is hungry: hand over the oldest fork, or the oldest job. */
+/* The older half of the queue, up to a batch: who takes it need not come again
+ * for every job. */
+static unsigned give_queued(struct sched *sched, struct worker *w)
+{
+    unsigned give = (queue_count(&w->queue) + 1) / 2, given = 0;
+    struct thrum_job_ *job;
+
+    if (give > BATCH)
+        give = BATCH;
+    while (given < give && (job = queue_pop(&w->queue)) != NULL) {
+        inbox_add(&sched->inbox, job);
+        given++;
+    }
+    return given;
+}
+
+/* Somebody is hungry: hand over the oldest fork, else jobs of the queue. */
 static cold void answer(struct worker *w, struct stack *s)
 {
     struct sched *sched = w->sched;
-    struct thrum_job_ *job = NULL;
+    struct thrum_job_ *fork = NULL;
 
     if (!idle_answer(&sched->idle))
         return;
-    while (deque_any_own(&s->deque) && job == NULL)
-        (void)deque_steal(&s->deque, true, &job);
-    if (job == NULL)
-        job = queue_pop(&w->queue);
-    if (job != NULL)
-        inbox_add(&sched->inbox, job);
-    else
+    while (deque_any_own(&s->deque) && fork == NULL)
+        (void)deque_steal(&s->deque, true, &fork);
+    if (fork != NULL)
+        inbox_add(&sched->inbox, fork);
+    else if (give_queued(sched, w) == 0)
         idle_ask(&sched->idle); /* thieves were faster: others still wait */
     sched_notify(sched);
 }
@@ -88,14 +103,8 @@ static struct thrum_job_ *take_inbox(struct sched *s, struct worker *w)
     if (first == NULL || first->next == NULL)
         return first;
     queue_push_all(&w->queue, first->next);
-    if (idle_published(&s->idle) && idle_answer(&s->idle)) {
-        struct thrum_job_ *job = queue_pop(&w->queue);
-
-        if (job != NULL)
-            inbox_add(&s->inbox, job);
-        else
-            idle_ask(&s->idle);
-    }
+    if (idle_published(&s->idle))
+        answer(w, load_relaxed(&w->stack)); /* its own */
     sched_notify(s);
     return first;
 }
@@ -147,7 +156,8 @@ static struct thrum_job_ *steal_from(struct sched *s, struct worker *w,
         return NULL;
 
     /* It would answer at its next fork or turn, for less than a barrier. */
-    store_relaxed(&s->idle.hungry, 1); /* a hint: [I2] asks again */
+    if (load_relaxed(&s->idle.hungry) == 0)
+        store_relaxed(&s->idle.hungry, 1); /* a hint: [I2] asks again */
     for (int i = 0; i < ANSWER_LOOKS; i++) {
         if (inbox_any(&s->inbox) && (job = take_inbox(s, w)) != NULL)
             return job;
@@ -240,8 +250,12 @@ struct thrum_job_ *sched_take(struct sched *s, struct worker *w)
         job = queue_pop(&w->queue);
     if (job == NULL)
         job = take_inbox(s, w);
-    if (job != NULL)
+    if (job != NULL) {
         see_to_time(s);
+        if (unlikely(load_relaxed(&s->idle.hungry) != 0) && /* a hint */
+            queue_count(&w->queue) > 0)
+            answer(w, load_relaxed(&w->stack)); /* its own */
+    }
     return job;
 }
 

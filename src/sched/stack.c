@@ -8,13 +8,13 @@ enum {
     ARENAS = 1024, /* in a process */
     ARENA_LEAST = 16,
     ARENA_MOST = 8192, /* pieces in a reservation */
-    POOL_WARM = 1024,  /* spares whose pages we keep */
+    POOL_WARM = 8192,  /* spares whose pages we keep */
     CANARY = 64,
 };
 
 _Static_assert(sizeof(struct stack) == SEGMENT_HEAD, "slots follow the head");
 
-/* A reservation: pieces of equal size that end in 64 KiB of slots. */
+/* A reservation: pieces of equal size that end in 32 KiB of slots. */
 struct arena {
     _Atomic(char *) base; /* NULL: closed; [A1] [A2] */
     struct arena *next;   /* of the pool */
@@ -102,6 +102,22 @@ static char *carve(struct stack_pool *pool, bool of_stacks)
     return border;
 }
 
+/* To checkers: what a stack in use points to is not leaked, and below the frames
+ * of a spare one there is nothing to be read or written. */
+static void use_begin(struct stack *s)
+{
+    sanitize_unpoison(s->low, (size_t)((char *)s - s->low));
+    sanitize_root(s->low,
+                  (size_t)((char *)s + SEGMENT_HEAD + SEGMENT_BYTES - s->low));
+}
+
+static void use_end(struct stack *s)
+{
+    sanitize_unroot(
+        s->low, (size_t)((char *)s + SEGMENT_HEAD + SEGMENT_BYTES - s->low));
+    sanitize_poison(s->low, (size_t)((char *)s->ctx.sp - s->low));
+}
+
 static struct stack *stack_make(struct stack_pool *pool, char *border)
 {
     struct stack *s = (struct stack *)(void *)(border - SEGMENT_HEAD);
@@ -114,6 +130,7 @@ static struct stack *stack_make(struct stack_pool *pool, char *border)
     deque_init(&s->deque, &s->deque, pool->hungry, pool->fenced);
     sanitize_fiber_create(&s->fiber, s->low, (size_t)((char *)s - s->low));
     s->valgrind_id = sanitize_stack_register(s->low, s);
+    use_begin(s);
     ctx_make(&s->ctx, s->low, s, pool->entry, s);
     return s;
 }
@@ -133,10 +150,14 @@ struct stack *stack_get(struct stack_pool *pool)
     }
     spin_unlock(&pool->lock);
 
-    return border == NULL ? s : stack_make(pool, border);
+    if (border != NULL)
+        s = stack_make(pool, border);
+    else if (s != NULL)
+        use_begin(s);
+    return s;
 }
 
-static void check_canary(struct stack *s)
+void stack_check(struct stack *s)
 {
     for (int i = 0; !s->guarded && i < CANARY; i++)
         if (s->low[i] != 0x5A)
@@ -164,6 +185,8 @@ static void segments_put(struct stack_pool *pool, struct stack *s)
 
     for (; segment != NULL; segment = next) {
         next = load_relaxed(&segment->next); /* ours: it was cut off */
+        tsan_rely(s);
+        tsan_promise(segment);
         segment->prev = pool->segments;
         pool->segments = segment;
     }
@@ -173,7 +196,7 @@ void stack_put(struct stack_pool *pool, struct stack *s)
 {
     bool cold_now;
 
-    check_canary(s);
+    stack_check(s);
     spin_lock(&pool->lock);
     segments_put(pool, s);
     cold_now = pool->spares >= POOL_WARM;
@@ -181,6 +204,7 @@ void stack_put(struct stack_pool *pool, struct stack *s)
 
     if (cold_now)
         make_cold(s);
+    use_end(s);
 
     spin_lock(&pool->lock);
     s->next = pool->spare;
@@ -203,34 +227,52 @@ struct thrum_deque_ *segment_get(struct stack_pool *pool,
         border = carve(pool, false);
     spin_unlock(&pool->lock);
 
-    if (border != NULL)
+    if (border != NULL) {
         segment = (struct thrum_deque_ *)(void *)(border - SEGMENT_HEAD);
-    if (segment != NULL)
+        sanitize_root(border, SEGMENT_BYTES);
+    }
+    if (segment != NULL) {
         deque_init(segment, first, pool->hungry, pool->fenced);
+        tsan_rely(segment); /* other tasks forked here */
+    }
     return segment;
+}
+
+/* NULL: it was left out. */
+static char *border_at(struct arena *a, size_t i)
+{
+    char *border = load_relaxed(&a->base) + a->stride * (i + 1) - SEGMENT_BYTES;
+
+    return (uint32_t)(uintptr_t)border == 0 ? NULL : border;
 }
 
 static struct stack *stack_at(struct arena *a, size_t i)
 {
-    char *border = load_relaxed(&a->base) + a->stride * (i + 1) - SEGMENT_BYTES;
+    char *border = border_at(a, i);
 
-    if (!a->of_stacks || (uint32_t)(uintptr_t)border == 0)
+    if (!a->of_stacks || border == NULL)
         return NULL;
     return (struct stack *)(void *)(border - SEGMENT_HEAD);
+}
+
+static void stack_close(struct stack *s)
+{
+    use_end(s);
+    sanitize_unpoison(s->low, (size_t)((char *)s - s->low));
+    stack_check(s);
+    sanitize_fiber_destroy(&s->fiber);
+    sanitize_stack_deregister(s->valgrind_id);
+    if (s->guarded)
+        memory_unguard(s->low - memory_page(), memory_page());
 }
 
 static void arena_close(struct arena *a)
 {
     for (size_t i = 0; i < a->used; i++) {
-        struct stack *s = stack_at(a, i);
-
-        if (s == NULL)
-            continue;
-        sanitize_fiber_destroy(&s->fiber);
-        sanitize_stack_deregister(s->valgrind_id);
-        sanitize_unpoison(s->low, (size_t)((char *)s - s->low));
-        if (s->guarded)
-            memory_unguard(s->low - memory_page(), memory_page());
+        if (stack_at(a, i) != NULL)
+            stack_close(stack_at(a, i));
+        else if (border_at(a, i) != NULL)
+            sanitize_unroot(border_at(a, i), SEGMENT_BYTES);
     }
     memory_unmap(load_relaxed(&a->base), a->stride * a->count);
     store_release(&a->base, NULL); /* [A1] */
@@ -240,6 +282,8 @@ void stack_pool_deinit(struct stack_pool *pool)
 {
     struct arena *a = pool->arenas, *next;
 
+    for (struct stack *s = pool->spare; s != NULL; s = s->next)
+        use_begin(s);
     for (; a != NULL; a = next) {
         next = a->next;
         arena_close(a);
@@ -267,12 +311,11 @@ static struct stack *stack_guarded_at(char *addr)
 bool stack_explain(void *addr, char *line, size_t n)
 {
     struct stack *s = stack_guarded_at(addr);
-    const struct thrum_site_ *site = NULL;
+    const struct thrum_site_ *site;
 
     if (s == NULL)
         return false;
-    if (s->job != NULL)
-        site = load_relaxed(&s->job->site); /* best effort: we are dying */
+    site = s->site;
     /* snprintf of strings and a size_t only: no locale, no allocation. */
     snprintf(line, n,
              "thrum: task %s, started at %s, has overflowed its stack of %zu "

@@ -2,8 +2,8 @@
  *
  * One stack, from low to high addresses; stack_bytes is all but the slots:
  *
- *      | guard | stack, grows down ... | struct stack | fork slots, 64 KiB |
- *              ^ low                                  ^ a 64 KiB border
+ *      | guard | stack, grows down ... | struct stack | fork slots, 32 KiB |
+ *              ^ low                                  ^ a 32 KiB border
  *
  * struct stack is the head of the stack's deque (parts/deque.h) as well, so all
  * that a waiting task needs is in the one page that its first frames are in.
@@ -27,7 +27,7 @@
 
 #include "base/base.h"
 #include "base/sanitize.h"
-#include "base/spin.h"
+#include "os/spin.h"
 #include "os/ctx.h"
 #include "parts/deque.h"
 
@@ -40,8 +40,8 @@ struct stack {
     /* whoever runs on it; at rest, whoever may run it */
     struct ctx ctx;
     struct worker *worker;
-    struct thrum_job_ *handed; /* to run first */
-    struct thrum_job_ *job;    /* that runs now, for messages */
+    struct thrum_job_ *handed;      /* to run first */
+    const struct thrum_site_ *site; /* of what runs now, for messages */
     int saved_errno;
 
     /* const after it was made */
@@ -81,6 +81,9 @@ struct stack *stack_get(struct stack_pool *pool);
 
 /* Its deque is empty and nobody stands on it. */
 void stack_put(struct stack_pool *pool, struct stack *s);
+
+/* Die if a stack without a guard was overflowed. */
+void stack_check(struct stack *s);
 
 /* A segment for a deque of `first`; NULL: no memory. Back: stack_put does it
  * for all segments of the stack. */

@@ -43,6 +43,7 @@ enum wake wait_sleep(struct wait *w)
         (void)parker_park(&w->parker, CLOCK_NEVER);
     else if (unlikely(!worker_suspend(w->stack, fall_asleep, w)))
         sleep_in_place(w);
+    tsan_rely(w);
     return waiter_cause(&w->waiter);
 }
 
@@ -50,8 +51,11 @@ bool wait_wake(struct wait *w, enum wake cause)
 {
     struct stack *stack = w->stack;
     struct sched *sched = w->sched;
-    enum claim claim = waiter_claim(&w->waiter, cause);
+    enum claim claim;
 
+    if (cause == WAKE_EVENT)
+        tsan_promise(w);
+    claim = waiter_claim(&w->waiter, cause);
     if (claim == CLAIM_LOST)
         return false;
     if (stack == NULL)

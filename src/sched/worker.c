@@ -4,23 +4,27 @@
 
 #include "os/cpu.h"
 
-enum { SPARES_HOT = 64 };
+enum {
+    SPARES_HOT = 64,
+    SPARES_LEAST = SANITIZE_NOSYNC ? 32 : 1, /* see run_elsewhere */
+};
 
-/* The only thread-local of the library. initial-exec: no call to find it. */
-static _Thread_local struct stack *current
+/* The deque of the stack that this thread runs. Read inline by thrum/fork.h, in
+ * the library by worker_current only. initial-exec: no call to find it. */
+__thread struct thrum_deque_ *thrum_current_
     __attribute__((tls_model("initial-exec")));
 
 __attribute__((noinline)) struct stack *worker_current(void)
 {
-    struct stack *s = current;
+    struct thrum_deque_ *deque = thrum_current_;
 
-    __asm__ volatile("" : "+r"(s)); /* no two calls are one */
-    return s;
+    __asm__ volatile("" : "+r"(deque)); /* no two calls are one */
+    return deque == NULL ? NULL : stack_of(deque);
 }
 
 static __attribute__((noinline)) void set_current(struct stack *s)
 {
-    current = s;
+    thrum_current_ = s == NULL ? NULL : &s->deque;
     __asm__ volatile("" ::: "memory");
 }
 
@@ -47,6 +51,7 @@ static void arrive(struct stack *self)
 
     sanitize_switch_end(&self->fiber,
                         w->left == NULL ? &w->home_fiber : &w->left->fiber);
+    tsan_rely(w);
     if (w->after != NULL)
         w->after(w, w->left, w->after_arg);
 }
@@ -80,8 +85,13 @@ static struct stack *spare_get(struct worker *w)
 {
     struct stack *s = w->spare;
 
-    if (s == NULL)
-        return stack_get(&w->sched->pool);
+    if (w->spares < SPARES_LEAST) {
+        void *self = sanitize_aside(&w->home_fiber);
+
+        s = stack_get(&w->sched->pool);
+        sanitize_back(self);
+        return s;
+    }
     w->spare = s->next;
     w->spares--;
     return s;
@@ -89,13 +99,19 @@ static struct stack *spare_get(struct worker *w)
 
 static void spare_put(struct worker *w, struct stack *s)
 {
+    struct stack **at = &w->spare;
+
+    stack_check(s);
     if (w->spares >= SPARES_HOT ||
         load_relaxed(&s->deque.next) != NULL) { /* ours alone */
         stack_put(&w->sched->pool, s);
         return;
     }
-    s->next = w->spare;
-    w->spare = s;
+    if (SANITIZE_NOSYNC)
+        while (*at != NULL)
+            at = &(*at)->next;
+    s->next = *at;
+    *at = s;
     w->spares++;
 }
 
@@ -109,68 +125,26 @@ static void bury(struct worker *w, struct stack *left, void *unused)
 
 static void run(struct stack *s, struct thrum_job_ *job)
 {
-    s->job = job;
-    if (job_is_fork(job))
+    tsan_rely(job);
+    if (job_is_fork(job)) {
         s->worker->sched->run_fork(s, job);
-    else
-        load_relaxed(&job->site)->run(job); /* const since it was made */
-    s->job = NULL;
+    } else {
+        s->site = load_relaxed(&job->site); /* const since it was made */
+        s->site->run(job);
+    }
+    s->site = NULL;
 }
 
 /* What a resume job does: leave this loop's stack for the other one. */
 static void resume_run(struct thrum_job_ *job)
 {
-    switch_stacks(worker_current(), stack_of_resume(job), bury, NULL);
+    struct stack *s = worker_current();
+
+    tsan_promise(s); /* to whom its further segments go */
+    switch_stacks(s, stack_of_resume(job), bury, NULL);
 }
 
 static const struct thrum_site_ resume_site = {resume_run, "resume", "thrum"};
-
-/* The first and last switch of a thread, from and to the stack the kernel made.
- * Neither is a task's, so nothing is kept across them. */
-static switches_stacks void go_home(struct stack *s)
-{
-    struct worker *w = s->worker;
-
-    w->left = s;
-    set_current(NULL);
-    sanitize_switch_begin(&s->fiber, &w->home_fiber, true);
-    ctx_switch(&s->ctx, &w->home);
-}
-
-void worker_loop(void *arg)
-{
-    struct stack *s = arg;
-    struct thrum_job_ *job;
-
-    store_relaxed(&s->resume.site, &resume_site); /* nobody knows it yet */
-    arrive(s);
-    for (;;) {
-        job = s->handed;
-        s->handed = NULL;
-        if (job == NULL)
-            job = sched_find(s->worker->sched, s->worker);
-        if (job == NULL)
-            break;
-        run(s, job);
-    }
-    go_home(s);
-}
-
-switches_stacks void worker_main(void *arg)
-{
-    struct worker *w = arg;
-    struct stack *first = spare_get(w); /* sched_start saw to it */
-
-    if (w->sched->pin)
-        (void)cpu_pin(w->index % cpu_allowed());
-    sanitize_fiber_adopt(&w->home_fiber);
-    depart(w, first, NULL, NULL, NULL);
-    sanitize_switch_begin(&w->home_fiber, &first->fiber, false);
-    ctx_switch(&w->home, &first->ctx);
-    sanitize_switch_end(&w->home_fiber, NULL);
-}
-
-/* --------------------------------------------------------------- suspending */
 
 static bool is_resume(const struct thrum_job_ *job)
 {
@@ -190,6 +164,72 @@ static struct stack *stack_for(struct worker *w, struct thrum_job_ *job)
         s->handed = job;
     return s;
 }
+
+/* The first and last switch of a thread, from and to the stack the kernel made.
+ * Neither is a task's, so nothing is kept across them. */
+static switches_stacks void go_home(struct stack *s)
+{
+    struct worker *w = s->worker;
+
+    w->left = s;
+    set_current(NULL);
+    sanitize_switch_begin(&s->fiber, &w->home_fiber, true);
+    ctx_switch(&s->ctx, &w->home);
+}
+
+/* For ThreadSanitizer, that all jobs are not one: to each the stack that was not
+ * used for longest. False: there is no memory for that. */
+static bool run_elsewhere(struct stack *s, struct thrum_job_ *job)
+{
+    struct stack *to = stack_for(s->worker, job);
+
+    if (to == NULL)
+        return false;
+    tsan_promise(s);
+    switch_stacks(s, to, bury, NULL);
+    return true;
+}
+
+void worker_loop(void *arg)
+{
+    struct stack *s = arg;
+    struct thrum_job_ *job;
+
+    store_relaxed(&s->resume.site, &resume_site); /* nobody knows it yet */
+    arrive(s);
+    for (;;) {
+        bool handed = s->handed != NULL;
+
+        job = s->handed;
+        s->handed = NULL;
+        if (job == NULL)
+            job = sched_find(s->worker->sched, s->worker);
+        if (job == NULL)
+            break;
+        if (!SANITIZE_NOSYNC || handed || !run_elsewhere(s, job))
+            run(s, job);
+    }
+    go_home(s);
+}
+
+switches_stacks void worker_main(void *arg)
+{
+    struct worker *w = arg;
+    struct stack *first;
+
+    if (w->sched->pin)
+        (void)cpu_pin(w->index % cpu_allowed());
+    sanitize_fiber_adopt(&w->home_fiber);
+    sanitize_thread_local(&errno, sizeof errno);
+    tsan_promise(w);      /* what this thread has done so far */
+    first = spare_get(w); /* sched_start saw to it */
+    depart(w, first, NULL, NULL, NULL);
+    sanitize_switch_begin(&w->home_fiber, &first->fiber, false);
+    ctx_switch(&w->home, &first->ctx);
+    sanitize_switch_end(&w->home_fiber, NULL);
+}
+
+/* --------------------------------------------------------------- suspending */
 
 /* A stack that is put away takes its forks out of reach of thieves, who look at
  * the stacks that run: make them ready on the worker. */
@@ -247,7 +287,9 @@ void worker_yield(struct stack *s)
 bool worker_run_one(struct stack *s)
 {
     struct worker *w = s->worker;
-    struct thrum_job_ *job = sched_take(w->sched, w), *outer = s->job;
+    struct thrum_job_ *job = sched_take(w->sched, w);
+    struct thrum_scope *scope = load_relaxed(&s->deque.scope); /* ours */
+    const struct thrum_site_ *site = s->site;
 
     if (job == NULL)
         return false;
@@ -255,7 +297,8 @@ bool worker_run_one(struct stack *s)
         switch_stacks(s, stack_of_resume(job), push_left, NULL);
     else
         run(s, job);
-    s->job = outer;
+    deque_set_scope(&s->deque, scope);
+    s->site = site;
     return true;
 }
 

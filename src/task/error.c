@@ -1,6 +1,7 @@
 #include "task/error.h"
 
 #include "base/alloc.h"
+#include "base/sanitize.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -255,7 +256,11 @@ thrum_err *thrum_rc(int64_t rc)
 
 bool error_is_exclusive(const thrum_err *e)
 {
-    return load_acquire(&e->refs) == 1; /* [E2] */
+    bool alone = load_acquire(&e->refs) == 1; /* [E2] */
+
+    if (alone)
+        tsan_rely((void *)(uintptr_t)e);
+    return alone;
 }
 
 thrum_err *thrum_err_ref(const thrum_err *e)
@@ -272,7 +277,11 @@ static bool was_last(thrum_err *e)
 {
     if (load_relaxed(&e->refs) == ERROR_IMMORTAL) /* constant */
         return false;
-    return sub_acq_rel(&e->refs, 1) == 1; /* [E1] */
+    tsan_promise(e);
+    if (sub_acq_rel(&e->refs, 1) != 1) /* [E1] */
+        return false;
+    tsan_rely(e);
+    return true;
 }
 
 void thrum_err_drop(thrum_err *e)

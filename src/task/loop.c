@@ -24,7 +24,7 @@ struct loop {
     void (*step)(struct loop *l, size_t lo, size_t hi, void *acc);
     void *ctx;
     const thrum_reduction *how;
-    bool adaptive, stops;
+    bool adaptive, stops, settle;
 
     _Atomic size_t chunk;    /* a hint to all */
     _Atomic uint32_t failed; /* a hint: parts not begun are left out */
@@ -89,11 +89,12 @@ static const struct thrum_site_ part_site = {part_run, "a part of a loop",
 
 static void part_open(struct part *p)
 {
-    struct thrum_job_ *at = thrum_slot_(thrum_head_());
+    struct thrum_job_ *slot = thrum_newest_slow_() + 1;
 
-    at->u.call.arg = p;
-    p->slot = at;
-    (void)thrum_publish_(at, &part_site);
+    slot->u.call.arg = p;
+    p->slot = slot;
+    tsan_promise(&slot->scope); /* [D1], as user code makes it */
+    (void)thrum_publish_(slot, &part_site);
 }
 
 static void part_merge(struct loop *l, struct part *p, void *acc)
@@ -137,7 +138,8 @@ static thrum_err *run_loop(struct loop *l, size_t lo, size_t hi, size_t grain,
     store_relaxed(&l->chunk, grain == 0 ? 1 : grain); /* nobody else yet */
     if (lo < hi)
         run_part(l, lo, hi, acc);
-    return error_sink_fold(&l->errors, PRIMARY_FIRST, CANCELED_KEEP);
+    return error_sink_fold(
+        &l->errors, l->settle ? PRIMARY_LOWEST : PRIMARY_FIRST, CANCELED_KEEP);
 }
 
 /* --------------------------------------------------------------------- gather */
@@ -211,6 +213,7 @@ thrum_err *thrum_each_(size_t n, thrum_each_fn *fn, void *ctx,
 
     REQUIRE(worker_current() != NULL, "call it from a task");
     REQUIRE(fn != NULL && opts != NULL, "no function, or no options");
+    l.settle = opts->policy == THRUM_SETTLE;
     error_sink_init(&l.errors, opts->max_errors);
     if (opts->limit != 0 && opts->limit < n) {
         l.step = each_limited_step;

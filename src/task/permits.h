@@ -6,7 +6,7 @@
 #ifndef TASK_PERMITS_H
 #define TASK_PERMITS_H
 
-#include "base/spin.h"
+#include "os/spin.h"
 
 struct permit_wait;
 

@@ -70,12 +70,8 @@ static void root_open(struct thrum_rt *rt)
 static const char *running_task(void)
 {
     struct stack *s = worker_current();
-    const struct thrum_site_ *site;
 
-    if (s == NULL || s->job == NULL || job_is_fork(s->job))
-        return NULL;
-    site = load_relaxed(&s->job->site); /* const for what is no fork */
-    return site->name;
+    return s == NULL || s->site == NULL ? NULL : s->site->name;
 }
 
 int thrum_start(thrum_rt **out, const thrum_opts *opts)
@@ -161,6 +157,7 @@ thrum_err *thrum_call(thrum_rt *rt, thrum_fn *fn, void *arg)
     c.job.u.call.fn = fn;
     c.job.u.call.arg = arg;
     wait_init(&c.wait);
+    tsan_promise(&c.job);
     sched_submit(&rt->sched, &c.job);
     (void)wait_sleep(&c.wait);
     return c.err;
@@ -176,7 +173,7 @@ int thrum_post_(thrum_rt *rt, const struct thrum_site_ *site, thrum_fn *fn,
 {
     REQUIRE(rt != NULL && fn != NULL, "no runtime, or no function");
     REQUIRE(arg != NULL || copy == 0, "bytes to copy, and no argument");
-    return spawn_into(&rt->root, site, fn, arg, copy);
+    return spawn_into(&rt->root, site, fn, arg, copy, false);
 }
 
 /* --------------------------------------------------------- the default runtime */
@@ -239,16 +236,31 @@ static void report_to_stderr(const thrum_err *err)
             text[0] != '\0' && text[strlen(text) - 1] == '\n' ? "" : "\n");
 }
 
-void thrum_report(thrum_err *err)
+/* Those of the runtime we are on, else of the default one, which another thread
+ * may be about to stop. */
+static thrum_opts current_opts(void)
 {
     struct stack *here = worker_current();
-    struct sched *sched = here != NULL ? here->worker->sched : sched_default();
-    struct thrum_rt *rt = sched == NULL ? NULL : runtime_of(sched);
+    thrum_opts opts = {0};
+
+    if (here != NULL)
+        return runtime_of(here->worker->sched)->opts;
+    lock_acquire(&default_lock);
+    if (sched_default() != NULL)
+        opts = runtime_of(sched_default())->opts;
+    lock_release(&default_lock);
+    return opts;
+}
+
+void thrum_report(thrum_err *err)
+{
+    thrum_opts opts;
 
     if (err == NULL)
         return;
-    if (rt != NULL && rt->opts.on_error != NULL)
-        rt->opts.on_error(err, rt->opts.user);
+    opts = current_opts();
+    if (opts.on_error != NULL)
+        opts.on_error(err, opts.user);
     else
         report_to_stderr(err);
     thrum_err_drop(err);

@@ -47,6 +47,14 @@ struct scope *scope_current(void)
     return scope_on(worker_current());
 }
 
+struct scope *scope_adopt(struct scope *s)
+{
+    struct scope *before = thread_scope();
+
+    set_thread_scope(s);
+    return before;
+}
+
 static void init(struct scope *s, struct scope *parent, struct stack *stack)
 {
     s->parent = parent;
@@ -56,7 +64,7 @@ static void init(struct scope *s, struct scope *parent, struct stack *stack)
     s->closer = NULL;
     s->errors = (struct error_sink){0};
     store_relaxed(&s->children, LIVE); /* the body; nobody else knows it yet */
-    s->forks_from = stack == NULL ? NULL : deque_head(&stack->deque);
+    s->forks_from = stack == NULL ? NULL : deque_newest(&stack->deque);
     set_current(stack, s);
 }
 
@@ -65,7 +73,7 @@ void scope_open_task(struct scope *s, struct scope *parent, struct stack *stack)
     s->name = NULL;
     s->where = NULL;
     s->of_task = true;
-    s->sched = stack->worker->sched;
+    s->sched = stack == NULL ? parent->sched : stack->worker->sched;
     init(s, parent, stack);
 }
 
@@ -97,6 +105,7 @@ void scope_leave(struct scope *s, uint32_t index, thrum_err *err)
 {
     if (unlikely(err != NULL))
         (void)error_sink_add(&s->errors, index, err);
+    tsan_promise(s);
     if ((uint32_t)sub_acq_rel(&s->children, LIVE) == LIVE) /* [C1] */
         (void)wait_wake(s->closer, WAKE_EVENT);
 }
@@ -105,12 +114,20 @@ void scope_leave(struct scope *s, uint32_t index, thrum_err *err)
  * program would: the closer has nothing else to do. */
 static void call_children(struct scope *s)
 {
+    struct stack *stack = s->stack;
+    const struct thrum_site_ *around;
     struct thrum_job_ *job;
 
-    while (s->stack != NULL && s->sched == s->stack->worker->sched &&
-           (job = queue_pop_child(&s->stack->worker->queue, scope_public(s))) !=
-               NULL)
-        load_relaxed(&job->site)->run(job); /* const since it was made */
+    /* To ThreadSanitizer it would all be the closer's own doing. */
+    if (SANITIZE_NOSYNC || stack == NULL || s->sched != stack->worker->sched)
+        return;
+    around = stack->site;
+    while ((job = queue_pop_child(&stack->worker->queue, scope_public(s))) !=
+           NULL) {
+        stack->site = load_relaxed(&job->site); /* const since it was made */
+        stack->site->run(job);
+    }
+    stack->site = around;
 }
 
 static void wait_for_children(struct scope *s)
@@ -132,6 +149,13 @@ static cold void complain(const char *what, const struct scope *s)
         s->where == NULL ? "(a task's own)" : s->where, what);
 }
 
+static bool is_around(struct scope *s, struct scope *inner)
+{
+    while (inner != NULL && inner != s)
+        inner = inner->parent;
+    return inner == s;
+}
+
 /* What no close may find. */
 static void check(struct scope *s)
 {
@@ -141,14 +165,14 @@ static void check(struct scope *s)
     if (unlikely(worker_current() != s->stack))
         complain("closed by another task", s);
     if (unlikely(inner != s))
-        complain(inner == NULL ? "closed, but it is not open"
-                               : "closed, but an inner one is still open",
+        complain(is_around(s, inner) ? "closed, but an inner one is still open"
+                                     : "closed, but it is not open here",
                  s);
     if (s->stack == NULL || likely(!fork_any_above(s->forks_from)))
         return;
     fork = fork_open_above(s->stack, s->forks_from);
     if (unlikely(fork != NULL)) {
-        const struct thrum_site_ *site = load_relaxed(&fork->site);
+        const struct thrum_site_ *site = job_site(fork);
 
         die("fork of %s at %s is not joined when the scope opened at %s is "
             "closed",
@@ -159,6 +183,7 @@ static void check(struct scope *s)
 thrum_err *scope_join(struct scope *s, thrum_err *body)
 {
     wait_for_children(s);
+    tsan_rely(s);
     if (unlikely(body != NULL))
         (void)error_sink_add(&s->errors, ERROR_NO_INDEX, body);
     return error_sink_fold(

@@ -32,7 +32,7 @@ struct scope {
     struct scope *parent;
     struct sched *sched;
     struct stack *stack; /* NULL: opened by a thread that is no worker */
-    struct thrum_job_ *forks_from; /* the deque's head when it was opened */
+    struct thrum_job_ *forks_from; /* the newest fork when it was opened */
     const char *name, *where;
     bool settle;  /* THRUM_SETTLE */
     bool of_task; /* a task's own */
@@ -47,6 +47,10 @@ struct scope {
 /* The innermost open scope of the running task, or of this thread. */
 struct scope *scope_current(void);
 
+/* A thread that is no worker runs code of scope s from here on, or of none. Its
+ * scope before. */
+struct scope *scope_adopt(struct scope *s);
+
 /* sched NULL: the opening task's, else that of the default runtime. */
 void scope_open(struct scope *s, const thrum_scope_opts *opts,
                 struct sched *sched);
@@ -55,7 +59,7 @@ thrum_err *scope_close(struct scope *s, thrum_err *body);
 /* The part of closing that waits for the children and folds the errors. */
 thrum_err *scope_join(struct scope *s, thrum_err *body);
 
-/* A task's own scope, on stack `stack`, inside `parent`. */
+/* A task's own scope, on stack `stack` (NULL: a thread), inside `parent`. */
 void scope_open_task(struct scope *s, struct scope *parent,
                      struct stack *stack);
 

@@ -8,9 +8,10 @@
 #include "task/spawn.h"
 
 enum {
-    SMALL = 64,         /* bytes of argument in a record that is kept */
-    RECORDS_HOT = 1024, /* spare ones a worker keeps */
-    BURST = 256,        /* unstarted jobs before a spawner lets them run */
+    SMALL = 64, /* bytes of argument in a record that is kept */
+    /* Spare ones a worker keeps. None that checkers think of as one. */
+    RECORDS_HOT = SANITIZE_THREAD || SANITIZE_ADDRESS ? 0 : 1024,
+    BURST = 256, /* unstarted jobs before a spawner lets them run */
 };
 
 struct spawn {
@@ -43,7 +44,7 @@ static struct spawn *record_get(struct worker *w, size_t copy)
 
 static void record_put(struct worker *w, struct spawn *r)
 {
-    if (!r->small || w->record_count >= RECORDS_HOT) {
+    if (!r->small || w->record_count + 1 > RECORDS_HOT) {
         release(r);
         return;
     }
@@ -144,10 +145,11 @@ static void fill(struct spawn *r, struct scope *s,
         r->job.u.call.arg = r->copy.bytes;
     }
     r->index = scope_enter(s);
+    tsan_promise(&r->job);
 }
 
 int spawn_into(struct scope *s, const struct thrum_site_ *site, thrum_fn *fn,
-               const void *arg, size_t copy)
+               const void *arg, size_t copy, bool may_wait)
 {
     struct stack *stack = worker_current();
     bool here = stack != NULL && stack->worker->sched == s->sched;
@@ -168,7 +170,7 @@ int spawn_into(struct scope *s, const struct thrum_site_ *site, thrum_fn *fn,
         return 0;
     }
     sched_push(stack->worker, &r->job);
-    if (unlikely(queue_count(&stack->worker->queue) > BURST))
+    if (may_wait && unlikely(queue_count(&stack->worker->queue) > BURST))
         worker_yield(stack);
     return 0;
 }
@@ -182,5 +184,5 @@ int thrum_spawn_(thrum_scope *scope, const struct thrum_site_ *site,
     REQUIRE(fn != NULL, "no function");
     REQUIRE(arg != NULL || copy == 0, "bytes to copy, and no argument");
     REQUIRE(s->sched != NULL, "no runtime runs: start one with thrum_run");
-    return spawn_into(s, site, fn, arg, copy);
+    return spawn_into(s, site, fn, arg, copy, true);
 }

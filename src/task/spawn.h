@@ -4,9 +4,10 @@
 
 #include "task/scope.h"
 
-/* 0, or -ENOMEM: fn will not be called. */
+/* 0, or -ENOMEM: fn will not be called. may_wait: for a permit, and to let a
+ * burst of spawns run. */
 int spawn_into(struct scope *s, const struct thrum_site_ *site, thrum_fn *fn,
-               const void *arg, size_t copy);
+               const void *arg, size_t copy, bool may_wait);
 
 /* The spare records of a worker whose thread has ended. */
 void spawn_records_free(struct worker *w);

@@ -291,7 +291,8 @@ static void forks_may_follow_joins_out_of_order(void **state)
 
 /* --- many ------------------------------------------------------------------- */
 
-enum { MANY = 5000, A_SEGMENT = 1024 };
+/* A segment holds some 510 forks; the borders are looked for around it. */
+enum { MANY = 5000, BORDER_LOW = 500, BORDER_HIGH = 520 };
 
 struct many {
     struct once done[MANY];
@@ -368,12 +369,12 @@ THRUM_TASK(unsigned, typed_many, enum how, how)
 }
 
 /* Up and down over the border between two segments. */
-THRUM_TASK(unsigned, typed_border, enum how, how)
+THRUM_TASK(unsigned, typed_border, unsigned, base, enum how, how)
 {
     _Atomic unsigned sum = 0;
     unsigned open = 0;
 
-    for (; open < A_SEGMENT - 3; open++)
+    for (; open < base; open++)
         THRUM_FORK(add_one, &sum);
     for (unsigned turn = 1; turn < 8; turn++) {
         for (unsigned i = 0; i < turn; i++)
@@ -392,7 +393,9 @@ static thrum_err *call_typed_many(void *arg)
     (void)arg;
     for (enum how how = IN_PLACE; how < HOWS; how++) {
         CHECK(typed_many(how) == MANY);
-        CHECK(typed_border(how) == A_SEGMENT - 3 + 28);
+        for (unsigned base = BORDER_LOW; base < BORDER_HIGH; base++)
+            CHECK(typed_border(base, how) == base + 28);
+        CHECK(typed_border(2 * BORDER_HIGH, how) == 2 * BORDER_HIGH + 28);
     }
     return NULL;
 }
@@ -408,7 +411,7 @@ static thrum_err *plain_border(void *arg)
 {
     struct many *m = arg;
 
-    for (unsigned base = A_SEGMENT - 8; base < A_SEGMENT + 4; base++) {
+    for (unsigned base = BORDER_LOW; base < BORDER_HIGH; base++) {
         for (unsigned i = 0; i < base; i++) {
             atomic_init(&m->done[i].calls, 0);
             thrum_fork(&m->task[i], run_once, &m->done[i]);

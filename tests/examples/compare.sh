@@ -9,4 +9,6 @@ trap 'rm -f "$output"' EXIT
 
 "$@" >"$output" 2>&1
 status=$?
-diff -u "examples/$name.out" "$output" && [ $status = 0 ]
+# A job that was taken by another worker has no task's name: it is left out.
+sed 's/, task "[^"]*"$//' "$output" | diff -u "examples/$name.out" - &&
+    [ $status = 0 ]

@@ -8,6 +8,12 @@
 # b2sum tell what is right.
 set -u
 export LC_ALL=C
+# Where a switch orders nothing, what libcrypto keeps for a thread, and frees when
+# the thread ends, looks like a race with the task that was running when it came.
+[ -z "${TSAN_NOSYNC:-}" ] || {
+    echo "skipped: libcrypto has thread-locals, which TSAN_NOSYNC misjudges"
+    exit 77
+}
 dir=$(mktemp -d)
 dir=$(realpath "$dir")
 background=
@@ -145,6 +151,15 @@ run "$tree/fifo" "$tree/socket" "$tree/dangling" "$tree/self" "$tree/a" \
 fails NotRegular Missing "and 4 more" && [ "$(wc -l <"$dir/output")" = 1 ]
 report "what is no regular file fails where it is given as an argument"
 
+if [ -r /proc/kallsyms ]; then
+    sha256sum /proc/kallsyms >"$dir/expected"
+    prints "$dir/expected" /proc/kallsyms
+    report "a file that says it is empty, and comes in short pieces, is whole"
+else
+    number=$((number + 1))
+    echo "ok $number - a file that says it is empty # SKIP no kallsyms"
+fi
+
 # --- what cannot be read ------------------------------------------------------
 
 run "$dir/nothing" "$tree/a"
@@ -228,7 +243,10 @@ perl -e '
         }
     }
 ' "$tree"
-seq 10000000 | head -c 67108864 >"$tree/50/64 MiB"
+# Under an emulator that would take minutes.
+large=67108864
+[ $# = 1 ] || large=8388608
+seq 10000000 | head -c $large >"$tree/50/large"
 truncate -s 20000000 "$tree/sparse"
 for bytes in 262143 262144 262145 524287 524288 524289; do
     seq 200000 | head -c $bytes >"$tree/$bytes"
@@ -287,12 +305,23 @@ status=$(cat "$dir/status")
 fails NotWritten EPIPE
 report "a broken pipe is told"
 
+# shellcheck disable=SC2086 # a command is made of words
+$words -o "$dir/stopped" "$tree" 2>"$dir/errors" &
+background=$!
+until ls "$dir"/stopped* >"$dir/log" 2>&1 || ! kill -0 $background; do :; done
+kill -TERM $background
+wait $background
+[ $? = 143 ] && ! ls "$dir"/stopped* >"$dir/log" 2>&1
+report "a run that is stopped leaves nothing behind"
+
 # --- a tree that changes -----------------------------------------------------
 
 mkdir "$dir/still"
 cp "$tree"/7/1* "$dir/still"
 sums sha256sum "$dir/still" >"$dir/expected"
 mkdir "$dir/moving"
+echo secret >"$dir/secret"
+secret=$(sha256sum <"$dir/secret" | cut -d' ' -f1)
 perl -MPOSIX=mkfifo -e '
     chdir shift or die;
     while (1) {
@@ -301,7 +330,7 @@ perl -MPOSIX=mkfifo -e '
         unlink $name or rmdir $name;
         if ($what < 1) { mkfifo $name, 0644 }
         elsif ($what < 2) { mkdir $name }
-        elsif ($what < 3) { symlink "0", $name }
+        elsif ($what < 3) { symlink "../secret", $name }
         else { open my $file, ">", $name; print $file $name x rand 100000 }
     }
 ' "$dir/moving" &
@@ -312,22 +341,23 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
     grep -vE '^[0-9a-f]{64}  /' "$dir/output" >"$dir/log" && break
     grep -E '^[^ ]' "$dir/errors" | grep -vE \
         '^(job [0-9]+: )?(Missing|Changed|NotRegular):|^and [0-9]+ more:' >"$dir/log" && break
+    grep "$secret" "$dir/output" >"$dir/log" && break
     grep -F "$dir/still/" "$dir/output" | cmp - "$dir/expected" >"$dir/log" ||
         break
     [ $status -le 1 ] && fine=$((fine + 1))
 done
 stop_background
 [ $fine = 10 ]
-report "files that come, go and become fifos disturb no other"
+report "files that come, go and become fifos or links disturb no other"
 
 perl -e '
     open my $file, ">>", shift or die;
     syswrite $file, "more\n" while 1;
-' "$tree/50/64 MiB" &
+' "$tree/50/large" &
 background=$!
 status=0
 for _ in 1 2 3 4 5 6 7 8 9 10; do
-    [ $status = 1 ] || run "$tree/50/64 MiB"
+    [ $status = 1 ] || run "$tree/50/large"
 done
 stop_background
 fails Changed 'while it was read' && [ ! -s "$dir/output" ]

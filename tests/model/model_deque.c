@@ -19,28 +19,26 @@ static struct thrum_deque_ *first, *second;
 static _Atomic uint32_t hungry;
 static int runs[FORKS];
 
-/* the owner's */
-static struct thrum_job_ *at;
+/* the owner's: the newest fork that is not joined, or a sentinel */
+static struct thrum_job_ *newest;
 static int forked;
 
 /* ------------------------------------------------- what the inline code calls */
 
-struct thrum_job_ *thrum_grow_(struct thrum_job_ *full)
+/* Without membarrier everybody is always hungry; here nobody minds. A segment
+ * that was filled has a next one, whose sentinel stands for the last slot. */
+struct thrum_job_ *thrum_publish_slow_(struct thrum_job_ *slot)
 {
-    struct thrum_deque_ *segment = thrum_deque_of_(full);
+    struct thrum_deque_ *segment = thrum_deque_of_(slot);
 
+    if (slot != segment->last)
+        return slot;
     if (load_relaxed(&segment->next) == NULL) {
         deque_init(second, first, &hungry, !barrier_start());
         store_relaxed(&second->scope, scope);
         deque_link(segment, second);
     }
-    return second->head;
-}
-
-/* Without membarrier everybody is always hungry; here nobody minds. */
-void thrum_share_(struct thrum_job_ *slot)
-{
-    (void)slot;
+    return sentinel(second);
 }
 
 /* ------------------------------------------------------------------ the owner */
@@ -49,9 +47,8 @@ static void fork_one(void)
 {
     int id = forked++;
 
-    at = thrum_slot_(at);
-    memcpy(at->u.bytes, &id, sizeof id);
-    at = thrum_publish_(at, &site);
+    memcpy((newest + 1)->u.bytes, &id, sizeof id);
+    newest = thrum_publish_(newest + 1, &site);
 }
 
 static void run(struct thrum_job_ *slot)
@@ -77,40 +74,36 @@ static void wait_until_done(struct thrum_job_ *slot, int expected)
     MODEL_ASSERT(result == expected + RESULT);
 }
 
-/* The newest one not joined, as sched/fork.c does it. */
+/* The newest one, as the inline code and sched/fork.c do it. */
 static void join_one(int id)
 {
-    struct thrum_job_ *slot;
+    struct thrum_job_ *slot = newest;
 
-    if (thrum_take_back_(at)) {
-        run(--at);
-        return;
-    }
-    if (deque_take_back(at, &slot) == TAKE_MINE) {
+    if (thrum_take_back_(slot) || deque_take_back(newest, &slot) == TAKE_MINE) {
         run(slot);
     } else {
         wait_until_done(slot, id);
         deque_forget(slot);
     }
-    at = slot;
+    newest = slot - 1;
 }
 
 /* Without memory for a stack to wait on, another job is run on this one. */
 static void join_one_and_work_meanwhile(int id)
 {
-    struct thrum_job_ *slot, *below = at;
+    struct thrum_job_ *slot;
 
-    if (deque_take_back(at, &slot) == TAKE_MINE) {
+    if (deque_take_back(newest, &slot) == TAKE_MINE) {
         run(slot);
     } else {
-        at = deque_head(first);
-        MODEL_ASSERT(at == below);
+        newest = deque_newest(first);
+        MODEL_ASSERT(newest == slot);
         fork_one();
         join_one(forked - 1);
         wait_until_done(slot, id);
         deque_forget(slot);
     }
-    at = slot;
+    newest = slot - 1;
 }
 
 /* Any of this stack's forks, as sched/fork.c does it: only the oldest can be
@@ -133,12 +126,10 @@ static void forget_joined(void)
 {
     struct thrum_job_ *slot;
 
-    while ((slot = deque_before(at)) != NULL &&
-           load_relaxed(&slot->site) == &joined) {
+    while ((slot = deque_fork(deque_newest(first))) != NULL &&
+           load_relaxed(&slot->site) == &joined)
         deque_forget(slot);
-        at = deque_head(first);
-        MODEL_ASSERT(at == slot);
-    }
+    newest = deque_newest(first);
 }
 
 static void fork_join_one(void)
@@ -189,11 +180,9 @@ static void fork_across_twice(void)
 
 static void fork_two_join_the_oldest_first(void)
 {
-    struct thrum_job_ *oldest = at;
-
     fork_one();
     fork_one();
-    join_early(oldest, 0);
+    join_early(newest - 1, 0);
     join_one(1);
     forget_joined();
 }
@@ -271,7 +260,7 @@ static void setup(void)
     store_relaxed(&hungry, !barrier_start());
     deque_init(first, first, &hungry, !barrier_start());
     deque_set_scope(first, scope);
-    at = first_slot(first);
+    newest = sentinel(first);
     forked = 0;
     memset(runs, 0, sizeof runs);
 
@@ -295,13 +284,13 @@ static void setup_near_the_end(void)
     struct thrum_job_ *slot;
 
     setup();
-    for (slot = first_slot(first); slot < last_slot(first) - 2; slot++)
+    for (slot = first_slot(first); slot < last_slot(first) - 1; slot++)
         store_relaxed(&slot->scope, IN_USE);
     memset((void *)slot, 0, 3 * sizeof *slot);
     store_relaxed(first->real, next_tag(0, slot));
-    at = slot;
-    model_name(slot, "slot 1021");
-    model_name(slot + 1, "slot 1022");
+    newest = slot - 1;
+    model_name(slot, "last slot but one");
+    model_name(slot + 1, "last slot");
 }
 
 static void each_ran_once(void)
@@ -314,9 +303,9 @@ static void each_ran_once(void)
 static void each_ran_once_and_all_is_empty(void)
 {
     each_ran_once();
-    MODEL_ASSERT(at == first_slot(first));
-    MODEL_ASSERT(deque_head(first) == at);
-    MODEL_ASSERT((uint32_t)load_relaxed(first->real) == place_of(at));
+    MODEL_ASSERT(newest == sentinel(first));
+    MODEL_ASSERT(deque_newest(first) == newest);
+    MODEL_ASSERT((uint32_t)load_relaxed(first->real) == place_of(newest + 1));
 }
 
 #define SCENARIO(what, barrier, prepare, verify, bound, ...)                   \

@@ -1,372 +1,188 @@
-/* Idle, with all it is for: workers, their queues and deques, and the inbox, as
- * the library has them. No job lies anywhere while a worker sleeps that could
- * run it: jobs that block their workers until all of them run together find a
- * wake-up that was lost. With membarrier, and without. */
-#include "base/heap.c"
-#include "parts/deque.c"
+/* Idle, alone: workers that look for jobs and go to sleep, against those who add
+ * jobs where all can take them, and those who publish where only a thief with a
+ * barrier can. No job is left while a worker sleeps. With membarrier, and
+ * without. */
 #include "parts/idle.c"
-#include "parts/inbox.c"
 #include "parts/parker.c"
-#include "parts/queue.c"
-#include "parts/timers.c"
-#include "sched/sched.c"
-
-#include <string.h>
 
 #include "os/barrier.h"
+#include "os/clock.h"
 
-enum { WORKERS = 3, JOBS = 4, SLOTS = 8 };
+enum { WORKERS = 3, PUBLISHERS = 2 };
 
-static const struct thrum_site_ done = {NULL, "done", ""};
-static struct thrum_scope *const scope = (struct thrum_scope *)&done;
+static struct idle idle;
+static struct parker parkers[WORKERS];
+static _Atomic int64_t inbox;            /* jobs in it */
+static _Atomic uint32_t own[PUBLISHERS]; /* a publisher's job, or 0 */
+static _Atomic uint32_t taken;
 
-static struct sched sched;
-static struct worker workers[WORKERS];
-static struct stack *stacks[WORKERS];
-static _Alignas(SEGMENT_BYTES) char arena[2 * WORKERS + 3][SEGMENT_BYTES];
+/* ------------------------------------------------------------ those who publish */
 
-static struct thrum_job_ jobs[JOBS];
-static _Atomic uint32_t met;  /* how many have come to the meeting */
-static _Atomic uint32_t left; /* jobs that have not ended */
-static uint32_t expected;     /* at the meeting */
-static int runs[JOBS + 1];
-
-/* ----------------------------------------------------------------------- jobs */
-
-static void stop(void)
+static void notify(void)
 {
-    store_seq_cst(&sched.stopping, 1); /* as sched/start.c does */
-    sched_wake_all(&sched);
+    int worker = idle_notify(&idle);
+
+    if (worker != IDLE_NOBODY)
+        parker_unpark(&parkers[worker]);
 }
 
-static void end(int id)
+static void add_one(void)
 {
-    MODEL_ASSERT(runs[id] == 0);
-    runs[id]++;
-    if (sub_acq_rel(&left, 1) == 1)
-        stop();
+    add_seq_cst(&inbox, 1);
+    notify();
 }
 
-/* Blocks the thread, so that others must come. */
-static void meet(void)
+static void publish_one(int publisher)
 {
-    uint32_t now;
-
-    add_acq_rel(&met, 1);
-    futex_wake(&met, WORKERS);
-    while ((now = load_acquire(&met)) < expected)
-        futex_wait(&met, now, CLOCK_NEVER);
+    store_release(&own[publisher], 1);
+    if (!idle_published(&idle) || !idle_answer(&idle))
+        return;
+    if (exchange_acquire(&own[publisher], 0) == 1)
+        add_seq_cst(&inbox, 1);
+    else
+        idle_ask(&idle);
+    notify();
 }
 
-static void meet_and_end(struct thrum_job_ *job)
+static void publish_first(void)
 {
-    int id;
-
-    memcpy(&id, job->u.bytes, sizeof id);
-    meet();
-    end(id);
+    publish_one(0);
 }
 
-static const struct thrum_site_ meeting = {meet_and_end, "meeting", ""};
-
-static struct thrum_job_ *job_of_id(int id, const struct thrum_site_ *site)
+static void publish_second(void)
 {
-    struct thrum_job_ *job = &jobs[id];
-
-    memcpy(job->u.bytes, &id, sizeof id);
-    store_relaxed(&job->site, site);
-    return job;
+    publish_one(1);
 }
 
-static struct worker *here(void)
+static void publish_then_add(void)
 {
-    return &workers[model_thread()];
+    publish_one(0);
+    add_one();
 }
 
-/* ----------------------------------------------------------------- the root job */
+/* --------------------------------------------------------------------- workers */
 
-static void push_children(void)
+static bool take(void)
 {
-    for (int id = 1; id < WORKERS; id++)
-        sched_push(here(), job_of_id(id, &meeting));
+    int64_t n = load_seq_cst(&inbox);
+
+    if (n > 0 && cas_seq_cst(&inbox, &n, n - 1))
+        return true;
+    for (int i = 0; i < PUBLISHERS; i++)
+        if (load_relaxed(&own[i]) == 1 && exchange_acquire(&own[i], 0) == 1)
+            return true;
+    return false;
 }
 
-static void root_pushes(struct thrum_job_ *job)
+static bool any(void)
 {
-    push_children();
-    meet_and_end(job);
+    if (load_seq_cst(&inbox) > 0)
+        return true;
+    for (int i = 0; i < PUBLISHERS; i++)
+        if (load_relaxed(&own[i]) == 1)
+            return true;
+    return false;
 }
 
-static void root_submits(struct thrum_job_ *job)
+/* As sched/sched.c does it. */
+static void rest(unsigned worker)
 {
-    for (int id = 1; id < WORKERS; id++)
-        sched_submit(&sched, job_of_id(id, &meeting));
-    meet_and_end(job);
+    idle_sleep(&idle, worker);
+    if (!any() && parker_park(&parkers[worker], CLOCK_NEVER))
+        return;
+    if (!idle_rouse(&idle, worker))
+        parker_park(&parkers[worker], CLOCK_NEVER);
 }
 
-/* A job that ends at once, between two that meet. */
-static void just_end(struct thrum_job_ *job)
+static void pass_on(void)
 {
-    int id;
-
-    memcpy(&id, job->u.bytes, sizeof id);
-    end(id);
+    idle_ask(&idle);
+    if (any())
+        notify();
 }
 
-static const struct thrum_site_ short_job = {just_end, "short", ""};
-
-static void root_pushes_among_others(struct thrum_job_ *job)
+/* The last of them blocks the worker for good: it takes no other. */
+static void take_jobs(int n)
 {
-    sched_push(here(), job_of_id(WORKERS, &short_job));
-    root_pushes(job);
-}
+    unsigned worker = (unsigned)model_thread();
 
-/* As the inline code and sched/fork.c do it. */
-static void root_forks(struct thrum_job_ *job)
-{
-    struct thrum_job_ *at = deque_head(&stacks[model_thread()]->deque), *slot;
-
-    for (int id = 1; id < WORKERS; id++) {
-        memcpy(at->u.bytes, &id, sizeof id);
-        at = thrum_publish_(at, &meeting);
-    }
-    meet();
-    for (int id = WORKERS - 1; id > 0; id--) {
-        MODEL_ASSERT(deque_take_back(at, &slot) == TAKE_STOLEN);
-        while (load_acquire(&slot->site) != &done)
-            cpu_relax();
-        deque_forget(slot);
-        at = slot;
-    }
-    just_end(job);
-}
-
-void thrum_share_(struct thrum_job_ *slot)
-{
-    sched_share(stack_of(thrum_deque_of_(slot)->first));
-}
-
-struct thrum_job_ *thrum_grow_(struct thrum_job_ *at)
-{
-    return at;
-}
-
-static struct timer timer;
-
-static void submit_on_time(struct timer *t)
-{
-    MODEL_ASSERT(t == &timer);
-    sched_submit(&sched, job_of_id(1, &meeting));
-}
-
-static void root_arms_a_timer(struct thrum_job_ *job)
-{
-    sched_arm(&sched, &timer, clock_now() + 1000000, submit_on_time);
-    meet_and_end(job);
-}
-
-static const struct thrum_site_ roots[] = {
-    {root_pushes, "root pushes", ""},
-    {root_pushes_among_others, "root pushes", ""},
-    {root_submits, "root submits", ""},
-    {root_forks, "root forks", ""},
-    {root_arms_a_timer, "root arms", ""},
-};
-
-/* -------------------------------------------------------------------- threads */
-
-static void run(struct stack *s, struct thrum_job_ *job)
-{
-    bool fork = job_is_fork(job);
-
-    if (fork)
-        deque_set_scope(&s->deque, job->taken);
-    load_relaxed(&job->site)->run(job);
-    if (fork) {
-        deque_set_scope(&s->deque, NULL);
-        store_release(&job->site, &done);
+    while (n-- > 0) {
+        idle_search(&idle);
+        while (!take())
+            rest(worker);
+        if (idle_found(&idle))
+            pass_on();
+        add_relaxed(&taken, 1);
     }
 }
 
-static void work(void)
+static void take_one(void)
 {
-    struct worker *w = here();
-    struct thrum_job_ *job;
-
-    store_release(&w->stack, stacks[model_thread()]);
-    while ((job = sched_find(&sched, w)) != NULL)
-        run(stacks[model_thread()], job);
+    take_jobs(1);
 }
 
-static void submit_root(int which)
+static void take_two(void)
 {
-    sched_submit(&sched, job_of_id(0, &roots[which]));
+    take_jobs(2);
 }
 
-static void submit_pusher(void)
-{
-    submit_root(0);
-}
-
-static void submit_busy_pusher(void)
-{
-    store_relaxed(&left, WORKERS + 1);
-    submit_root(1);
-}
-
-static void submit_submitter(void)
-{
-    submit_root(2);
-}
-
-static void submit_forker(void)
-{
-    submit_root(3);
-}
-
-static void submit_armer(void)
-{
-    submit_root(4);
-}
-
-static void submit_all(void)
-{
-    for (int id = 0; id < WORKERS; id++)
-        sched_submit(&sched, job_of_id(id, &meeting));
-}
-
-static void submit_first(void)
-{
-    sched_submit(&sched, job_of_id(0, &meeting));
-}
-
-static void submit_second(void)
-{
-    sched_submit(&sched, job_of_id(1, &meeting));
-}
-
-static void submit_both(void)
-{
-    submit_first();
-    submit_second();
-}
-
-/* ------------------------------------------------------------------ scenarios */
-
-static void prepare(unsigned count)
-{
-    bool fenced = !barrier_start();
-
-    memset((void *)&sched, 0, sizeof sched);
-    memset((void *)workers, 0, sizeof workers);
-    memset(jobs, 0, sizeof jobs);
-    memset(runs, 0, sizeof runs);
-    idle_init(&sched.idle, count, fenced);
-    inbox_init(&sched.inbox);
-    timers_init(&sched.timers);
-    store_relaxed(&sched.always, 1);
-    store_relaxed(&sched.keeper, IDLE_NOBODY);
-    sched.count = count;
-    sched.workers = workers;
-    store_relaxed(&met, 0);
-    store_relaxed(&left, count);
-    expected = count;
-    model_name(&sched.idle.hungry, "hungry");
-    model_name(&sched.idle.searching, "searching");
-    model_name(&sched.idle.asleep, "asleep");
-    model_name(&sched.inbox, "inbox");
-    model_name(&sched.inbox.count, "inbox.count");
-    model_name(&sched.timers, "timers");
-    model_name(&sched.stopping, "stopping");
-    model_name(&sched.keeper, "keeper");
-    model_name(&met, "met");
-    model_name(&left, "left");
-    model_watch(jobs, sizeof jobs);
-    model_watch(arena, sizeof arena);
-    model_watch(&sched.timers.heap, sizeof sched.timers.heap);
-}
-
-static void prepare_worker(unsigned i)
-{
-    static const char *const names[] = {"queue 0", "queue 1", "queue 2"};
-    static const char *const decks[] = {"deque 0", "deque 1", "deque 2"};
-    struct worker *w = &workers[i];
-    char *border = arena[2 * i + 1];
-
-    if ((uint32_t)(uintptr_t)border == 0)
-        border += SEGMENT_BYTES;
-    stacks[i] = (struct stack *)(void *)(border - SEGMENT_HEAD);
-    memset((void *)stacks[i], 0, SEGMENT_HEAD + SLOTS * sizeof *jobs);
-    deque_init(&stacks[i]->deque, &stacks[i]->deque,
-               sched.idle.fenced ? &sched.always : &sched.idle.hungry,
-               sched.idle.fenced);
-    deque_set_scope(&stacks[i]->deque, scope);
-    stacks[i]->worker = w;
-
-    w->sched = &sched;
-    w->index = i;
-    rng_init(&w->rng, (uint64_t)model_choose(100));
-    queue_init(&w->queue, sched.idle.fenced);
-    parker_init(&w->parker);
-    store_relaxed(&w->stack, NULL);
-    model_name(&w->queue, names[i]);
-    model_name(stacks[i], decks[i]);
-    model_watch(&w->queue.first, 2 * sizeof w->queue.first);
-}
+/* ------------------------------------------------------------------- scenarios */
 
 static void setup(void)
 {
-    prepare(WORKERS);
-    for (unsigned i = 0; i < WORKERS; i++)
-        prepare_worker(i);
+    idle_init(&idle, WORKERS, !barrier_start());
+    for (int i = 0; i < WORKERS; i++)
+        parker_init(&parkers[i]);
+    store_relaxed(&inbox, 0);
+    store_relaxed(&own[0], 0);
+    store_relaxed(&own[1], 0);
+    store_relaxed(&taken, 0);
+    model_name(&idle.hungry, "hungry");
+    model_name(&idle.searching, "searching");
+    model_name(&idle.asleep, "asleep");
+    model_name(&inbox, "inbox");
+    model_name(&own[0], "own 0");
+    model_name(&own[1], "own 1");
+    model_name(&taken, "taken");
+    model_name(&parkers[0], "parker 0");
+    model_name(&parkers[1], "parker 1");
+    model_name(&parkers[2], "parker 2");
 }
 
-static void setup_two(void)
+/* That all have ended is what is asked: a worker who sleeps beside a job is a
+ * deadlock. */
+static void nothing_is_left(void)
 {
-    prepare(2);
-    prepare_worker(0);
-    prepare_worker(1);
+    MODEL_ASSERT(!any());
+    MODEL_ASSERT(load_relaxed(&idle.searching) == 0);
+    MODEL_ASSERT(load_relaxed(&idle.asleep[0]) == 0);
 }
 
-static void each_ran_once(void)
-{
-    for (uint32_t id = 0; id < sched.count; id++)
-        MODEL_ASSERT(runs[id] == 1);
-    MODEL_ASSERT(load_relaxed(&left) == 0);
-    MODEL_ASSERT(load_relaxed(&sched.idle.searching) == 0);
-    MODEL_ASSERT(load_relaxed(&sched.idle.asleep[0]) == 0);
-    MODEL_ASSERT(load_relaxed(&sched.inbox.count) == 0);
-}
-
-#define SCENARIO(what, barrier, prepared, ...)                                 \
+#define SCENARIO(what, barrier, ...)                                           \
     {                                                                          \
-        .name = what, .setup = prepared, .threads = {__VA_ARGS__},             \
-        .check = each_ran_once, .membarrier = barrier, .executions = 10000     \
+        .name = what, .setup = setup, .threads = {__VA_ARGS__},                \
+        .check = nothing_is_left, .membarrier = barrier, .executions = 30000   \
     }
-#define BOTH(what, prepared, ...)                                              \
-    SCENARIO(what, true, prepared, __VA_ARGS__),                               \
-        SCENARIO(what "_fenced", false, prepared, __VA_ARGS__)
-#define TWO                                                                    \
-    {"w0", work},                                                              \
-    {                                                                          \
-        "w1", work                                                             \
-    }
-#define THREE                                                                  \
-    {"w0", work}, {"w1", work},                                                \
-    {                                                                          \
-        "w2", work                                                             \
-    }
+#define BOTH(what, ...)                                                        \
+    SCENARIO(what, true, __VA_ARGS__),                                         \
+        SCENARIO(what "_fenced", false, __VA_ARGS__)
 
 static const struct model_scenario scenarios[] = {
-    BOTH("one_outsider", setup_two, TWO, {"outsider", submit_both}),
-    BOTH("two_outsiders", setup_two, TWO, {"outsider", submit_first},
-         {"outsider2", submit_second}),
-    BOTH("three_from_outside", setup, THREE, {"outsider", submit_all}),
-    BOTH("submitted_by_a_job", setup, THREE, {"outsider", submit_submitter}),
-    BOTH("pushed", setup, THREE, {"outsider", submit_pusher}),
-    BOTH("pushed_among_others", setup, THREE, {"outsider", submit_busy_pusher}),
-    BOTH("forked", setup, THREE, {"outsider", submit_forker}),
-    BOTH("timer", setup_two, TWO, {"outsider", submit_armer}),
+    BOTH("one_added", {"w0", take_one}, {"adder", add_one}),
+    BOTH("two_added", {"w0", take_one}, {"w1", take_one}, {"adder", add_one},
+         {"adder2", add_one}),
+    BOTH("one_published", {"w0", take_one}, {"publisher", publish_first}),
+    BOTH("two_published", {"w0", take_one}, {"w1", take_one},
+         {"publisher", publish_first}, {"publisher2", publish_second}),
+    BOTH("published_and_added", {"w0", take_one}, {"w1", take_one},
+         {"publisher", publish_then_add}),
+    BOTH("one_worker_comes_late", {"w0", take_one}, {"w1", take_two},
+         {"adder", add_one}, {"adder2", add_one}, {"adder3", add_one}),
+    BOTH("one_worker_comes_late_to_what_is_published", {"w0", take_one},
+         {"w1", take_two}, {"publisher", publish_first},
+         {"publisher2", publish_second}, {"adder", add_one}),
+    BOTH("three_workers", {"w0", take_one}, {"w1", take_one}, {"w2", take_one},
+         {"publisher", publish_then_add}, {"adder", add_one}),
     {0}};
 
 int main(void)

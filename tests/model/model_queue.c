@@ -57,7 +57,7 @@ static void push_two_pop_two(void)
 static void push_and_pop_in_turn(void)
 {
     push_one();
-    pop();
+    took(0, queue_pop_child(&queue, NULL));
     push_one();
     push_one();
     pop();

@@ -12,7 +12,7 @@ table=tests/model/mutants.txt
 out=build/mutants
 few=3000       # executions a scenario; most mutants die of these,
 many=200000    # and the rest should of those
-enough=20000   # for one that should live
+enough=20000   # for one that should live, and where executions are long
 cc=${CC:-gcc}
 
 flags="-std=gnu11 -D_GNU_SOURCE -O1 -g -w -pthread -DTHRUM_MODEL"
@@ -83,15 +83,14 @@ one_row() { # LINE-NUMBER
     program=${verdict%% *}
     what="$1 - $(field "$row" 1) $(field "$row" 2): $(field "$row" 3)"
 
-    rm -rf "$dir"
     mkdir -p "$dir"
     mutate "$dir" "$row" >"$dir/log" 2>&1 && {
-        case $verdict in *survives:*) many=$enough ;; esac
+        case $verdict in *survives:* | model_sched*) many=$enough ;; esac
         try "$dir" "$program" $many >>"$dir/log" 2>&1
         rc=$?
     } || rc=2
     case $rc,$verdict in
-    2,*) echo "not ok $what: no mutant: $(head -n 5 "$dir/log" "$dir/said" 2>&1)" ;;
+    2,*) echo "not ok $what: no mutant, see $dir/log: $(head -n 1 "$dir/log")" ;;
     0,*survives:*) echo "ok $what: survives:${verdict#*survives:}" ;;
     1,*survives:*) echo "not ok $what: killed, yet the table explains why not" ;;
     0,*) echo "not ok $what: NOT KILLED by $program" ;;
@@ -109,6 +108,7 @@ if [ -n "${SAN:-}${CROSS:-}${DEBUG:-}" ] || [ "$(basename "$cc")" != gcc ]; then
     exit 77
 fi
 
+rm -rf $out
 mkdir -p $out/lib
 for source in tests/model/lib/*.c src/os/ctx*.c src/os/ctx*.S; do
     # shellcheck disable=SC2086
@@ -124,4 +124,5 @@ killed=$(grep -c '^ok .*: killed' $out/results)
 explained=$(grep -c '^ok .*: survives' $out/results)
 wrong=$(grep -c '^not ok' $out/results)
 echo "$killed killed, $explained survived as explained, $wrong NOT KILLED"
+echo "$((killed + explained)) passed, $wrong failed"
 [ "$wrong" = 0 ] && [ $((killed + explained)) -gt 0 ]

@@ -5,7 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include "base/spin.h"
+#include "os/spin.h"
 #include "os/thread.h"
 
 enum { THREADS = 4, ROUNDS = 5000 };

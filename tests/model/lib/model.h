@@ -22,7 +22,7 @@
  * Environment
  *   THRUM_MODEL_EXECS=n   so many executions a scenario
  *   THRUM_SEED=7          other ones
- *   THRUM_SEED=scenario/pct3-41-1f2e...   the one that failed, with its trace
+ *   THRUM_SEED=scenario/pct-3-41-1f2e...  the one that failed, all of its trace
  */
 #ifndef MODEL_H
 #define MODEL_H

@@ -21,7 +21,7 @@ uint64_t model_load(struct model_access at, const char *where)
         return memory_read(at);
     model_step();
 
-    struct thread *t = self();
+    struct fiber *t = self();
     struct location *l = memory_locate(at);
     int number = memory_choose(t, l, at.order);
     uint64_t value = store_at(l, number)->value;
@@ -117,7 +117,7 @@ static uint64_t read_expected(struct model_access at, void *expected)
     return memory_read(at);
 }
 
-static bool cas_fails(struct thread *t, struct location *l,
+static bool cas_fails(struct fiber *t, struct location *l,
                       struct model_access at, int number, void *expected)
 {
     uint64_t value = store_at(l, number)->value;
@@ -148,7 +148,7 @@ bool model_cas(struct model_access at, void *expected, uint64_t desired,
     }
     model_step();
 
-    struct thread *t = self();
+    struct fiber *t = self();
     struct location *l = memory_locate(at);
     int number = memory_choose(t, l, at.on_failure);
     uint64_t value = store_at(l, number)->value;

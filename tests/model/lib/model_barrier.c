@@ -20,7 +20,7 @@ void model_barrier_light(const char *where)
 {
     if (!model_now.running)
         return;
-    struct thread *t = self();
+    struct fiber *t = self();
 
     view_join_seen(&t->view, &t->heaved);
     view_copy(&t->lit, &t->view);
@@ -29,7 +29,7 @@ void model_barrier_light(const char *where)
 }
 
 /* A fence of the caller, in the order of heavy barriers and seq_cst stores. */
-static void full_fence(struct thread *t)
+static void full_fence(struct fiber *t)
 {
     memory_see_seq_cst(t);
     view_join_seen(&t->view, &memory_heavies);
@@ -43,7 +43,7 @@ void barrier_heavy(void)
     model_step();
 
     struct view found;
-    struct thread *t = self();
+    struct fiber *t = self();
     int n = model_now.thread_count;
     int first = model_choose(n);
 
@@ -51,7 +51,7 @@ void barrier_heavy(void)
     full_fence(t);
     view_clear(&found);
     for (int i = 0; i < n; i++) {
-        struct thread *other = &model_now.threads[(first + i) % n];
+        struct fiber *other = &model_now.threads[(first + i) % n];
 
         if (other == t)
             continue;

@@ -1,7 +1,7 @@
 /* model_core.h - what the files of the checker share.
  *
  *   model_explore.c   seeds and strategies; runs executions; reports
- *   model_sched.c     threads and choices: who runs next, who sleeps
+ *   model_threads.c     threads and choices: who runs next, who sleeps
  *   model_memory.c    what a load may return, C11
  *   model_access.c    the accesses of base/atomic.h
  *   model_barrier.c   the light and the heavy barrier
@@ -28,15 +28,16 @@ enum {
     MODEL_CHANGES = 8   /* of priority in one execution, at most */
 };
 
-enum thread_state { THREAD_READY, THREAD_ASLEEP, THREAD_ENDED };
+enum fiber_state { FIBER_READY, FIBER_ASLEEP, FIBER_ENDED };
 
-struct thread {
+struct fiber {
     struct ctx ctx;
     char *stack;
     const char *name;
     void (*body)(void);
-    enum thread_state state;
+    enum fiber_state state;
     bool yielded; /* waits until somebody else made a step */
+    int ignores;  /* plain accesses not looked at, if not 0 */
     int spun;     /* points since it last yielded or wrote */
     int64_t priority;
 
@@ -55,7 +56,7 @@ enum strategy { STRATEGY_PCT, STRATEGY_RANDOM, STRATEGY_DFS, STRATEGIES };
 
 struct execution {
     const struct model_scenario *scenario;
-    struct thread threads[MODEL_THREADS];
+    struct fiber threads[MODEL_THREADS];
     int thread_count;
     int current;  /* -1: the host, in setup or check */
     bool running; /* false: accesses are plain */
@@ -83,12 +84,12 @@ struct execution {
 
 extern struct execution model_now;
 
-static inline struct thread *self(void)
+static inline struct fiber *self(void)
 {
     return &model_now.threads[model_now.current];
 }
 
-/* model_sched.c */
+/* model_threads.c */
 void sched_start(void);
 void sched_look_again(void); /* a thread became ready */
 void sched_switch(void);     /* the point is at model_now.attention */
@@ -108,7 +109,7 @@ static inline void model_step(void)
 
 /* Put the current thread to sleep. True: the deadline passed. */
 bool sched_sleep(const volatile void *on, int64_t deadline);
-void sched_wake(struct thread *t);
+void sched_wake(struct fiber *t);
 
 /* DFS: the next choice of n, and the next path. */
 int dfs_choose(int n);
@@ -121,13 +122,13 @@ void dfs_follow(const char *text);
 void memory_reset(void);
 void barrier_reset(void);
 void plain_reset(void);
-void memory_refresh(struct thread *t);
+void memory_refresh(struct fiber *t);
 uint32_t memory_newest(_Atomic uint32_t *word); /* seen, with nothing else */
 
 /* model_trace.c */
 void trace_reset(void);
 void trace(const char *operation, const volatile void *p, uint64_t value,
            const char *note, const char *where);
-void trace_print(void);
+void trace_print(long count); /* so many of the last operations */
 
 #endif

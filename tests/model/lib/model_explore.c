@@ -11,7 +11,8 @@ enum {
     EXECUTIONS = 100000, /* a scenario, if nobody says otherwise */
     PCT_DEPTH_MIN = 3,
     PCT_DEPTH_MAX = 5,
-    PATH = 4096, /* choices on a path, depth first */
+    TRACED = 200, /* operations told of, unless it is a replay */
+    PATH = 4096,  /* choices on a path, depth first */
     SEED = PATH + 128
 };
 
@@ -233,13 +234,13 @@ static void print_failure(const struct result *r)
 }
 
 /* Runs it again, with the trace on, which the many runs do without. */
-static void print_trace(const struct result *r)
+static void print_trace(const struct result *r, long count)
 {
     model_now.tracing = true;
     if (r->plan.strategy == STRATEGY_DFS)
         path_given = path_at;
     run_one(&r->plan);
-    trace_print();
+    trace_print(count);
     model_now.tracing = false;
     if (model_now.failure == NULL)
         printf("  the replay did not fail: setup leaves something behind\n");
@@ -267,7 +268,7 @@ static bool judge_broken(const struct result *r)
     if (strstr(r->failure, wanted) == NULL) {
         print_failure(r);
         print_seed(r);
-        print_trace(r);
+        print_trace(r, TRACED);
         return false;
     }
     if (!replays(r)) {
@@ -286,7 +287,7 @@ static bool judge(const struct result *r)
     if (r->failure != NULL) {
         print_failure(r);
         print_seed(r);
-        print_trace(r);
+        print_trace(r, TRACED);
         return false;
     }
     if (r->scenario->allows && !r->witnessed) {
@@ -382,7 +383,7 @@ static bool replay(const struct model *m, const struct model_scenario *s,
         return true;
     }
     print_failure(&r);
-    print_trace(&r);
+    print_trace(&r, MODEL_STEPS);
     return false;
 }
 

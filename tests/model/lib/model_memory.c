@@ -103,14 +103,14 @@ void memory_reset(void)
     location_count = nodes = 0;
     view_clear(&memory_heavies);
     for (int i = 0; i < MODEL_THREADS; i++) {
-        struct thread *t = &model_now.threads[i];
+        struct fiber *t = &model_now.threads[i];
 
         view_clear(&t->view);
         t->view.clock[i] = 1;
     }
 }
 
-void memory_refresh(struct thread *t)
+void memory_refresh(struct fiber *t)
 {
     for (int i = 0; i < location_count; i++)
         view_see(&t->view, i, locations[i].newest);
@@ -130,7 +130,7 @@ static uint64_t closure(uint64_t set)
 
 /* A node after those of "after" and before those of "ahead", which the caller
  * knows to make no cycle. */
-static int new_node(struct thread *t, uint64_t after, uint64_t ahead)
+static int new_node(struct fiber *t, uint64_t after, uint64_t ahead)
 {
     if (nodes == SC_NODES)
         return NONE;
@@ -163,8 +163,7 @@ static uint64_t overwriters(struct location *l, int number)
 
 /* Of the readable stores, from the newest down to "oldest", how old a one a
  * seq_cst load may return. */
-static int oldest_without_cycle(struct thread *t, struct location *l,
-                                int oldest)
+static int oldest_without_cycle(struct fiber *t, struct location *l, int oldest)
 {
     uint64_t ahead = 0;
     int i = l->newest;
@@ -179,7 +178,7 @@ static int oldest_without_cycle(struct thread *t, struct location *l,
     return i;
 }
 
-static void order_load(struct thread *t, struct location *l, int number)
+static void order_load(struct fiber *t, struct location *l, int number)
 {
     uint64_t after = t->view.sc | node_bit(store_at(l, number));
     int n = new_node(t, after, overwriters(l, number));
@@ -188,7 +187,7 @@ static void order_load(struct thread *t, struct location *l, int number)
         l->sc_loads |= 1ull << n;
 }
 
-static int order_store(struct thread *t, struct location *l, int number)
+static int order_store(struct fiber *t, struct location *l, int number)
 {
     int n = new_node(t, t->view.sc | l->sc_store | l->sc_loads, 0);
 
@@ -217,7 +216,7 @@ static int max(int a, int b)
     return a > b ? a : b;
 }
 
-static int oldest_readable(struct thread *t, struct location *l, int order)
+static int oldest_readable(struct fiber *t, struct location *l, int order)
 {
     int number = number_of(l);
     int oldest = max(view_of(&t->view, number), l->floor);
@@ -235,7 +234,7 @@ static int oldest_readable(struct thread *t, struct location *l, int order)
 
 /* Mostly the newest one: an execution of nothing but surprises hides those that
  * need two threads to agree. */
-int memory_choose(struct thread *t, struct location *l, int order)
+int memory_choose(struct fiber *t, struct location *l, int order)
 {
     int span = l->newest - oldest_readable(t, l, order) + 1;
 
@@ -246,7 +245,7 @@ int memory_choose(struct thread *t, struct location *l, int order)
     return random_below(4) != 0 ? l->newest : l->newest - random_below(span);
 }
 
-static void read_from(struct thread *t, struct location *l, int number,
+static void read_from(struct fiber *t, struct location *l, int number,
                       int order)
 {
     const struct store *s = store_at(l, number);
@@ -257,7 +256,7 @@ static void read_from(struct thread *t, struct location *l, int number,
 }
 
 /* The node first: an acquire orders only what comes after it. */
-void memory_load(struct thread *t, struct location *l, int number, int order)
+void memory_load(struct fiber *t, struct location *l, int number, int order)
 {
     if (order == MODEL_SEQ_CST)
         order_load(t, l, number);
@@ -265,7 +264,7 @@ void memory_load(struct thread *t, struct location *l, int number, int order)
 }
 
 /* Append a store; "continues" is the one a read-modify-write read, or NULL. */
-static void append(struct thread *t, struct location *l, uint64_t value,
+static void append(struct fiber *t, struct location *l, uint64_t value,
                    int order, const struct store *continues)
 {
     int me = model_now.current;
@@ -294,7 +293,7 @@ static void append(struct thread *t, struct location *l, uint64_t value,
     s->node = order == MODEL_SEQ_CST ? order_store(t, l, number) : NONE;
 }
 
-void memory_store(struct thread *t, struct location *l, uint64_t value,
+void memory_store(struct fiber *t, struct location *l, uint64_t value,
                   int order)
 {
     append(t, l, value, order, NULL);
@@ -303,7 +302,7 @@ void memory_store(struct thread *t, struct location *l, uint64_t value,
 /* The copy is there because the new store may take the place of the oldest one
  * kept. What is acquired travels with the new store, but the node of the access
  * itself comes only after what was before. */
-void memory_replace(struct thread *t, struct location *l, uint64_t value,
+void memory_replace(struct fiber *t, struct location *l, uint64_t value,
                     int order)
 {
     static struct store old;
@@ -321,7 +320,7 @@ void memory_replace(struct thread *t, struct location *l, uint64_t value,
     t->view.sc |= acquired;
 }
 
-void memory_see_seq_cst(struct thread *t)
+void memory_see_seq_cst(struct fiber *t)
 {
     for (int i = 0; i < location_count; i++)
         if (locations[i].last_sc > 0)

@@ -68,21 +68,21 @@ static inline struct store *store_at(struct location *l, int number)
 }
 
 /* Which store a load of that order returns: a choice. */
-int memory_choose(struct thread *t, struct location *l, int order);
+int memory_choose(struct fiber *t, struct location *l, int order);
 
 /* A load: what reading that store does to the reader. */
-void memory_load(struct thread *t, struct location *l, int number, int order);
+void memory_load(struct fiber *t, struct location *l, int number, int order);
 
 /* A store. */
-void memory_store(struct thread *t, struct location *l, uint64_t value,
+void memory_store(struct fiber *t, struct location *l, uint64_t value,
                   int order);
 
 /* A read-modify-write: replaces the newest store. */
-void memory_replace(struct thread *t, struct location *l, uint64_t value,
+void memory_replace(struct fiber *t, struct location *l, uint64_t value,
                     int order);
 
 /* A full fence after seq_cst accesses: their stores are seen. */
-void memory_see_seq_cst(struct thread *t);
+void memory_see_seq_cst(struct fiber *t);
 
 /* What all heavy barriers so far let everyone see. */
 extern struct view memory_heavies;

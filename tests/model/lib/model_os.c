@@ -6,11 +6,16 @@
 #include "os/barrier.h"
 #include "os/clock.h"
 #include "os/futex.h"
+#include "os/thread.h"
 
 enum {
     TICK_NS = 5000, /* so that loops that watch the clock end */
     SPURIOUS = 2    /* returns for no reason, a thread and execution */
 };
+
+/* Time does not pass beyond here: a deadline later than this is as good as none,
+ * so that a thread that is not told of an earlier one sleeps for ever. */
+static const int64_t far = INT64_MAX / 2;
 
 bool barrier_start(void)
 {
@@ -20,6 +25,11 @@ bool barrier_start(void)
 int64_t clock_now(void)
 {
     return model_now.now += TICK_NS;
+}
+
+void thread_yield(void)
+{
+    model_yield();
 }
 
 /* The kernel compares with the newest value, since it takes a lock that every
@@ -42,25 +52,27 @@ int futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)
 
     /* It may pass now, or, see the scheduler, when nobody else can run. */
     if (deadline_ns <= model_now.now ||
-        (deadline_ns != CLOCK_NEVER && model_choose(4) == 3)) {
+        (deadline_ns < far && model_choose(4) == 3)) {
         if (model_now.now < deadline_ns)
             model_now.now = deadline_ns;
         trace("futex_wait", word, expected, "timed out", NULL);
         return -ETIMEDOUT;
     }
     trace("futex_wait", word, expected, "sleeps", NULL);
+    if (deadline_ns >= far)
+        deadline_ns = CLOCK_NEVER;
     return sched_sleep(word, deadline_ns) ? -ETIMEDOUT : 0;
 }
 
-static struct thread *any_sleeper(const volatile void *word)
+static struct fiber *any_sleeper(const volatile void *word)
 {
-    struct thread *sleepers[MODEL_THREADS];
+    struct fiber *sleepers[MODEL_THREADS];
     int n = 0;
 
     for (int i = 0; i < model_now.thread_count; i++) {
-        struct thread *t = &model_now.threads[i];
+        struct fiber *t = &model_now.threads[i];
 
-        if (t->state == THREAD_ASLEEP && t->sleeps_on == word)
+        if (t->state == FIBER_ASLEEP && t->sleeps_on == word)
             sleepers[n++] = t;
     }
     return n == 0 ? NULL : sleepers[model_choose(n)];
@@ -68,7 +80,7 @@ static struct thread *any_sleeper(const volatile void *word)
 
 void futex_wake(_Atomic uint32_t *word, int n)
 {
-    struct thread *t;
+    struct fiber *t;
 
     if (!model_now.running)
         return;

@@ -92,6 +92,8 @@ static void plain_seen(const void *p, bool writes)
 {
     uintptr_t address = (uintptr_t)p;
 
+    if (!model_now.running || self()->ignores > 0)
+        return;
     for (int i = 0; i < watched_count; i++)
         if (address >= watched[i].from && address < watched[i].to) {
             model_plain(p, writes, NULL);
@@ -170,30 +172,38 @@ void __tsan_acquire(const void *p)
         view_join(&self()->view, foreign_at(p));
 }
 
-/* Here the foreign atomics begin, and so another thread may run. */
-void AnnotateIgnoreSyncBegin(const char *file, int line);
-void AnnotateIgnoreSyncBegin(const char *file, int line)
+static void ignore(int more)
 {
-    (void)line;
-    if (!model_now.running)
-        return;
-    model_step();
-    trace("foreign", NULL, 0, NULL, file);
+    if (model_now.running)
+        self()->ignores += more;
 }
 
-#define NOTHING(name)                                                          \
+#define IGNORE(name, more)                                                     \
     void name(const char *file, int line);                                     \
     void name(const char *file, int line)                                      \
     {                                                                          \
         (void)file;                                                            \
         (void)line;                                                            \
+        ignore(more);                                                          \
     }
 
-NOTHING(AnnotateIgnoreSyncEnd)
-NOTHING(AnnotateIgnoreReadsBegin)
-NOTHING(AnnotateIgnoreReadsEnd)
-NOTHING(AnnotateIgnoreWritesBegin)
-NOTHING(AnnotateIgnoreWritesEnd)
+IGNORE(AnnotateIgnoreReadsBegin, 1)
+IGNORE(AnnotateIgnoreReadsEnd, -1)
+IGNORE(AnnotateIgnoreWritesBegin, 1)
+IGNORE(AnnotateIgnoreWritesEnd, -1)
+IGNORE(AnnotateIgnoreSyncEnd, 0)
+
+/* Here the foreign atomics begin, and so another thread may run. */
+void AnnotateIgnoreSyncBegin(const char *file, int line);
+void AnnotateIgnoreSyncBegin(const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    if (!model_now.running)
+        return;
+    model_step();
+    trace("foreign access", NULL, 0, NULL, NULL);
+}
 
 void __tsan_init(void);
 void __tsan_init(void)

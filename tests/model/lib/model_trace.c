@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { EVENTS = 200, NAMES = 128, NEAR = 4096 };
+enum { EVENTS = 20000, NAMES = 128, NEAR = 4096 };
 
 struct event {
     const char *thread, *operation, *note, *where;
@@ -89,9 +89,10 @@ static void print_event(const struct event *e)
     putchar('\n');
 }
 
-void trace_print(void)
+void trace_print(long count)
 {
-    long first = event_count > EVENTS ? event_count - EVENTS : 0;
+    long kept = event_count < EVENTS ? event_count : EVENTS;
+    long first = event_count - (count < kept ? count : kept);
 
     printf("  the last %ld operations:\n", event_count - first);
     for (long i = first; i < event_count; i++)

@@ -40,9 +40,9 @@ int model_choose(int n)
 
 /* ------------------------------------------------- who may run, who does */
 
-static bool enabled(const struct thread *t)
+static bool enabled(const struct fiber *t)
 {
-    return t->state == THREAD_READY && !t->yielded;
+    return t->state == FIBER_READY && !t->yielded;
 }
 
 /* The threads that may run; the current one first, so that choice 0 is to stay.
@@ -66,9 +66,9 @@ static bool forget_yields(void)
     bool any = false;
 
     for (int i = 0; i < model_now.thread_count; i++) {
-        struct thread *t = &model_now.threads[i];
+        struct fiber *t = &model_now.threads[i];
 
-        any |= t->state == THREAD_READY && t->yielded;
+        any |= t->state == FIBER_READY && t->yielded;
         t->yielded = false;
     }
     return any;
@@ -78,12 +78,12 @@ static bool forget_yields(void)
  */
 static bool time_passes(void)
 {
-    struct thread *first = NULL;
+    struct fiber *first = NULL;
 
     for (int i = 0; i < model_now.thread_count; i++) {
-        struct thread *t = &model_now.threads[i];
+        struct fiber *t = &model_now.threads[i];
 
-        if (t->state == THREAD_ASLEEP && t->deadline != INT64_MAX &&
+        if (t->state == FIBER_ASLEEP && t->deadline != INT64_MAX &&
             (first == NULL || t->deadline < first->deadline))
             first = t;
     }
@@ -92,7 +92,7 @@ static bool time_passes(void)
     if (model_now.now < first->deadline)
         model_now.now = first->deadline;
     first->timed_out = true;
-    first->state = THREAD_READY;
+    first->state = FIBER_READY;
     return true;
 }
 
@@ -101,7 +101,7 @@ static void end_of_execution(void)
     bool asleep = false;
 
     for (int i = 0; i < model_now.thread_count; i++)
-        asleep |= model_now.threads[i].state == THREAD_ASLEEP;
+        asleep |= model_now.threads[i].state == FIBER_ASLEEP;
     if (!asleep || model_now.failure != NULL)
         return;
     model_now.running = false; /* may_rest looks at memory as it is */
@@ -197,7 +197,7 @@ void sched_look_again(void)
 void sched_switch(void)
 {
     struct execution *e = &model_now;
-    struct thread *t = e->current < 0 ? NULL : self();
+    struct fiber *t = e->current < 0 ? NULL : self();
 
     if (e->steps >= MODEL_STEPS)
         model_fail("livelock: the execution does not end", NULL);
@@ -216,7 +216,7 @@ void sched_switch(void)
 
 void model_yield(void)
 {
-    struct thread *t = self();
+    struct fiber *t = self();
 
     if (!model_now.running)
         return;
@@ -235,9 +235,9 @@ void model_yield(void)
 
 bool sched_sleep(const volatile void *on, int64_t deadline)
 {
-    struct thread *t = self();
+    struct fiber *t = self();
 
-    t->state = THREAD_ASLEEP;
+    t->state = FIBER_ASLEEP;
     t->sleeps_on = on;
     t->deadline = deadline;
     t->timed_out = false;
@@ -245,9 +245,9 @@ bool sched_sleep(const volatile void *on, int64_t deadline)
     return t->timed_out;
 }
 
-void sched_wake(struct thread *t)
+void sched_wake(struct fiber *t)
 {
-    t->state = THREAD_READY;
+    t->state = FIBER_READY;
     sched_look_again();
 }
 
@@ -265,10 +265,10 @@ void model_fail(const char *why, const char *where)
 
 static void run_thread(void *arg)
 {
-    struct thread *t = arg;
+    struct fiber *t = arg;
 
     t->body();
-    t->state = THREAD_ENDED;
+    t->state = FIBER_ENDED;
     trace("ends", NULL, 0, NULL, NULL);
     sched_switch();
     abort();
@@ -291,13 +291,13 @@ void sched_stacks(void)
             model_now.threads[i].stack = map_stack();
 }
 
-static void start_thread(struct thread *t, const struct model_thread *m)
+static void start_thread(struct fiber *t, const struct model_thread *m)
 {
     t->name = m->name;
     t->body = m->body;
-    t->state = THREAD_READY;
+    t->state = FIBER_READY;
     t->yielded = false;
-    t->spurious = t->spun = 0;
+    t->spurious = t->spun = t->ignores = 0;
     t->priority = (int64_t)(random_next() >> 32);
     ctx_make(&t->ctx, t->stack, t->stack + STACK_BYTES, run_thread, t);
 }

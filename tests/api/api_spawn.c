@@ -1,0 +1,446 @@
+/* Are spawned tasks called once, with the argument as it was, at most as many at
+ * once as the limit says, and in bounded memory? How: counts of calls on 1, 2
+ * and 4 workers; children that need each other to go on. */
+#include "lib/api.h"
+
+THRUM_KIND(Wrong, THRUM_ERROR);
+
+/* --- the argument -------------------------------------------------------------- */
+
+enum { BIG = 10000 };
+
+struct blob {
+    size_t size; /* 0: no copy */
+    unsigned char *original;
+    _Atomic unsigned *called;
+};
+
+static unsigned char byte_at(size_t size, size_t i)
+{
+    return (unsigned char)(size * 31 + i * 7 + 1);
+}
+
+/* The size is known from the bytes: the first two say it. */
+static thrum_err *look_at_copy(void *arg)
+{
+    const unsigned char *bytes = arg;
+    size_t size = (size_t)bytes[0] | (size_t)bytes[1] << 8;
+
+    CHECK((uintptr_t)arg % _Alignof(max_align_t) == 0);
+    for (size_t i = 2; i < size; i++)
+        CHECK(bytes[i] == byte_at(size, i));
+    return NULL;
+}
+
+static void fill(unsigned char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = byte_at(size, i);
+    bytes[0] = (unsigned char)size;
+    bytes[1] = (unsigned char)(size >> 8);
+}
+
+static thrum_err *copies(void *arg)
+{
+    static const size_t sizes[] = {2, 3, 8, 63, 64, 65, 66, 100, 4096, BIG};
+    unsigned char *bytes = arg;
+    thrum_scope s;
+
+    thrum_scope_open(&s, .name = "copies");
+    for (int turn = 0; turn < 30; turn++)
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            fill(bytes + 1, sizes[i]); /* not aligned */
+            CHECK(thrum_spawn(&s, look_at_copy, bytes + 1, sizes[i]) == 0);
+            memset(bytes, 0xA5, BIG + 1); /* the copy was made before */
+        }
+    return thrum_scope_close(&s, NULL);
+}
+
+static void the_argument_is_copied_and_aligned(void **state)
+{
+    unsigned char *bytes = malloc(BIG + 1);
+
+    (void)state;
+    on_runtimes(copies, bytes);
+    free(bytes);
+}
+
+static thrum_err *look_at_original(void *arg)
+{
+    struct blob *b = arg;
+
+    CHECK(b->original == (unsigned char *)arg);
+    atomic_fetch_add(b->called, 1);
+    return NULL;
+}
+
+static thrum_err *look_at_null(void *arg)
+{
+    return arg == NULL ? NULL : thrum_fail(&Wrong, "not NULL");
+}
+
+static thrum_err *no_copies(void *arg)
+{
+    _Atomic unsigned called = 0;
+    struct blob blob = {0, (unsigned char *)&blob, &called};
+    thrum_scope s;
+
+    (void)arg;
+    thrum_scope_open(&s, .name = "no copies");
+    for (int i = 0; i < 100; i++) {
+        CHECK(thrum_spawn(&s, look_at_original, &blob, 0) == 0);
+        CHECK(thrum_spawn(&s, look_at_null, NULL, 0) == 0);
+    }
+    expect_ok(thrum_scope_close(&s, NULL));
+    CHECK(atomic_load(&called) == 100);
+    return NULL;
+}
+
+static void without_a_size_the_child_gets_the_argument_itself(void **state)
+{
+    (void)state;
+    on_runtimes(no_copies, NULL);
+}
+
+/* --- the limit ------------------------------------------------------------------ */
+
+struct limited {
+    _Atomic unsigned now, most, ended;
+    unsigned limit;
+    thrum_scope *s;
+};
+
+static void enter(struct limited *l)
+{
+    unsigned now = atomic_fetch_add(&l->now, 1) + 1;
+    unsigned most = atomic_load(&l->most);
+
+    CHECK(now <= l->limit);
+    while (now > most && !atomic_compare_exchange_weak(&l->most, &most, now))
+        ;
+}
+
+static void leave(struct limited *l)
+{
+    atomic_fetch_sub(&l->now, 1);
+    atomic_fetch_add(&l->ended, 1);
+}
+
+static thrum_err *stay_a_while(void *arg)
+{
+    struct limited *l = *(struct limited **)arg;
+
+    enter(l);
+    for (int i = 0; i < 3; i++)
+        thrum_yield();
+    leave(l);
+    return NULL;
+}
+
+static void limited_init(struct limited *l, unsigned limit, thrum_scope *s)
+{
+    atomic_init(&l->now, 0);
+    atomic_init(&l->most, 0);
+    atomic_init(&l->ended, 0);
+    l->limit = limit;
+    l->s = s;
+}
+
+static thrum_err *spawn_limited(void *arg)
+{
+    (void)arg;
+    for (unsigned limit = 1; limit < 8; limit += 3) {
+        struct limited l, *at = &l;
+        thrum_scope s;
+
+        limited_init(&l, limit, &s);
+        thrum_scope_open(&s, .limit = limit);
+        for (unsigned i = 0; i < 200; i++) {
+            CHECK(thrum_spawn(&s, stay_a_while, &at, sizeof at) == 0);
+            CHECK(i + 1 - atomic_load(&l.ended) <= limit + 1);
+        }
+        expect_ok(thrum_scope_close(&s, NULL));
+        CHECK(atomic_load(&l.ended) == 200);
+    }
+    return NULL;
+}
+
+static void a_limited_scope_has_no_more_children_than_that(void **state)
+{
+    (void)state;
+    on_runtimes(spawn_limited, NULL);
+}
+
+/* As many as the limit says do run at once: they meet. */
+static thrum_err *meet(void *arg)
+{
+    gate_meet(*(struct gate **)arg);
+    return NULL;
+}
+
+static thrum_err *limited_meet(void *arg)
+{
+    struct gate g, *at = &g;
+    thrum_scope s;
+
+    (void)arg;
+    gate_init(&g, 20);
+    thrum_scope_open(&s, .limit = 20);
+    for (int i = 0; i < 20; i++)
+        CHECK(thrum_spawn(&s, meet, &at, sizeof at) == 0);
+    return thrum_scope_close(&s, NULL);
+}
+
+static void a_limited_scope_has_as_many_children_at_once_as_that(void **state)
+{
+    (void)state;
+    on_runtimes(limited_meet, NULL);
+}
+
+struct family {
+    struct limited *l;
+    unsigned depth;
+};
+
+static thrum_err *spawn_into_full(void *arg)
+{
+    struct family *f = arg, child = {f->l, f->depth - 1};
+
+    if (f->depth > 0)
+        for (int i = 0; i < 3; i++)
+            CHECK(thrum_spawn(f->l->s, spawn_into_full, &child, sizeof child) ==
+                  0);
+    if (f->depth % 2 == 0)
+        thrum_yield();
+    atomic_fetch_add(&f->l->ended, 1);
+    return f->depth == 0 ? thrum_fail(&Wrong, "leaf") : NULL;
+}
+
+static thrum_err *full_scopes(void *arg)
+{
+    (void)arg;
+    for (unsigned limit = 1; limit < 4; limit++) {
+        struct limited l;
+        thrum_scope s;
+        thrum_err *e;
+
+        limited_init(&l, limit, &s);
+        thrum_scope_open(&s, .limit = limit);
+        CHECK(thrum_spawn(&s, spawn_into_full, (&(struct family){&l, 4}),
+                          sizeof(struct family)) == 0);
+        e = thrum_scope_close(&s, NULL);
+        CHECK(atomic_load(&l.ended) == 121); /* 1 + 3 + 9 + 27 + 81 */
+        CHECK(thrum_err_count(e) == 81);
+        thrum_err_drop(e);
+    }
+    return NULL;
+}
+
+static void a_child_of_a_full_scope_calls_what_it_spawns_there(void **state)
+{
+    (void)state;
+    on_runtimes(full_scopes, NULL);
+}
+
+static thrum_err *spawn_from_depth(void *arg)
+{
+    struct limited *l = *(struct limited **)arg;
+
+    atomic_fetch_add(&l->ended, 1);
+    if (atomic_load(&l->ended) < 50)
+        CHECK(thrum_spawn(l->s, spawn_from_depth, arg, sizeof l) == 0);
+    return NULL;
+}
+
+/* Not a child itself, but inside one: by a fork, by a scope, by a grandchild. */
+static thrum_err *with_a_fork(void *arg)
+{
+    thrum_task task;
+
+    thrum_fork(&task, spawn_from_depth, arg);
+    thrum_yield();
+    return thrum_join(&task);
+}
+
+static thrum_err *with_a_scope(void *arg)
+{
+    return thrum_with(with_a_fork, arg, .name = "within");
+}
+
+static thrum_err *with_a_grandchild(void *arg)
+{
+    CHECK(thrum_spawn(NULL, with_a_scope, arg, sizeof(void *)) == 0);
+    return NULL;
+}
+
+static thrum_err *deep_in_full(void *arg)
+{
+    struct limited l, *at = &l;
+    thrum_scope s;
+
+    (void)arg;
+    limited_init(&l, 1, &s);
+    thrum_scope_open(&s, .limit = 1);
+    CHECK(thrum_spawn(&s, with_a_grandchild, &at, sizeof at) == 0);
+    expect_ok(thrum_scope_close(&s, NULL));
+    CHECK(atomic_load(&l.ended) == 50);
+    return NULL;
+}
+
+static void so_does_who_is_deep_in_a_child_of_a_full_scope(void **state)
+{
+    (void)state;
+    on_runtimes(deep_in_full, NULL);
+}
+
+/* --- all run, and in bounded memory ------------------------------------------------ */
+
+enum { CHILDREN = 300 };
+
+static thrum_err *children_meet(void *arg)
+{
+    struct gate g, *at = &g;
+    unsigned n = SCALE == 50 ? 60 : CHILDREN;
+    thrum_scope s;
+
+    (void)arg;
+    gate_init(&g, n + 1);
+    thrum_scope_open(&s, .name = "meeting");
+    for (unsigned i = 0; i < n; i++)
+        CHECK(thrum_spawn(&s, meet, &at, sizeof at) == 0);
+    gate_meet(&g);
+    return thrum_scope_close(&s, NULL);
+}
+
+static void children_that_poll_for_each_other_all_run(void **state)
+{
+    (void)state;
+    on_runtimes(children_meet, NULL);
+}
+
+static thrum_err *keep_worker(void *arg)
+{
+    gate_block(*(struct gate **)arg);
+    return NULL;
+}
+
+static thrum_err *workers_meet(void *arg)
+{
+    (void)arg;
+    for (size_t turn = 0; turn < scaled(400) + 4; turn++) {
+        struct gate g, *at = &g;
+        thrum_scope s;
+
+        gate_init(&g, workers);
+        thrum_scope_open(&s, .name = "blocking");
+        for (unsigned i = 1; i < workers; i++)
+            CHECK(thrum_spawn(&s, keep_worker, &at, sizeof at) == 0);
+        if (turn % 2 == 0)
+            gate_block(&g);
+        else
+            CHECK(thrum_spawn(&s, keep_worker, &at, sizeof at) == 0);
+        expect_ok(thrum_scope_close(&s, NULL));
+        if (turn % 64 == 0)
+            CHECK(thrum_sleep(THRUM_US(200)) == 0); /* let workers park */
+    }
+    return NULL;
+}
+
+static void children_that_keep_their_workers_run_at_once(void **state)
+{
+    (void)state;
+    on_runtimes(workers_meet, NULL);
+}
+
+static thrum_err *add(void *arg)
+{
+    atomic_fetch_add_explicit(*(_Atomic unsigned **)arg, 1,
+                              memory_order_relaxed);
+    return NULL;
+}
+
+struct bytes {
+    _Atomic unsigned *sum;
+    char more[200];
+};
+
+static thrum_err *add_with_more(void *arg)
+{
+    struct bytes *b = arg;
+
+    atomic_fetch_add_explicit(b->sum, 1, memory_order_relaxed);
+    return NULL;
+}
+
+static void spawn_many(size_t n)
+{
+    _Atomic unsigned sum = 0;
+    struct bytes bytes = {&sum, ""};
+    thrum_scope s;
+
+    thrum_scope_open(&s, .name = "many");
+    for (size_t i = 0; i < n; i++) {
+        CHECK(thrum_spawn(&s, add, &bytes.sum, sizeof bytes.sum) == 0);
+        CHECK(thrum_spawn(&s, add_with_more, &bytes, sizeof bytes) == 0);
+    }
+    expect_ok(thrum_scope_close(&s, NULL));
+    CHECK(atomic_load(&sum) == 2 * n);
+}
+
+/* Records of all of them at once would be 25 MB. */
+static thrum_err *spawn_in_little_memory(void *arg)
+{
+    size_t before;
+
+    (void)arg;
+    spawn_many(1000);
+    before = footprint().resident_kib;
+    spawn_many(scaled(100000));
+    CHECK(SANITIZED || footprint().resident_kib < before + 4096);
+    return NULL;
+}
+
+static void a_long_loop_of_spawns_holds_little_memory(void **state)
+{
+    (void)state;
+    on_runtimes(spawn_in_little_memory, NULL);
+}
+
+static thrum_err *runs_before_close(void *arg)
+{
+    _Atomic unsigned sum = 0, *at = &sum;
+    thrum_scope s;
+
+    (void)arg;
+    thrum_scope_open(&s, .name = "meanwhile");
+    CHECK(thrum_spawn(&s, add, &at, sizeof at) == 0);
+    await_count(&sum, 1);
+    CHECK(thrum_spawn(&s, add, &at, sizeof at) == 0);
+    while (atomic_load(&sum) < 2)
+        CHECK(thrum_sleep(THRUM_US(50)) == 0);
+    return thrum_scope_close(&s, NULL);
+}
+
+static void children_run_while_their_parent_waits(void **state)
+{
+    (void)state;
+    on_runtimes(runs_before_close, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_argument_is_copied_and_aligned),
+        cmocka_unit_test(without_a_size_the_child_gets_the_argument_itself),
+        cmocka_unit_test(a_limited_scope_has_no_more_children_than_that),
+        cmocka_unit_test(a_limited_scope_has_as_many_children_at_once_as_that),
+        cmocka_unit_test(a_child_of_a_full_scope_calls_what_it_spawns_there),
+        cmocka_unit_test(so_does_who_is_deep_in_a_child_of_a_full_scope),
+        cmocka_unit_test(children_that_poll_for_each_other_all_run),
+        cmocka_unit_test(children_that_keep_their_workers_run_at_once),
+        cmocka_unit_test(a_long_loop_of_spawns_holds_little_memory),
+        cmocka_unit_test(children_run_while_their_parent_waits),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

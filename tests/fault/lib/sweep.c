@@ -1,0 +1,217 @@
+#include "sweep.h"
+
+#include <dirent.h>
+#include <sched.h>
+
+#include "base/alloc.h"
+
+bool faulty;
+unsigned workers, sweep_max_blocking;
+uint64_t faults_met;
+
+void check_failed(const char *what)
+{
+    fprintf(stderr, "CHECK failed with %u workers: %s\n", workers, what);
+    abort();
+}
+
+void expect_only(thrum_err *e, int one, int other)
+{
+    char text[2048];
+    int number = thrum_err_errno(e);
+
+    if (e == NULL)
+        return;
+    if (faulty && (number == one || number == other)) {
+        thrum_err_drop(e);
+        return;
+    }
+    (void)thrum_err_format(e, text, sizeof text);
+    fprintf(stderr, "not expected: %s\n", text);
+    abort();
+}
+
+/* --- what a process has ------------------------------------------------------ */
+
+struct footprint {
+    size_t fds, threads, mappings;
+};
+
+static size_t entries_of(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    size_t n = 0;
+
+    CHECK(dir != NULL);
+    while (readdir(dir) != NULL)
+        n++;
+    closedir(dir);
+    return n;
+}
+
+static size_t mappings(void)
+{
+    FILE *file = fopen("/proc/self/maps", "re");
+    size_t n = 0;
+    int c;
+
+    CHECK(file != NULL);
+    while ((c = getc(file)) != EOF)
+        n += c == '\n';
+    fclose(file);
+    return n;
+}
+
+/* A thread that was joined may be listed for a moment more. */
+static struct footprint footprint(size_t threads)
+{
+    struct footprint f = {.threads = entries_of("/proc/self/task")};
+
+    for (int i = 0; threads != 0 && f.threads > threads && i < 1000000; i++) {
+        sched_yield();
+        f.threads = entries_of("/proc/self/task");
+    }
+    f.fds = entries_of("/proc/self/fd");
+    f.mappings = mappings();
+    return f;
+}
+
+static void expect_nothing_left(struct footprint before)
+{
+    struct footprint after = footprint(before.threads);
+
+    CHECK(after.threads == before.threads && after.fds == before.fds);
+    /* The C library keeps heaps and stacks of threads. */
+    CHECK(SANITIZED || after.mappings <= before.mappings + 16);
+}
+
+/* --- kinds of fault ----------------------------------------------------------- */
+
+/* Let the nth strike. */
+typedef void arm_fn(unsigned n);
+
+static void arm_at(unsigned n)
+{
+    alloc_fail_at(n);
+}
+
+static void arm_from(unsigned n)
+{
+    alloc_fail_from(n);
+}
+
+static void arm_map(unsigned n)
+{
+    (void)fail_after(FAIL_MAP, n);
+}
+
+static void arm_guard(unsigned n)
+{
+    (void)fail_after(FAIL_GUARD, n);
+}
+
+static void arm_thread(unsigned n)
+{
+    (void)fail_after(FAIL_THREAD, n);
+}
+
+static arm_fn *const arm_os[FAIL_KINDS] = {
+    [FAIL_MAP] = arm_map, [FAIL_GUARD] = arm_guard, [FAIL_THREAD] = arm_thread};
+
+/* Whether the nth fault struck. */
+static bool with_fault(arm_fn *arm, unsigned n, void (*tell)(void *), void *arg)
+{
+    bool waits = false, struck;
+
+    alloc_fail_at(0); /* forgets the failures of before, too */
+    arm(n);
+    faulty = true;
+    tell(arg);
+    faulty = false;
+    for (enum fail kind = 0; kind < FAIL_KINDS; kind++)
+        waits = fail_after(kind, 0) != 0 || waits;
+    struck = arm == arm_at || arm == arm_from ? alloc_failures() > 0 : !waits;
+    alloc_fail_never();
+    faults_met += struck;
+    return struck && n > 0;
+}
+
+/* --- on a runtime -------------------------------------------------------------- */
+
+struct telling {
+    thrum_rt *rt;
+    story *tell;
+};
+
+static void tell_once(void *arg)
+{
+    struct telling *t = arg;
+    thrum_err *e = thrum_call(t->rt, t->tell, NULL);
+
+    CHECK(e == NULL);
+}
+
+static bool tell_on_runtime(arm_fn *arm, unsigned n, story *tell)
+{
+    thrum_opts opts = {.workers = workers, .max_blocking = sweep_max_blocking};
+    struct telling t = {.tell = tell};
+    bool failed;
+
+    CHECK(thrum_start(&t.rt, &opts) == 0);
+    failed = with_fault(arm, n, tell_once, &t);
+    tell_once(&t); /* it is usable after */
+    CHECK(thrum_stop(t.rt) == NULL);
+    return failed;
+}
+
+static void sweep(story *tell, arm_fn *arm)
+{
+    for (workers = 1; workers <= 4; workers *= 2) {
+        struct footprint before;
+
+        (void)tell_on_runtime(arm, 0, tell);
+        before = footprint(0);
+        for (unsigned n = 1; tell_on_runtime(arm, n, tell); n++)
+            expect_nothing_left(before);
+        expect_nothing_left(before);
+    }
+}
+
+void sweep_allocations(story *tell)
+{
+    sweep(tell, arm_at);
+    sweep(tell, arm_from);
+}
+
+void sweep_os(story *tell, enum fail kind)
+{
+    sweep(tell, arm_os[kind]);
+}
+
+/* --- without one ----------------------------------------------------------------- */
+
+static void call(void *arg)
+{
+    void (**tell)(void) = arg;
+
+    (*tell)();
+}
+
+void sweep_all_outside(void (*tell)(void))
+{
+    static arm_fn *const all[] = {arm_at, arm_from, arm_map, arm_guard,
+                                  arm_thread};
+
+    for (workers = 1; workers <= 4; workers *= 2)
+        for (size_t kind = 0; kind < sizeof all / sizeof *all; kind++) {
+            struct footprint before;
+
+            tell();
+            before = footprint(0);
+            for (unsigned n = 1; with_fault(all[kind], n, call, &tell); n++) {
+                expect_nothing_left(before);
+                tell();
+            }
+            expect_nothing_left(before);
+        }
+}

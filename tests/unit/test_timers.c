@@ -1,0 +1,201 @@
+/* Do timers fire when they are due, in order, once? Time is a number here. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include "base/base.h"
+#include "base/rng.h"
+#include "parts/timers.h"
+
+enum { TIMERS = 300 };
+
+struct alarm {
+    struct timer timer;
+    int64_t deadline;
+    bool fired;
+};
+
+static struct timers ts;
+static int64_t now, last; /* the time, and the deadline fired last */
+static int fired;
+
+static int start(void **state)
+{
+    (void)state;
+    timers_init(&ts);
+    now = 0;
+    last = INT64_MIN;
+    fired = 0;
+    return 0;
+}
+
+static void ring(struct timer *t)
+{
+    struct alarm *a = container_of(t, struct alarm, timer);
+
+    assert_false(a->fired);
+    assert_true(a->deadline <= now);
+    assert_true(a->deadline >= last);
+    last = a->deadline;
+    a->fired = true;
+    fired++;
+}
+
+static bool add(struct alarm *a, int64_t deadline)
+{
+    a->deadline = deadline;
+    a->fired = false;
+    return timers_add(&ts, &a->timer, deadline, ring);
+}
+
+static void fire_at(int64_t time)
+{
+    now = time;
+    timers_fire(&ts, time);
+}
+
+static void without_timers_the_earliest_is_never(void **state)
+{
+    (void)state;
+    assert_true(timers_earliest(&ts) == TIMERS_NEVER);
+    fire_at(INT64_MAX - 1);
+    assert_int_equal(fired, 0);
+}
+
+static void a_timer_fires_when_it_is_due_not_before(void **state)
+{
+    struct alarm a;
+
+    (void)state;
+    add(&a, 100);
+    fire_at(99);
+    assert_false(a.fired);
+    fire_at(100);
+    assert_true(a.fired);
+    fire_at(200); /* and once */
+    assert_int_equal(fired, 1);
+}
+
+static void who_adds_the_earliest_is_told(void **state)
+{
+    struct alarm a, b, c;
+
+    (void)state;
+    assert_true(add(&a, 100));
+    assert_false(add(&b, 200));
+    assert_true(add(&c, 50));
+}
+
+/* I1 */
+static void the_earliest_is_the_least_deadline(void **state)
+{
+    struct alarm a, b, c;
+
+    (void)state;
+    add(&a, 100);
+    assert_true(timers_earliest(&ts) == 100);
+    add(&b, 200);
+    assert_true(timers_earliest(&ts) == 100);
+    add(&c, 50);
+    assert_true(timers_earliest(&ts) == 50);
+    fire_at(60);
+    assert_true(timers_earliest(&ts) == 100);
+    fire_at(300);
+    assert_true(timers_earliest(&ts) == TIMERS_NEVER);
+}
+
+static void all_that_are_due_fire_in_order(void **state)
+{
+    struct alarm a[4];
+
+    (void)state;
+    add(&a[0], 30);
+    add(&a[1], 10);
+    add(&a[2], 20);
+    add(&a[3], 40);
+    fire_at(30);
+    assert_int_equal(fired, 3);
+    assert_false(a[3].fired);
+}
+
+static void ends_its_own_life(struct timer *t)
+{
+    fired++;
+    free(container_of(t, struct alarm, timer));
+}
+
+/* I2 */
+static void fire_may_end_the_timers_life(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct alarm *a = malloc(sizeof *a);
+
+        assert_non_null(a);
+        timers_add(&ts, &a->timer, i, ends_its_own_life);
+    }
+    fire_at(5);
+    assert_int_equal(fired, 3);
+}
+
+static void comes_again(struct timer *t)
+{
+    fired++;
+    if (fired < 5)
+        timers_add(&ts, t, now + 10, comes_again);
+}
+
+/* With the lock released, so it can. */
+static void fire_may_add_timers(void **state)
+{
+    struct timer t;
+
+    (void)state;
+    timers_add(&ts, &t, 10, comes_again);
+    for (int64_t time = 10; time < 100; time += 10) {
+        fire_at(time);
+        assert_int_equal(fired, time / 10 < 5 ? time / 10 : 5);
+    }
+    assert_true(timers_earliest(&ts) == TIMERS_NEVER);
+}
+
+static void many_timers_fire_in_the_order_of_their_deadlines(void **state)
+{
+    struct alarm *a = calloc(TIMERS, sizeof *a);
+    struct rng r;
+
+    (void)state;
+    assert_non_null(a);
+    rng_init(&r, 3);
+    for (int i = 0; i < TIMERS; i++)
+        add(&a[i], rng_below(&r, 1000));
+    for (int64_t time = 0; time <= 1000; time += 1 + rng_below(&r, 20)) {
+        fire_at(time);
+        for (int i = 0; i < TIMERS; i++)
+            assert_true(a[i].fired == (a[i].deadline <= time));
+    }
+    fire_at(1000);
+    assert_int_equal(fired, TIMERS);
+    free(a);
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, start)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(without_timers_the_earliest_is_never),
+        TEST(a_timer_fires_when_it_is_due_not_before),
+        TEST(who_adds_the_earliest_is_told),
+        TEST(the_earliest_is_the_least_deadline),
+        TEST(all_that_are_due_fire_in_order),
+        TEST(fire_may_end_the_timers_life),
+        TEST(fire_may_add_timers),
+        TEST(many_timers_fire_in_the_order_of_their_deadlines),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
