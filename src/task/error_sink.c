@@ -1,6 +1,7 @@
 #include "task/error_sink.h"
 
 #include "base/alloc.h"
+#include "base/sanitize.h"
 
 #define KEY_CANCELED (UINT64_C(1) << 63)
 #define KEY_NO_INDEX (KEY_CANCELED - 1)
@@ -211,6 +212,7 @@ bool error_sink_add(struct error_sink *s, size_t index, thrum_err *e)
     struct error_entry new = {.key = key_of(index, e), .err = e};
     bool is_first = false;
 
+    tsan_promise(e); /* to whom another one's pushes it out */
     if (!is_past_bound(s, new.key)) {
         lock_with_heap(s);
         struct error_heap *h = load_relaxed(&s->others); /* the lock is ours */

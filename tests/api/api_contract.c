@@ -299,7 +299,7 @@ static void scopes_are_closed_in_reverse_order_of_opening(void **state)
 static void a_scope_is_closed_by_who_opened_it(void **state)
 {
     (void)state;
-    assert_stops(close_by_child, "others", "another task");
+    assert_stops(close_by_child, "others", "closed");
     assert_stops(close_by_thread, "others", "scope");
 }
 
