@@ -243,7 +243,22 @@ static void fail_all(struct offload *job, int rc)
     }
 }
 
-/* Make a thread that was counted in `starting`. */
+/* Under the lock: a thread could not be made. I3: the jobs that are lost. */
+static struct offload *give_up(struct pool *p)
+{
+    struct offload *lost = NULL;
+
+    p->grow = 1;
+    if (p->threads == 0 && p->starting == 0) {
+        lost = p->first;
+        p->first = NULL;
+        store_relaxed(&p->waiting, 0); /* locked */
+    }
+    return lost;
+}
+
+/* Make a thread that was counted in `starting`; from here on it is counted in
+ * `threads`, once at any time. */
 static int add_thread(struct pool *p)
 {
     struct blocking_thread *t = alloc(sizeof *t);
@@ -251,29 +266,26 @@ static int add_thread(struct pool *p)
     int rc = -ENOMEM;
 
     join_retired(p);
+    spin_lock(&p->lock);
+    p->starting--;
+    p->threads += t != NULL;
+    if (t == NULL)
+        lost = give_up(p);
+    spin_unlock(&p->lock);
+
     if (t != NULL) {
         *t = (struct blocking_thread){.pool = p};
         parker_init(&t->parker);
-        spin_lock(&p->lock); /* before it can retire */
-        p->threads++;
-        spin_unlock(&p->lock);
         rc = thread_start(&t->thread, "thrum/blocking", BLOCKING_STACK,
                           thread_body, t);
     }
-    spin_lock(&p->lock);
-    p->starting--;
-    if (rc < 0)
-        p->grow = 1;
-    if (rc < 0 && t != NULL)
-        p->threads--;
-    if (rc < 0 && p->threads == 0 && p->starting == 0) {
-        lost = p->first; /* I3 */
-        p->first = NULL;
-        store_relaxed(&p->waiting, 0); /* locked */
-    }
-    spin_unlock(&p->lock);
-    if (rc < 0)
+    if (t != NULL && rc < 0) {
         release(t);
+        spin_lock(&p->lock);
+        p->threads--;
+        lost = give_up(p);
+        spin_unlock(&p->lock);
+    }
     fail_all(lost, rc);
     return rc;
 }

@@ -284,6 +284,14 @@ void worker_yield(struct stack *s)
         switch_stacks(s, to, push_left, NULL);
 }
 
+/* Jobs that wait nest here, one above the other: keep half of the stack. */
+static bool has_room(const struct stack *s)
+{
+    const char *here = __builtin_frame_address(0);
+
+    return here - s->low > ((const char *)s - s->low) / 2;
+}
+
 bool worker_run_one(struct stack *s)
 {
     struct worker *w = s->worker;
@@ -293,6 +301,10 @@ bool worker_run_one(struct stack *s)
 
     if (job == NULL)
         return false;
+    if (!is_resume(job) && !has_room(s)) { /* one that ends will free a stack */
+        sched_push(w, job);
+        return false;
+    }
     if (is_resume(job))
         switch_stacks(s, stack_of_resume(job), push_left, NULL);
     else

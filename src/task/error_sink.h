@@ -70,6 +70,12 @@ void error_sink_init(struct error_sink *s, uint32_t max);
  * then the caller may want to cancel the others. Never fails; any thread. */
 bool error_sink_add(struct error_sink *s, size_t index, thrum_err *e);
 
+/* Nothing was taken in. As error_sink_fold: when nobody adds any more. */
+static inline bool error_sink_is_empty(const struct error_sink *s)
+{
+    return s->first.err == NULL; /* the first to arrive goes there */
+}
+
 /* Everything taken in as one error, owned by the caller; NULL if nothing was,
  * or nothing but cancellations to be dropped. The primary comes first, then
  * the failures ascending by index, then the cancellations likewise. Leaves the

@@ -138,6 +138,8 @@ static thrum_err *run_loop(struct loop *l, size_t lo, size_t hi, size_t grain,
     store_relaxed(&l->chunk, grain == 0 ? 1 : grain); /* nobody else yet */
     if (lo < hi)
         run_part(l, lo, hi, acc);
+    if (error_sink_is_empty(&l->errors))
+        return NULL;
     return error_sink_fold(
         &l->errors, l->settle ? PRIMARY_LOWEST : PRIMARY_FIRST, CANCELED_KEEP);
 }

@@ -90,9 +90,11 @@ void scope_open(struct scope *s, const thrum_scope_opts *opts,
                                : sched_default();
     init(s, scope_on(stack), stack);
     s->settle = opts->policy == THRUM_SETTLE;
-    error_sink_init(&s->errors, opts->max_errors);
+    if (opts->max_errors != 0)
+        error_sink_init(&s->errors, opts->max_errors);
     s->limited = opts->limit != 0;
-    permits_init(&s->permits, opts->limit);
+    if (s->limited)
+        permits_init(&s->permits, opts->limit);
 }
 
 uint32_t scope_enter(struct scope *s)
@@ -184,6 +186,8 @@ thrum_err *scope_join(struct scope *s, thrum_err *body)
 {
     wait_for_children(s);
     tsan_rely(s);
+    if (likely(body == NULL && error_sink_is_empty(&s->errors)))
+        return NULL;
     if (unlikely(body != NULL))
         (void)error_sink_add(&s->errors, ERROR_NO_INDEX, body);
     return error_sink_fold(

@@ -9,8 +9,9 @@
 #include "os/thread.h"
 #include "parts/parker.h"
 
-static struct parker parker, taken;
+static struct parker parker, twice, taken;
 static uint64_t number; /* plain: the tokens order it */
+static bool again;      /* likewise: a second token follows */
 static uint64_t rounds, seed_now;
 
 static void leave_tokens(void *unused)
@@ -23,27 +24,42 @@ static void leave_tokens(void *unused)
         for (volatile uint32_t k = rng_below(&r, 2000); k > 0; k--)
             cpu_relax();
         number = i;
+        again = rng_below(&r, 4) == 0;
         parker_unpark(&parker);
-        if (rng_below(&r, 4) == 0)
+        if (again) {
             parker_unpark(&parker); /* one token all the same, or a second */
+            parker_unpark(&twice);
+        }
         (void)parker_park(&taken, CLOCK_NEVER);
     }
 }
 
-/* A token, after no token at all, or a second one of the round before. */
-static uint64_t take_token(struct rng *r, uint64_t after)
+/* How many deadlines passed before there was a token. */
+static uint64_t take_token(struct rng *r)
 {
     uint64_t late = 0;
 
-    for (;;) {
+    for (;; late++) {
         int64_t until = rng_below(r, 2) ? CLOCK_NEVER
                                         : clock_now() + rng_below(r, 20000);
 
-        if (!parker_park(&parker, until))
-            late++;
-        else if (number != after)
+        if (parker_park(&parker, until))
             return late;
     }
+}
+
+static uint64_t one_round(struct rng *r, uint64_t i)
+{
+    uint64_t late = take_token(r);
+
+    must(number == i);
+    if (again) {
+        (void)parker_park(&twice, CLOCK_NEVER);
+        (void)parker_park(&parker, 0); /* the second, if there were two */
+    }
+    must(!parker_park(&parker, 0));
+    parker_unpark(&taken);
+    return late;
 }
 
 int main(void)
@@ -56,15 +72,13 @@ int main(void)
         struct rng r;
 
         parker_init(&parker);
+        parker_init(&twice);
         parker_init(&taken);
         number = 0;
         rng_init(&r, seed_now);
         must(thread_start(&t, "tokens", 0, leave_tokens, NULL) == 0);
-        for (uint64_t i = 1; i <= rounds; i++) {
-            late += take_token(&r, i - 1);
-            must(number == i);
-            parker_unpark(&taken);
-        }
+        for (uint64_t i = 1; i <= rounds; i++)
+            late += one_round(&r, i);
         thread_join(&t);
     }
     printf("%llu deadlines passed\n", (unsigned long long)late);
