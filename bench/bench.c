@@ -399,7 +399,8 @@ static void print_ratios(const struct bench_series *series, table *all,
     const struct samples *own = &(*all)[c][w], *first = &(*all)[c][0];
     const struct samples *floor = floor_of(series, all, c);
 
-    if (mode == MODE_CHECK || floor == NULL)
+    if (mode == MODE_CHECK || floor == NULL ||
+        strncmp(it->name, "floor", 5) == 0)
         return;
     printf("#   %s/%u is %.2f times %s/1", it->name, it->once ? 1 : counts[w],
            times(own, floor), it->floor ? it->floor : series->cases[0].name);

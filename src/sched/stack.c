@@ -8,7 +8,6 @@ enum {
     ARENAS = 1024, /* in a process */
     ARENA_LEAST = 16,
     ARENA_MOST = 8192, /* pieces in a reservation */
-    POOL_WARM = 8192,  /* spares whose pages we keep */
     CANARY = 64,
 };
 
@@ -199,7 +198,7 @@ void stack_put(struct stack_pool *pool, struct stack *s)
     stack_check(s);
     spin_lock(&pool->lock);
     segments_put(pool, s);
-    cold_now = pool->spares >= POOL_WARM;
+    cold_now = pool->spares >= STACK_POOL_WARM;
     spin_unlock(&pool->lock);
 
     if (cold_now)

@@ -13,8 +13,8 @@
  * Stacks are carved from large reservations, guarded once, and not unmapped
  * before the runtime stops, so that a thief may look at any deque at any time.
  * Each worker keeps some spare ones hot (sched/worker.c) and gives the pool what
- * is too many; of stacks beyond POOL_WARM the pool gives the pages back to the
- * kernel.
+ * is too many; of stacks beyond STACK_POOL_WARM the pool gives the pages back to
+ * the kernel.
  *
  * A guard needs Linux 6.13, or mprotect while mappings last (os/memory.h). A
  * stack without one gets a canary at its low end, looked at when it is put back.
@@ -54,6 +54,8 @@ struct stack {
     struct sanitize_fiber fiber;
     _Alignas(64) char sentinel[64]; /* the slot before the first */
 };
+
+enum { STACK_POOL_WARM = 4096 }; /* spares that keep their pages */
 
 struct stack_pool {
     /* const after stack_pool_init */

@@ -24,6 +24,7 @@ struct loop {
     void (*step)(struct loop *l, size_t lo, size_t hi, void *acc);
     void *ctx;
     const thrum_reduction *how;
+    const struct thrum_site_ *site; /* of the task whose loop it is */
     bool adaptive, stops, settle;
 
     _Atomic size_t chunk;    /* a hint to all */
@@ -73,6 +74,7 @@ static void part_run(struct thrum_job_ *job)
     struct part *p = job->u.call.arg;
     struct loop *l = p->loop;
 
+    worker_current()->site = l->site; /* for messages: a part has no name */
     if (l->how != NULL) {
         p->acc = alloc(l->how->size);
         if (p->acc == NULL) {
@@ -134,6 +136,7 @@ static void run_part(struct loop *l, size_t lo, size_t hi, void *acc)
 static thrum_err *run_loop(struct loop *l, size_t lo, size_t hi, size_t grain,
                            void *acc)
 {
+    l->site = worker_current()->site;
     l->adaptive = grain == 0;
     store_relaxed(&l->chunk, grain == 0 ? 1 : grain); /* nobody else yet */
     if (lo < hi)

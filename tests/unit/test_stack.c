@@ -21,7 +21,7 @@
 
 enum {
     BYTES = 64 << 10,
-    WARM = 1024, /* as stack.c has it */
+    WARM = STACK_POOL_WARM,
     MANY = SANITIZE_THREAD ? 100 : 3000,
 };
 
