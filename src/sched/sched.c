@@ -157,7 +157,7 @@ static struct thrum_job_ *steal_from(struct sched *s, struct worker *w,
 
     /* It would answer at its next fork or turn, for less than a barrier. */
     if (load_relaxed(&s->idle.hungry) == 0)
-        store_relaxed(&s->idle.hungry, 1); /* a hint: [I2] asks again */
+        (void)or_seq_cst(&s->idle.hungry, 1); /* [I2]: no store may hide [I1] */
     for (int i = 0; i < ANSWER_LOOKS; i++) {
         if (inbox_any(&s->inbox) && (job = take_inbox(s, w)) != NULL)
             return job;
