@@ -321,20 +321,15 @@ static inline bool thrum_take_back_(struct thrum_job_ *slot)
         return name##_body_(thrum_newest_(),                                   \
                             THRUM_EACH_(THRUM_NAMES_, __VA_ARGS__));           \
     }                                                                          \
-    __attribute__((__unused__)) static inline type name##_join_(               \
-        struct thrum_job_ **newest_)                                           \
+    __attribute__((__unused__)) static inline type name##_end_(                \
+        struct thrum_job_ *slot_, bool mine_)                                  \
     {                                                                          \
-        struct thrum_job_ *slot_ = *newest_;                                   \
-        THRUM_FORGET_(slot_);                                                  \
         type out_;                                                             \
-        if (__builtin_expect(thrum_take_back_(slot_), 1)) {                    \
+        if (__builtin_expect(mine_, 1)) {                                      \
             THRUM_IN_(name, slot_);                                            \
-            *newest_ = slot_ - 1;                                              \
             return name##_body_(slot_ - 1,                                     \
                                 THRUM_EACH_(THRUM_GIVE_, __VA_ARGS__));        \
         }                                                                      \
-        slot_ = thrum_join_slow_(slot_);                                       \
-        *newest_ = slot_ - 1;                                                  \
         memcpy(&out_, slot_->u.bytes, sizeof out_);                            \
         return out_;                                                           \
     }                                                                          \
@@ -354,17 +349,12 @@ static inline bool thrum_take_back_(struct thrum_job_ *slot)
     {                                                                          \
         name##_body_(thrum_newest_(), THRUM_EACH_(THRUM_NAMES_, __VA_ARGS__)); \
     }                                                                          \
-    __attribute__((__unused__)) static inline void name##_join_(               \
-        struct thrum_job_ **newest_)                                           \
+    __attribute__((__unused__)) static inline void name##_end_(                \
+        struct thrum_job_ *slot_, bool mine_)                                  \
     {                                                                          \
-        struct thrum_job_ *slot_ = *newest_;                                   \
-        THRUM_FORGET_(slot_);                                                  \
-        if (__builtin_expect(thrum_take_back_(slot_), 1)) {                    \
+        if (__builtin_expect(mine_, 1)) {                                      \
             THRUM_IN_(name, slot_);                                            \
-            *newest_ = slot_ - 1;                                              \
             name##_body_(slot_ - 1, THRUM_EACH_(THRUM_GIVE_, __VA_ARGS__));    \
-        } else {                                                               \
-            *newest_ = thrum_join_slow_(slot_) - 1;                            \
         }                                                                      \
     }                                                                          \
     __attribute__((__unused__)) static void name##_run_(                       \
@@ -400,7 +390,19 @@ static inline bool thrum_take_back_(struct thrum_job_ *slot)
     } while (0)
 
 #define THRUM_CALL(name, ...) name##_body_(newest_, __VA_ARGS__)
-#define THRUM_JOIN(name)      name##_join_(&newest_)
+/* Nobody takes the address of newest_: gcc then splits the body, and a leaf's
+ * test is made where it is called (-fpartial-inlining). */
+#define THRUM_JOIN(name)                                                       \
+    __extension__({                                                            \
+        struct thrum_job_ *slot_ = newest_;                                    \
+        bool mine_;                                                            \
+        THRUM_FORGET_(slot_);                                                  \
+        mine_ = thrum_take_back_(slot_);                                       \
+        if (__builtin_expect(!mine_, 0))                                       \
+            slot_ = thrum_join_slow_(slot_);                                   \
+        newest_ = slot_ - 1;                                                   \
+        name##_end_(slot_, mine_);                                             \
+    })
 
 #ifdef __cplusplus
 }

@@ -138,12 +138,12 @@ typedef struct thrum_scope {
 } thrum_scope;
 
 typedef struct thrum_scope_opts {
-    int _;               /* lets a call without options be written */
     const char *where;   /* filled in by the macros */
     const char *name;    /* for messages; NULL: none */
     thrum_policy policy; /* THRUM_ALL */
     unsigned limit;      /* most children at once; 0: no limit */
     unsigned max_errors; /* how many are kept, the rest is counted; 0: 16 */
+    int _;               /* so that a call without options can be written */
 } thrum_scope_opts;
 
 /* void thrum_scope_open(thrum_scope *s, .name = ..., .policy = ..., ...)
@@ -157,8 +157,7 @@ typedef struct thrum_scope_opts {
  *             order of opening. Option strings live as long.
  * Cost:       no allocation.
  */
-#define thrum_scope_open(s, ...)                                               \
-    thrum_scope_open_((s), THRUM_SCOPE_OPTS_(__VA_ARGS__))
+#define thrum_scope_open(...) THRUM_SCOPE_OPEN_(__VA_ARGS__, ._ = 0)
 
 /* Close the innermost scope: wait for its children, fold their errors.
  *
@@ -187,8 +186,7 @@ thrum_scope_close(thrum_scope *s, thrum_err *body);
  * Suspends:   as thrum_scope_close.
  * Returns:    as thrum_scope_close, with fn's error as the body's.
  */
-#define thrum_with(fn, arg, ...)                                               \
-    thrum_with_((fn), (arg), THRUM_SCOPE_OPTS_(__VA_ARGS__))
+#define thrum_with(...) THRUM_WITH_(__VA_ARGS__, ._ = 0)
 
 /* int thrum_spawn(thrum_scope *s, thrum_fn *fn, const void *arg, size_t copy)
  *
@@ -253,8 +251,7 @@ thrum_gather(thrum_job *jobs, size_t n, thrum_policy policy);
  * Returns:    as thrum_scope_close: one error with those of all calls that
  *             failed, indexed by i. All calls are made under either policy.
  */
-#define thrum_each(n, fn, ctx, ...)                                            \
-    thrum_each_((n), (fn), (ctx), THRUM_SCOPE_OPTS_(__VA_ARGS__))
+#define thrum_each(...) THRUM_EACH_I_(__VA_ARGS__, ._ = 0)
 
 typedef thrum_err *thrum_each_fn(size_t i, void *ctx);
 
@@ -306,17 +303,25 @@ thrum_reduce(size_t lo, size_t hi, size_t grain, const thrum_reduction *how,
 }
 #endif
 
-/* C++ before C++20 has no designated initialisers, so no options. */
+/* The macros above end their arguments with an option that says nothing, so that
+ * there is always one. C++ before C++20 has no designated initialisers: there the
+ * options are left out. */
+#define THRUM_SCOPE_OPEN_(s, ...)                                              \
+    thrum_scope_open_((s), THRUM_SCOPE_OPTS_(__VA_ARGS__))
+#define THRUM_WITH_(fn, arg, ...)                                              \
+    thrum_with_((fn), (arg), THRUM_SCOPE_OPTS_(__VA_ARGS__))
+#define THRUM_EACH_I_(n, fn, ctx, ...)                                         \
+    thrum_each_((n), (fn), (ctx), THRUM_SCOPE_OPTS_(__VA_ARGS__))
 #if !defined(__cplusplus)
 #define THRUM_SCOPE_OPTS_(...)                                                 \
-    (&(const thrum_scope_opts){._ = 0, .where = THRUM_HERE, __VA_ARGS__})
+    (&(const thrum_scope_opts){.where = THRUM_HERE, __VA_ARGS__})
 #elif __cplusplus >= 202002L
 #define THRUM_SCOPE_OPTS_(...)                                                 \
     (&static_cast<const thrum_scope_opts &>(                                   \
-        thrum_scope_opts{._ = 0, .where = THRUM_HERE, __VA_ARGS__}))
+        thrum_scope_opts{.where = THRUM_HERE, __VA_ARGS__}))
 #else
 #define THRUM_SCOPE_OPTS_(...)                                                 \
     (&static_cast<const thrum_scope_opts &>(                                   \
-        thrum_scope_opts{0, THRUM_HERE, nullptr, THRUM_ALL, 0, 0}))
+        thrum_scope_opts{THRUM_HERE, nullptr, THRUM_ALL, 0, 0, 0}))
 #endif
 #endif

@@ -37,7 +37,7 @@
 enum {
     BRIEF_NS = 20000,
     STUCK_NS = 200000,
-    SPIN_LOOKS = 400,
+    SPIN_LOOKS = 40,
     BLOCKING_STACK = 1 << 20, /* bytes; what blocks is often a deep library */
 };
 

@@ -182,21 +182,22 @@ static struct thrum_job_ *steal_round(struct sched *s, struct worker *w)
     return job;
 }
 
-/* As a searcher: a job, or NULL after some tens of microseconds. */
+/* As a searcher: a job, or NULL after some tens of microseconds. Whom this
+ * worker has just woken may have been put onto the same CPU: let him run. */
 static struct thrum_job_ *search(struct sched *s, struct worker *w)
 {
     int64_t until = clock_now() + SPIN_NS;
     struct thrum_job_ *job;
 
-    do {
+    for (;;) {
         job = steal_round(s, w);
         if (job == NULL && fire_due(s))
             job = queue_pop(&w->queue);
-        if (job != NULL || load_relaxed(&s->stopping) != 0) /* [S2] is later */
-            break;
-        cpu_relax();
-    } while (clock_now() < until);
-    return job;
+        if (job != NULL || load_relaxed(&s->stopping) != 0 || /* [S2] later */
+            clock_now() >= until)
+            return job;
+        thread_yield();
+    }
 }
 
 /* ------------------------------------------------------------------ resting */

@@ -2,6 +2,7 @@
  * meantime, and does the sleeper see what that one did? The sleeper's frame is
  * plain memory that the winner writes: ThreadSanitizer fails when [W1], [W2] or
  * [W3] does not carry it. A parker per side says when a round begins and ends. */
+#include <sched.h>
 #include <stdio.h>
 
 #include "base/base.h"
@@ -11,16 +12,22 @@
 #include "parts/parker.h"
 #include "parts/waiter.h"
 
-enum { WAKERS = 3 };
+enum { WAKERS = 2 }; /* the cause says which one won */
 
 static struct waiter waiter;
 static struct {
-    uint64_t at_rest, by, value;
+    uint64_t at_rest, value;
 } frame; /* plain: what a stack and its registers would be */
+static uint64_t gift[WAKERS]; /* plain: what a waker did before */
 
 static struct parker go[WAKERS], ended[WAKERS], resumed;
 static uint64_t rounds, early, late;
 static _Atomic uint32_t wins;
+
+static enum wake cause_of(uint64_t me)
+{
+    return me == 0 ? WAKE_EVENT : WAKE_DEADLINE;
+}
 
 static void wake(void *arg)
 {
@@ -32,12 +39,12 @@ static void wake(void *arg)
         (void)parker_park(&go[me], CLOCK_NEVER);
         for (volatile uint64_t k = 0; k < i % 256; k++)
             cpu_relax();
-        claim = waiter_claim(&waiter, me % 2 ? WAKE_DEADLINE : WAKE_EVENT);
+        gift[me] = i;
+        claim = waiter_claim(&waiter, cause_of(me));
         if (claim != CLAIM_LOST)
             add_relaxed(&wins, 1);
         if (claim == CLAIM_WAKE) {
             must(frame.at_rest == i); /* [W1] */
-            frame.by = me;
             frame.value = i;
             parker_unpark(&resumed);
         }
@@ -47,6 +54,7 @@ static void wake(void *arg)
 
 static void one_round(uint64_t i)
 {
+    enum wake cause;
     bool asleep;
 
     waiter_arm(&waiter);
@@ -56,13 +64,15 @@ static void one_round(uint64_t i)
     if (i % 4 == 0)
         for (volatile uint64_t k = 0; k < i % 512; k++)
             cpu_relax();
-    asleep = waiter_fall_asleep(&waiter);
+    /* Now and then only wait to be claimed, as a stack does that cannot leave. */
+    asleep = i % 3 != 0 && waiter_fall_asleep(&waiter);
     if (asleep) {
         (void)parker_park(&resumed, CLOCK_NEVER);
         must(frame.value == i);
-        must(waiter_cause(&waiter) ==
-             (frame.by % 2 ? WAKE_DEADLINE : WAKE_EVENT));
     }
+    while ((cause = waiter_cause(&waiter)) < WAKE_EVENT)
+        sched_yield();
+    must(gift[cause == WAKE_EVENT ? 0 : 1] == i);
     asleep ? late++ : early++;
     for (int k = 0; k < WAKERS; k++)
         (void)parker_park(&ended[k], CLOCK_NEVER);
