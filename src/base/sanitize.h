@@ -75,7 +75,8 @@ struct sanitize_fiber {
     void *tsan;
 #endif
 #if SANITIZE_ADDRESS
-    void *fake; /* where locals live under detect_stack_use_after_return */
+    void *fake;      /* where locals live under detect_stack_use_after_return */
+    void *fake_root; /* that, while it is a root */
     const void *low;
     size_t bytes;
 #endif
@@ -230,10 +231,38 @@ SANITIZE_INLINE void sanitize_unroot(const void *low, size_t bytes)
     __lsan_unregister_root_region(low, bytes);
 }
 
+/* Locals that live in a fake stack are those of a parked one as well. It has
+ * eleven parts as large as the stack, rounded up; what is too much here lies in
+ * no mapping, or is one more root. */
+SANITIZE_INLINE size_t sanitize_fake_bytes(const struct sanitize_fiber *f)
+{
+    size_t part = 1 << 16;
+
+    while (part < f->bytes)
+        part *= 2;
+    return 12 * part;
+}
+
+SANITIZE_INLINE void sanitize_root_fake(struct sanitize_fiber *f)
+{
+    if (f->fake == NULL || f->fake_root != NULL || f->bytes == 0)
+        return;
+    f->fake_root = f->fake;
+    sanitize_root(f->fake, sanitize_fake_bytes(f));
+}
+
+SANITIZE_INLINE void sanitize_unroot_fake(struct sanitize_fiber *f)
+{
+    if (f->fake_root != NULL)
+        sanitize_unroot(f->fake_root, sanitize_fake_bytes(f));
+    f->fake_root = NULL;
+}
+
 SANITIZE_INLINE void sanitize_asan_bounds(struct sanitize_fiber *f,
                                           const void *low, size_t bytes)
 {
     f->fake = NULL;
+    f->fake_root = NULL;
     f->low = low;
     f->bytes = bytes;
 }
@@ -243,6 +272,8 @@ SANITIZE_INLINE void sanitize_asan_leave(struct sanitize_fiber *from,
 {
     __sanitizer_start_switch_fiber(dying ? NULL : &from->fake, to->low,
                                    to->bytes);
+    if (!dying && from->low != NULL)
+        sanitize_root_fake(from);
 }
 
 /* It tells where the stack that was left lies: the only way to learn that of a
@@ -267,6 +298,7 @@ SANITIZE_INLINE void sanitize_asan_arrive(struct sanitize_fiber *self,
 #define sanitize_unpoison(low, bytes) ((void)(low), (void)(bytes))
 #define sanitize_root(low, bytes)     ((void)(low), (void)(bytes))
 #define sanitize_unroot(low, bytes)   ((void)(low), (void)(bytes))
+#define sanitize_unroot_fake(f)       ((void)(f))
 #define sanitize_asan_bounds(f, low, bytes)                                    \
     ((void)(f), (void)(low), (void)(bytes))
 #define sanitize_asan_leave(from, to, dying)                                   \

@@ -17,19 +17,8 @@ struct lock {
         PTHREAD_MUTEX_INITIALIZER                                              \
     }
 
-static inline void lock_init(struct lock *l)
-{
-    pthread_mutex_init(&l->mutex, NULL); /* a plain mutex: cannot fail */
-}
-
-static inline void lock_acquire(struct lock *l)
-{
-    pthread_mutex_lock(&l->mutex);
-}
-
-static inline void lock_release(struct lock *l)
-{
-    pthread_mutex_unlock(&l->mutex);
-}
+void lock_init(struct lock *l);
+void lock_acquire(struct lock *l);
+void lock_release(struct lock *l);
 
 #endif

@@ -114,6 +114,7 @@ static void use_end(struct stack *s)
 {
     sanitize_unroot(
         s->low, (size_t)((char *)s + SEGMENT_HEAD + SEGMENT_BYTES - s->low));
+    sanitize_unroot_fake(&s->fiber);
     sanitize_poison(s->low, (size_t)((char *)s->ctx.sp - s->low));
 }
 

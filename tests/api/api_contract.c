@@ -67,6 +67,11 @@ static thrum_err *leave_typed_fork(void *arg)
     return NULL;
 }
 
+static thrum_err *give_back(void *arg)
+{
+    return arg;
+}
+
 static thrum_err *leave_fork_in_scope(void *arg)
 {
     thrum_task a, b;
@@ -75,7 +80,7 @@ static thrum_err *leave_fork_in_scope(void *arg)
     (void)arg;
     thrum_fork(&a, nothing, NULL);
     thrum_scope_open(&s, .name = "s");
-    thrum_fork(&b, leave_fork, NULL);
+    thrum_fork(&b, give_back, NULL);
     expect_ok(thrum_scope_close(&s, NULL));
     expect_ok(thrum_join(&b));
     return thrum_join(&a);
@@ -130,7 +135,7 @@ static void a_fork_left_over_is_named_with_its_place(void **state)
     (void)state;
     assert_stops(leave_in_main, "nothing", "api_contract.c:");
     assert_stops(leave_typed, "typed", "api_contract.c:");
-    assert_stops(leave_in_scope, "leave_fork", "api_contract.c:");
+    assert_stops(leave_in_scope, "give_back", "api_contract.c:");
     assert_stops(leave_what_ran, "not joined", "scope");
     assert_stops(leave_in_child, "nothing", "api_contract.c:");
 }

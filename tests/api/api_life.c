@@ -5,7 +5,6 @@
 
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 static thrum_err *nothing(void *arg)
@@ -145,14 +144,6 @@ static long switches(void)
     return usage.ru_nvcsw;
 }
 
-static void rest_for_ms(long ms)
-{
-    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-
-    while (nanosleep(&t, &t) < 0 && errno == EINTR)
-        ;
-}
-
 /* No worker wakes by itself, so the switches are ours: one, and what the workers
  * need to come to rest. Twice as long must not be more. */
 static void an_idle_runtime_uses_no_cpu(void **state)
@@ -163,12 +154,12 @@ static void an_idle_runtime_uses_no_cpu(void **state)
     (void)state;
     assert_int_equal(thrum_start(&rt, &(thrum_opts){.workers = 4}), 0);
     expect_ok(thrum_call(rt, live_a_little, NULL));
-    rest_for_ms(20);
+    CHECK(thrum_sleep(THRUM_MS(20)) == 0); /* this thread only */
     before = switches();
-    rest_for_ms(50);
+    CHECK(thrum_sleep(THRUM_MS(50)) == 0); /* this thread only */
     assert_in_range(switches() - before, 0, 40);
     before = switches();
-    rest_for_ms(100);
+    CHECK(thrum_sleep(THRUM_MS(100)) == 0); /* this thread only */
     assert_in_range(switches() - before, 0, SANITIZED ? 40 : 8);
     expect_ok(thrum_stop(rt));
 }
