@@ -231,16 +231,16 @@ SANITIZE_INLINE void sanitize_unroot(const void *low, size_t bytes)
     __lsan_unregister_root_region(low, bytes);
 }
 
-/* Locals that live in a fake stack are those of a parked one as well. It has
- * eleven parts as large as the stack, rounded up; what is too much here lies in
- * no mapping, or is one more root. */
+/* Locals that live in a fake stack are those of a parked one as well. It has a
+ * page, flags, and eleven parts as large as the stack, rounded up, within bounds
+ * (asan_fake_stack.h in compiler-rt; so since 2013). */
 SANITIZE_INLINE size_t sanitize_fake_bytes(const struct sanitize_fiber *f)
 {
     size_t part = 1 << 16;
 
-    while (part < f->bytes)
+    while (part < f->bytes && part < 1 << 20)
         part *= 2;
-    return 12 * part;
+    return 4096 + part / 32 + 11 * part;
 }
 
 SANITIZE_INLINE void sanitize_root_fake(struct sanitize_fiber *f)

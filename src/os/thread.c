@@ -73,20 +73,21 @@ int thread_start(struct thread *t, const char *name, size_t stack_bytes,
                  void (*run)(void *arg), void *arg)
 {
     size_t least = (size_t)PTHREAD_STACK_MIN;
+    int saved = errno; /* a timer may make a thread while a task yields */
+    int rc;
 
     t->run = run;
     t->arg = arg;
     snprintf(t->name, sizeof t->name, "%s", name);
 
-    if (altstack_map(&t->altstack) < 0)
-        return -EAGAIN;
-    if (create(t, stack_bytes > least ? stack_bytes : least) < 0)
-        goto undo_altstack;
-    return 0;
-
-undo_altstack:
-    altstack_unmap(&t->altstack);
-    return -EAGAIN;
+    rc = altstack_map(&t->altstack);
+    if (rc == 0) {
+        rc = create(t, stack_bytes > least ? stack_bytes : least);
+        if (rc < 0)
+            altstack_unmap(&t->altstack);
+    }
+    errno = saved;
+    return rc < 0 ? -EAGAIN : 0;
 }
 
 void thread_join(struct thread *t)

@@ -40,10 +40,14 @@ void sched_notify(struct sched *s)
     wake(s, idle_notify(&s->idle));
 }
 
+/* Once the job is in the inbox it may run, and end what keeps the runtime from
+ * being stopped: the visit does from there on. */
 void sched_submit(struct sched *s, struct thrum_job_ *job)
 {
+    add_relaxed(&s->visitors, 1); /* the job is not submitted: none stops yet */
     inbox_add(&s->inbox, job);
     sched_notify(s);
+    sub_release(&s->visitors, 1); /* [S8] */
 }
 
 /* The older half of the queue, up to a batch: who takes it need not come again

@@ -13,6 +13,7 @@
  *   [S6] show a stack -> [S7] a thief looks at it   its deque
  *   [S1] sched_stop: stopping <-> [S2] before sleep: look   nobody sleeps on
  *   [S4] the default one is shown -> [S5] who asks for it    its fields
+ *   [S8] a visitor leaves -> [S9] who stops waits            his last access
  *   [S3] keeper: role, look    <-> [T3] an earlier timer     it is woken
  */
 #ifndef SCHED_SCHED_H
@@ -73,6 +74,7 @@ struct sched {
     struct worker *workers;
 
     _Atomic uint32_t stopping; /* [S1] [S2] */
+    _Atomic uint32_t visitors; /* threads in sched_submit: [S8] [S9] */
     _Atomic int32_t keeper;    /* a worker's index, or IDLE_NOBODY: [S3] */
 };
 

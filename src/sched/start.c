@@ -17,6 +17,8 @@ static void workers_stop(struct sched *s, unsigned started)
     sched_wake_all(s);
     for (unsigned i = 0; i < started; i++)
         thread_join(&s->workers[i].thread);
+    while (load_acquire(&s->visitors) != 0) /* [S9] some microseconds */
+        thread_yield();
 }
 
 static int worker_init(struct sched *s, unsigned i, uint64_t seed)
@@ -61,6 +63,7 @@ int sched_start(struct sched *s, const struct sched_opts *opts)
     timers_init(&s->timers);
     store_relaxed(&s->always, 1);
     store_relaxed(&s->stopping, 0);
+    store_relaxed(&s->visitors, 0);
     store_relaxed(&s->keeper, IDLE_NOBODY);
     s->run_fork = fork_run;
     s->pin = opts->pin;
