@@ -80,9 +80,11 @@ static int compare_paths(const void *a, const void *b)
  * arguments, which lie in the topmost directory, keep the order they have. */
 void dir_sort(struct dir *dir)
 {
+    if (dir->count == 0)
+        return;
     for (struct entry *e = dir->entries; e < dir->entries + dir->count; e++)
         e->name = dir->names + e->offset;
-    if (dir->parent && dir->count)
+    if (dir->parent)
         qsort(dir->entries, dir->count, sizeof *dir->entries, compare_paths);
     for (struct entry *e = dir->entries; e < dir->entries + dir->count; e++)
         if (e->child) {

@@ -32,7 +32,7 @@ struct thread {
  * as before on return.
  *
  * Returns 0 or -EAGAIN (no thread or no memory to be had); then nothing is left
- * behind.
+ * behind. errno is left alone.
  */
 int thread_start(struct thread *t, const char *name, size_t stack_bytes,
                  void (*run)(void *arg), void *arg);

@@ -110,6 +110,22 @@ static void the_makers_mask_is_as_before(void **state)
             assert_int_equal(sigismember(&after, sig), sig == SIGUSR2);
 }
 
+/* A busy worker may make one for the pool while a task thinks it only yields. */
+static void making_one_leaves_errno_alone(void **state)
+{
+    struct found f;
+
+    (void)state;
+    errno = 77;
+    f = found_in("errno");
+    assert_int_equal(errno, 77);
+    fail_after(FAIL_THREAD, 1);
+    assert_int_equal(thread_start(&(struct thread){0}, "no", 0, NULL, NULL),
+                     -EAGAIN);
+    assert_int_equal(errno, 77);
+    assert_string_equal(f.name, "errno");
+}
+
 static void a_name_that_is_too_long_is_cut(void **state)
 {
     struct found f = found_in("worker-of-the-week");
@@ -256,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_what_a_thread_does_to_itself_is_open),
         cmocka_unit_test(the_makers_mask_is_as_before),
+        cmocka_unit_test(making_one_leaves_errno_alone),
         cmocka_unit_test(a_name_that_is_too_long_is_cut),
         cmocka_unit_test(the_stack_is_at_least_as_large_as_asked),
         cmocka_unit_test(thread_locals_larger_than_the_stack_do_not_matter),
