@@ -429,6 +429,8 @@ static void ask_without_memory(struct stack *unused)
 
     (void)unused;
     setrlimit(RLIMIT_AS, &little);
+    if (memory_map(1 << 26) != NULL)
+        _exit(6); /* an emulator knows no such limit */
     _exit(stack_get(&pool) == NULL && segment_get(&pool, NULL) == NULL ? 7 : 8);
 }
 
@@ -441,7 +443,10 @@ static void without_memory_there_is_none(void **state)
     if (SANITIZE_THREAD || SANITIZE_ADDRESS || RUNNING_ON_VALGRIND)
         skip(); /* they need memory, too */
     status = end_of(ask_without_memory, NULL, said, sizeof said);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 6)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), 7);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
