@@ -28,7 +28,10 @@
 
 #define store_relaxed(p, v) atomic_store_explicit(p, v, memory_order_relaxed)
 #define store_release(p, v) atomic_store_explicit(p, v, memory_order_release)
-#define store_seq_cst(p, v) atomic_store_explicit(p, v, memory_order_seq_cst)
+/* An exchange, which x86 needs here anyhow. On aarch64 it keeps an emulator right
+ * that lets a later load-acquire pass a store-release (qemu 7 does). */
+#define store_seq_cst(p, v)                                                    \
+    ((void)atomic_exchange_explicit(p, v, memory_order_seq_cst))
 
 #define exchange_acquire(p, v)                                                 \
     atomic_exchange_explicit(p, v, memory_order_acquire)

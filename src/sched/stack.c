@@ -17,8 +17,9 @@ _Static_assert(sizeof(struct stack) == SEGMENT_HEAD, "slots follow the head");
 struct arena {
     _Atomic(char *) base; /* NULL: closed; [A1] [A2] */
     struct arena *next;   /* of the pool */
-    size_t stride, used, count;
-    bool of_stacks; /* or of further segments */
+    size_t stride, count;
+    _Atomic size_t used; /* lock: the pool's; the fault handler looks, too */
+    bool of_stacks;      /* or of further segments */
 };
 
 /* Static, because the fault handler goes through them at any moment. */
@@ -53,7 +54,7 @@ static struct arena *arena_open(size_t stride, size_t count, bool of_stacks)
         base = memory_reserve(stride * count, SEGMENT_BYTES);
         a->stride = stride;
         a->count = count;
-        a->used = 0;
+        store_relaxed(&a->used, 0); /* travels with [A1] */
         a->of_stacks = of_stacks;
         store_release(&a->base, base); /* [A1] */
         return base == NULL ? NULL : a;
@@ -88,14 +89,15 @@ static char *carve(struct stack_pool *pool, bool of_stacks)
     char *border;
 
     do {
-        while (a != NULL && (a->of_stacks != of_stacks || a->used == a->count))
+        while (a != NULL && (a->of_stacks != of_stacks ||
+                             load_relaxed(&a->used) == a->count))
             a = a->next;
         if (a == NULL)
             a = arena_add(pool, of_stacks);
         if (a == NULL)
             return NULL;
         border = load_relaxed(&a->base) + /* opened by this pool */
-                 a->stride * ++a->used - SEGMENT_BYTES;
+                 a->stride * (add_relaxed(&a->used, 1) + 1) - SEGMENT_BYTES;
     } while ((uint32_t)(uintptr_t)border == 0);
     pool->made++;
     return border;
@@ -268,7 +270,7 @@ static void stack_close(struct stack *s)
 
 static void arena_close(struct arena *a)
 {
-    for (size_t i = 0; i < a->used; i++) {
+    for (size_t i = 0; i < load_relaxed(&a->used); i++) {
         if (stack_at(a, i) != NULL)
             stack_close(stack_at(a, i));
         else if (border_at(a, i) != NULL)
@@ -298,7 +300,7 @@ static struct stack *stack_guarded_at(char *addr)
         struct stack *s;
 
         if (base == NULL || base == OPENING || addr < base ||
-            addr >= base + a->stride * a->used)
+            addr >= base + a->stride * load_relaxed(&a->used))
             continue;
         i = (size_t)(addr - base) / a->stride;
         s = stack_at(a, i);

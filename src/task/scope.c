@@ -103,10 +103,12 @@ uint32_t scope_enter(struct scope *s)
     return (uint32_t)(add_relaxed(&s->children, SPAWNED + LIVE) >> 32);
 }
 
-void scope_leave(struct scope *s, uint32_t index, thrum_err *err)
+void scope_leave(struct scope *s, uint32_t index, thrum_err *err, bool permit)
 {
     if (unlikely(err != NULL))
         (void)error_sink_add(&s->errors, index, err);
+    if (permit) /* after that: who comes in next fails later */
+        permits_give(&s->permits);
     tsan_promise(s);
     if ((uint32_t)sub_acq_rel(&s->children, LIVE) == LIVE) /* [C1] */
         (void)wait_wake(s->closer, WAKE_EVENT);

@@ -66,8 +66,9 @@ void scope_open_task(struct scope *s, struct scope *parent,
 /* One more child. Its index. The scope cannot be closed meanwhile. */
 uint32_t scope_enter(struct scope *s);
 
-/* A child has ended with err, which is consumed; its permit was given back. */
-void scope_leave(struct scope *s, uint32_t index, thrum_err *err);
+/* A child has ended with err, which is consumed. permit: it had one of a limited
+ * scope, to be given back. */
+void scope_leave(struct scope *s, uint32_t index, thrum_err *err, bool permit);
 
 static inline thrum_scope *scope_public(struct scope *s)
 {

@@ -80,9 +80,7 @@ void thrum_spawn_run_(struct thrum_job_ *job)
     err = scope_close(&own, err);
     deque_set_scope(&stack->deque, around);
     record_put(stack->worker, r);
-    if (parent->limited)
-        permits_give(&parent->permits);
-    scope_leave(parent, index, err);
+    scope_leave(parent, index, err, parent->limited);
 }
 
 /* Is the caller a child of s, however deep? */
@@ -127,7 +125,7 @@ static int run_in_place(struct scope *s, thrum_fn *fn, const void *arg,
     scope_open_task(&own, scope_current(), stack);
     err = scope_close(&own, fn(bytes != NULL ? bytes : (void *)(uintptr_t)arg));
     release(bytes);
-    scope_leave(s, index, err);
+    scope_leave(s, index, err, false);
     return 0;
 }
 

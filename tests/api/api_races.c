@@ -333,7 +333,11 @@ static void races_are_reported_on_several(void **state)
 
 static void what_the_library_orders_is_no_race(void **state)
 {
+    const char *emulator = getenv("RUN");
+
     (void)state;
+    if (emulator != NULL && *emulator != '\0')
+        skip(); /* an emulated program cannot start itself again */
     check_cases(false, "1");
     check_cases(false, "3");
 }

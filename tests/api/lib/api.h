@@ -32,6 +32,15 @@ enum { SANITIZED = 1, SCALE = 10 };
 enum { SANITIZED = 0, SCALE = 1 };
 #endif
 
+/* make exports in RUN what runs a program for another CPU. An emulator keeps
+ * memory and descriptors as it likes, and knows no limit of address space. */
+static inline bool is_emulated(void)
+{
+    const char *run = getenv("RUN");
+
+    return run != NULL && *run != '\0';
+}
+
 /* n, or less where a sanitizer makes everything dear. */
 static inline size_t scaled(size_t n)
 {

@@ -27,6 +27,15 @@
 
 enum { SANITIZED = SANITIZE_THREAD || SANITIZE_ADDRESS };
 
+/* make exports in RUN what runs a program for another CPU. An emulator keeps
+ * memory and descriptors as it likes, and knows no limit of address space. */
+static inline bool is_emulated(void)
+{
+    const char *run = getenv("RUN");
+
+    return run != NULL && *run != '\0';
+}
+
 /* For code in tasks, where cmocka cannot be told. */
 #define CHECK(cond)                                                            \
     ((cond) ? (void)0                                                          \
