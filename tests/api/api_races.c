@@ -336,7 +336,7 @@ static void what_the_library_orders_is_no_race(void **state)
     const char *emulator = getenv("RUN");
 
     (void)state;
-    if (emulator != NULL && *emulator != '\0')
+    if (emulator != NULL && strstr(emulator, "qemu") != NULL)
         skip(); /* an emulated program cannot start itself again */
     check_cases(false, "1");
     check_cases(false, "3");
