@@ -78,7 +78,10 @@ static thrum_err *ask(void *planted)
         THRUM_TRY(thrum_rc(thrum_spawn(NULL, forget, NULL, 0)));
     while (atomic_load(&waiting) < TASKS || atomic_load(&forgotten) < plants)
         THRUM_TRY(thrum_rc(thrum_sleep(THRUM_MS(1))));
-    leaks = __lsan_do_recoverable_leak_check();
+    /* A stack that is just being switched is not seen: not the same one each
+     * time. What nobody points to is found always. */
+    for (int i = 0; i < 5 && (i == 0 || leaks != 0); i++)
+        leaks = __lsan_do_recoverable_leak_check();
     atomic_store(&over, 1);
     for (int i = FORKS - 1; i >= 0; i--)
         THRUM_TRY(thrum_join(&t[i]));
