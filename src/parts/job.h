@@ -7,7 +7,7 @@
  *   a resume                a parked stack (sched/stack.h)
  *
  * A fork's site runs the body only; who took it says when it ended, in the site
- * word (task/fork.h). The other kinds look after themselves.
+ * word (sched/fork.h). The other kinds look after themselves.
  */
 #ifndef PARTS_JOB_H
 #define PARTS_JOB_H
