@@ -70,10 +70,10 @@ static void two_hundred_lives_leave_nothing(void **state)
     (void)state;
     for (unsigned i = 0; i < 8; i++)
         live(i % 4 + 1); /* what the C library keeps, it keeps now */
-    before = footprint_with(footprint().threads);
+    before = footprint_at_rest();
     for (unsigned i = 0; i < turns; i++)
         live(i % 4 + 1);
-    after = footprint_with(before.threads);
+    after = footprint_at_rest();
     assert_int_equal(after.threads, before.threads);
     assert_int_equal(after.fds, before.fds);
     if (SANITIZED || is_emulated())

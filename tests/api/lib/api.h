@@ -119,7 +119,8 @@ struct footprint {
 
 struct footprint footprint(void);
 
-/* Waits, for some time, until the threads that have ended are gone. */
-struct footprint footprint_with(size_t threads);
+/* With no runtime: waits, for some time, until the threads that have ended are
+ * gone, those of earlier tests too. */
+struct footprint footprint_at_rest(void);
 
 #endif

@@ -62,12 +62,16 @@ static size_t mappings(void)
     return n;
 }
 
-/* A thread that was joined may be listed for a moment more. */
-static struct footprint footprint(size_t threads)
+/* With no runtime: the threads there were when the program began. One that was
+ * joined may be listed for a moment more. */
+static struct footprint footprint(void)
 {
+    static size_t at_rest; /* the first time nothing has run yet */
     struct footprint f = {.threads = entries_of("/proc/self/task")};
 
-    for (int i = 0; threads != 0 && f.threads > threads && i < 1000000; i++) {
+    if (at_rest == 0)
+        at_rest = f.threads;
+    for (int i = 0; f.threads > at_rest && i < 1000000; i++) {
         sched_yield();
         f.threads = entries_of("/proc/self/task");
     }
@@ -78,7 +82,7 @@ static struct footprint footprint(size_t threads)
 
 static void expect_nothing_left(struct footprint before)
 {
-    struct footprint after = footprint(before.threads);
+    struct footprint after = footprint();
 
     CHECK(is_emulated() ||
           (after.threads == before.threads && after.fds == before.fds));
@@ -170,8 +174,9 @@ static void sweep(story *tell, arm_fn *arm)
     for (workers = 1; workers <= 4; workers *= 2) {
         struct footprint before;
 
+        (void)footprint();
         (void)tell_on_runtime(arm, 0, tell);
-        before = footprint(0);
+        before = footprint();
         for (unsigned n = 1; tell_on_runtime(arm, n, tell); n++)
             expect_nothing_left(before);
         expect_nothing_left(before);
@@ -207,8 +212,9 @@ void sweep_all_outside(void (*tell)(void))
         for (size_t kind = 0; kind < sizeof all / sizeof *all; kind++) {
             struct footprint before;
 
+            (void)footprint();
             tell();
-            before = footprint(0);
+            before = footprint();
             for (unsigned n = 1; with_fault(all[kind], n, call, &tell); n++) {
                 expect_nothing_left(before);
                 tell();
