@@ -11,21 +11,17 @@
 _Static_assert(sizeof(struct thrum_job_) == 64, "slots are cache lines");
 _Static_assert(sizeof(struct thrum_deque_) == 128, "head and top apart");
 
-static struct thrum_job_ *first_slot(struct thrum_deque_ *segment)
-{
-    return (struct thrum_job_ *)(void *)((char *)segment + SEGMENT_HEAD);
-}
-
 /* The very last one stays empty, so that every slot in use has one after it in
  * the same segment. */
 static struct thrum_job_ *last_slot(struct thrum_deque_ *segment)
 {
-    return first_slot(segment) + SEGMENT_BYTES / sizeof(struct thrum_job_) - 2;
+    return deque_first_slot(segment) +
+           SEGMENT_BYTES / sizeof(struct thrum_job_) - 2;
 }
 
 static struct thrum_job_ *sentinel(struct thrum_deque_ *segment)
 {
-    return first_slot(segment) - 1;
+    return deque_first_slot(segment) - 1;
 }
 
 static uint32_t place_of(const struct thrum_job_ *slot)
@@ -55,7 +51,7 @@ static bool fenced(const struct thrum_deque_ *segment)
 void deque_init(struct thrum_deque_ *segment, struct thrum_deque_ *first,
                 _Atomic uint32_t *hungry, bool no_membarrier)
 {
-    struct thrum_job_ *slot = first_slot(segment);
+    struct thrum_job_ *slot = deque_first_slot(segment);
     uint64_t top;
 
     segment->head = sentinel(segment);
@@ -77,7 +73,7 @@ void deque_init(struct thrum_deque_ *segment, struct thrum_deque_ *first,
  * end: up while the next is in use, down while this one is not. What one typed
  * fork or join moved is one step. A full segment has a next one (deque_link),
  * whose sentinel stands for its last slot. */
-struct thrum_job_ *deque_newest(struct thrum_deque_ *first)
+struct thrum_job_ *deque_find_newest(struct thrum_deque_ *first)
 {
     struct thrum_job_ *at = first->head, *down;
 
@@ -163,16 +159,6 @@ void deque_forget(struct thrum_job_ *slot)
         store_seq_cst(segment->real, next_tag(top, slot)); /* [D3] */
 }
 
-void deque_set_scope(struct thrum_deque_ *first, struct thrum_scope *scope)
-{
-    struct thrum_deque_ *segment = first;
-
-    do {
-        store_relaxed(&segment->scope, scope); /* ours alone; travels by [D1] */
-        segment = load_relaxed(&segment->next);
-    } while (segment != NULL);
-}
-
 bool deque_taken(struct thrum_job_ *slot)
 {
     uint64_t top = load_seq_cst(thrum_deque_of_(slot)->real); /* [D5] */
@@ -222,16 +208,11 @@ enum steal deque_steal(struct thrum_deque_ *first, bool owner,
     return STEAL_GOT;
 }
 
-bool deque_any_own(struct thrum_deque_ *first)
+bool deque_looks_busy(struct thrum_deque_ *first)
 {
     uint64_t top;
     struct thrum_deque_ *segment = oldest_segment(first, &top);
 
     return segment != NULL &&
-           load_relaxed(&slot_at(segment, top)->scope) != NULL; /* ours */
-}
-
-bool deque_looks_busy(struct thrum_deque_ *first)
-{
-    return deque_any_own(first); /* the same look; here only a hint */
+           load_relaxed(&slot_at(segment, top)->scope) != NULL; /* a look */
 }

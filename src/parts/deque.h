@@ -64,7 +64,16 @@ void deque_init(struct thrum_deque_ *segment, struct thrum_deque_ *first,
 
 /* The newest fork that is not joined, found from the hint. The slot after it is
  * free: where a segment is full, or nothing is forked, it is a sentinel. */
-struct thrum_job_ *deque_newest(struct thrum_deque_ *first);
+struct thrum_job_ *deque_find_newest(struct thrum_deque_ *first);
+
+static inline struct thrum_job_ *deque_newest(struct thrum_deque_ *first)
+{
+    struct thrum_job_ *hint = first->head; /* of no full segment the last */
+
+    if (likely(thrum_in_use_(hint) && !thrum_in_use_(hint + 1)))
+        return hint;
+    return deque_find_newest(first);
+}
 
 /* The fork that `newest` stands for; NULL: none, it is the first sentinel. */
 struct thrum_job_ *deque_fork(struct thrum_job_ *newest);
@@ -85,13 +94,19 @@ enum take deque_take_back(struct thrum_job_ *newest, struct thrum_job_ **slot);
 void deque_forget(struct thrum_job_ *slot);
 
 /* Set the scope that forks from here on belong to. */
-void deque_set_scope(struct thrum_deque_ *first, struct thrum_scope *scope);
+static inline void deque_set_scope(struct thrum_deque_ *first,
+                                   struct thrum_scope *scope)
+{
+    struct thrum_deque_ *segment = first;
+
+    do {
+        store_relaxed(&segment->scope, scope); /* ours alone; travels by [D1] */
+        segment = load_relaxed(&segment->next);
+    } while (unlikely(segment != NULL));
+}
 
 /* Was this slot, in use, taken by somebody? */
 bool deque_taken(struct thrum_job_ *slot);
-
-/* Is there a fork that nobody took? */
-bool deque_any_own(struct thrum_deque_ *first);
 
 /* ------------------------------------------------- owner, or any thread */
 
@@ -102,7 +117,20 @@ enum steal { STEAL_GOT, STEAL_EMPTY, STEAL_LOST };
 enum steal deque_steal(struct thrum_deque_ *first, bool owner,
                        struct thrum_job_ **job);
 
-/* A look without a barrier: a hint, for a thief that decides where to go. */
+/* Is there a fork that nobody took? A look without a barrier: a hint, for a
+ * thief that decides where to go. */
 bool deque_looks_busy(struct thrum_deque_ *first);
+
+static inline struct thrum_job_ *deque_first_slot(struct thrum_deque_ *segment)
+{
+    return (struct thrum_job_ *)(void *)((char *)segment + SEGMENT_HEAD);
+}
+
+/* The same, of the owner's: he knows. Where the first slot is not in use, none
+ * is. */
+static inline bool deque_any_own(struct thrum_deque_ *first)
+{
+    return thrum_in_use_(deque_first_slot(first)) && deque_looks_busy(first);
+}
 
 #endif

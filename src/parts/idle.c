@@ -101,14 +101,6 @@ int idle_notify(struct idle *idle)
     return worker;
 }
 
-bool idle_published(struct idle *idle)
-{
-    if (idle->fenced)
-        return add_seq_cst(&idle->hungry, 0) != 0; /* [I1] a read that orders */
-    barrier_light();
-    return load_relaxed(&idle->hungry) != 0; /* [I1] */
-}
-
 bool idle_answer(struct idle *idle)
 {
     return exchange_seq_cst(&idle->hungry, 0) != 0; /* [I7] */

@@ -92,7 +92,13 @@ void idle_ask(struct idle *idle);
 
 /* A job was added where only a thief with a barrier can take it. True: somebody
  * is hungry, so the caller answers. [I1] */
-bool idle_published(struct idle *idle);
+static inline bool idle_published(struct idle *idle)
+{
+    if (unlikely(idle->fenced))
+        return add_seq_cst(&idle->hungry, 0) != 0; /* [I1] a read that orders */
+    barrier_light();
+    return unlikely(load_relaxed(&idle->hungry) != 0); /* [I1] */
+}
 
 /* A busy one answers. True: the caller moves a job to the inbox and notifies; if
  * it finds none after all, it asks in its turn and notifies. [I7] */

@@ -51,8 +51,3 @@ struct thrum_job_ *inbox_take_all(struct inbox *in)
     add_relaxed(&in->count, -n); /* a hint from here on: [B4] re-checks */
     return oldest;
 }
-
-bool inbox_any(struct inbox *in)
-{
-    return load_seq_cst(&in->count) > 0; /* [B4] */
-}

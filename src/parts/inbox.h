@@ -22,6 +22,7 @@
 
 #include <ck_stack.h>
 
+#include "base/atomic.h"
 #include "base/base.h"
 #include "parts/job.h"
 
@@ -38,6 +39,9 @@ void inbox_add(struct inbox *in, struct thrum_job_ *job);
 /* Take all: the oldest, the others linked behind it by `next`; NULL: none. */
 struct thrum_job_ *inbox_take_all(struct inbox *in);
 
-bool inbox_any(struct inbox *in);
+static inline bool inbox_any(struct inbox *in)
+{
+    return load_seq_cst(&in->count) > 0; /* [B4] */
+}
 
 #endif

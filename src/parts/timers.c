@@ -53,8 +53,3 @@ void timers_fire(struct timers *ts, int64_t now)
     while (timers_earliest(ts) <= now && (t = take_due(ts, now)) != NULL)
         t->fire(t);
 }
-
-int64_t timers_earliest(struct timers *ts)
-{
-    return load_seq_cst(&ts->earliest); /* [T4] */
-}

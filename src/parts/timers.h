@@ -43,6 +43,9 @@ bool timers_add(struct timers *ts, struct timer *t, int64_t deadline,
 /* Fire all that are due at `now`. */
 void timers_fire(struct timers *ts, int64_t now);
 
-int64_t timers_earliest(struct timers *ts);
+static inline int64_t timers_earliest(struct timers *ts)
+{
+    return load_seq_cst(&ts->earliest); /* [T4] */
+}
 
 #endif

@@ -38,6 +38,10 @@ struct worker {
     struct sched *sched;
     unsigned index;
 
+    /* const since the thread runs: where its thread-locals are */
+    struct thrum_deque_ **current_at;
+    int *errno_at;
+
     /* this worker only */
     struct stack *spare;
     unsigned spares;
@@ -103,6 +107,11 @@ struct thrum_job_ *sched_find(struct sched *s, struct worker *w);
 
 /* A job that is ready here and now, or NULL. */
 struct thrum_job_ *sched_take(struct sched *s, struct worker *w);
+
+/* The job whose turn it is, if it is a spawned child of `scope`; or else the
+ * newest one, if it may be and is. NULL: no. */
+struct thrum_job_ *sched_take_child(struct worker *w, struct thrum_scope *scope,
+                                    bool or_newest);
 
 /* Workers that rest are told of [S1]. */
 void sched_wake_all(struct sched *s);

@@ -22,24 +22,11 @@ __attribute__((noinline)) struct stack *worker_current(void)
     return deque == NULL ? NULL : stack_of(deque);
 }
 
-static __attribute__((noinline)) void set_current(struct stack *s)
+/* What a switch writes is found by way of the worker, which is read anew. */
+static __attribute__((noinline)) void find_locals(struct worker *w)
 {
-    thrum_current_ = s == NULL ? NULL : &s->deque;
-    __asm__ volatile("" ::: "memory");
-}
-
-static __attribute__((noinline)) int get_errno(void)
-{
-    int e = errno;
-
-    __asm__ volatile("" : "+r"(e));
-    return e;
-}
-
-static __attribute__((noinline)) void set_errno(int e)
-{
-    errno = e;
-    __asm__ volatile("" ::: "memory");
+    w->current_at = &thrum_current_;
+    w->errno_at = &errno;
 }
 
 /* ---------------------------------------------------------------- switching */
@@ -63,7 +50,7 @@ static void depart(struct worker *w, struct stack *to, struct stack *from,
     w->after = after;
     w->after_arg = arg;
     to->worker = w;
-    set_current(to);
+    *w->current_at = &to->deque;
     store_release(&w->stack, to); /* [S6] */
 }
 
@@ -71,12 +58,12 @@ static void depart(struct worker *w, struct stack *to, struct stack *from,
 static switches_stacks void switch_stacks(struct stack *from, struct stack *to,
                                           worker_after *after, void *arg)
 {
-    from->saved_errno = get_errno();
+    from->saved_errno = *from->worker->errno_at;
     depart(from->worker, to, from, after, arg);
     sanitize_switch_begin(&from->fiber, &to->fiber, false);
     ctx_switch(&from->ctx, &to->ctx);
     arrive(from);
-    set_errno(from->saved_errno);
+    *from->worker->errno_at = from->saved_errno;
 }
 
 /* ------------------------------------------------------------- spare stacks */
@@ -172,7 +159,7 @@ static switches_stacks void go_home(struct stack *s)
     struct worker *w = s->worker;
 
     w->left = s;
-    set_current(NULL);
+    *w->current_at = NULL;
     sanitize_switch_begin(&s->fiber, &w->home_fiber, true);
     ctx_switch(&s->ctx, &w->home);
 }
@@ -220,7 +207,8 @@ switches_stacks void worker_main(void *arg)
     if (w->sched->pin)
         (void)cpu_pin(w->index % cpu_allowed());
     sanitize_fiber_adopt(&w->home_fiber);
-    sanitize_thread_local(&errno, sizeof errno);
+    find_locals(w);
+    sanitize_thread_local(w->errno_at, sizeof *w->errno_at);
     tsan_promise(w);      /* what this thread has done so far */
     first = spare_get(w); /* sched_start saw to it */
     depart(w, first, NULL, NULL, NULL);
@@ -284,14 +272,6 @@ void worker_yield(struct stack *s)
         switch_stacks(s, to, push_left, NULL);
 }
 
-/* Jobs that wait nest here, one above the other: keep half of the stack. */
-static bool has_room(const struct stack *s)
-{
-    const char *here = __builtin_frame_address(0);
-
-    return here - s->low > ((const char *)s - s->low) / 2;
-}
-
 bool worker_run_one(struct stack *s)
 {
     struct worker *w = s->worker;
@@ -301,7 +281,8 @@ bool worker_run_one(struct stack *s)
 
     if (job == NULL)
         return false;
-    if (!is_resume(job) && !has_room(s)) { /* one that ends will free a stack */
+    if (!is_resume(job) &&
+        !worker_has_room(s)) { /* one that ends will free a stack */
         sched_push(w, job);
         return false;
     }

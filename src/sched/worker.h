@@ -35,6 +35,15 @@ bool worker_suspend(struct stack *s, worker_after *after, void *arg);
 /* Let the jobs that are ready go first, if there are any. */
 void worker_yield(struct stack *s);
 
+/* Is less than half of stack s in use, which the caller stands on? Jobs that are
+ * called where one waits nest, one above the other. */
+static inline bool worker_has_room(const struct stack *s)
+{
+    const char *here = __builtin_frame_address(0);
+
+    return here - s->low > (const char *)s - here;
+}
+
 /* Run one other job in place, if one is ready that needs no switch: for a stack
  * that cannot be put away for lack of memory. */
 bool worker_run_one(struct stack *s);

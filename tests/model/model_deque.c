@@ -255,8 +255,8 @@ static void setup(void)
 {
     first = segment_at(1);
     second = segment_at(3);
-    clear(first, first_slot(first));
-    clear(second, first_slot(second));
+    clear(first, deque_first_slot(first));
+    clear(second, deque_first_slot(second));
     store_relaxed(&hungry, !barrier_start());
     deque_init(first, first, &hungry, !barrier_start());
     deque_set_scope(first, scope);
@@ -270,10 +270,10 @@ static void setup(void)
     model_name(&second->fenced, "top of second (fenced)");
     model_name(&first->next, "next");
     model_name(&hungry, "hungry");
-    model_name(first_slot(first), "slot 0");
-    model_name(first_slot(first) + 1, "slot 1");
-    model_name(first_slot(first) + 2, "slot 2");
-    model_name(first_slot(second), "slot 0 of second");
+    model_name(deque_first_slot(first), "slot 0");
+    model_name(deque_first_slot(first) + 1, "slot 1");
+    model_name(deque_first_slot(first) + 2, "slot 2");
+    model_name(deque_first_slot(second), "slot 0 of second");
     model_watch(arena, sizeof arena);
 }
 
@@ -284,7 +284,7 @@ static void setup_near_the_end(void)
     struct thrum_job_ *slot;
 
     setup();
-    for (slot = first_slot(first); slot < last_slot(first) - 1; slot++)
+    for (slot = deque_first_slot(first); slot < last_slot(first) - 1; slot++)
         store_relaxed(&slot->scope, IN_USE);
     memset((void *)slot, 0, 3 * sizeof *slot);
     store_relaxed(first->real, next_tag(0, slot));

@@ -8,11 +8,11 @@ set -u
 bad=0
 
 # The functions that read this library's thread-locals.
-accessors='worker_current|set_current|thread_scope|set_thread_scope'
+accessors='worker_current|find_locals|thread_scope|set_thread_scope'
 
 # os/ copies errno beside each system call; no function there switches stacks.
 # Elsewhere only these may.
-errno_users='get_errno|set_errno'
+errno_users='find_locals'
 
 check_build() { # NAME MAKE-ARGUMENTS...: builds in build/NAME
     name=$1 objdump=$2
