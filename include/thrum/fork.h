@@ -100,6 +100,7 @@ struct thrum_job_ {
             struct thrum_err *(*fn)(void *);
             void *arg;
             struct thrum_err *err;
+            struct thrum_job_ *prev; /* of no fork: in a queue */
         } call;
     } u;
 };

@@ -3,7 +3,7 @@
  * struct thrum_job_ is in thrum/fork.h because forks are made inline. Kinds:
  *
  *   a fork that was taken   a slot of its forker's deque; `taken` is not NULL
- *   a spawn                 a record of its own (task/spawn.c)
+ *   a spawn                 a record of its own (task/record.h)
  *   a resume                a parked stack (sched/stack.h)
  *
  * A fork's site runs the body only; who took it says when it ended, in the site

@@ -22,21 +22,21 @@ static cold void step_back(struct queue *q)
         cpu_relax();
 }
 
-static void enter(struct queue *q)
+static inline bool try_enter(struct queue *q)
 {
-    for (;;) {
-        if (unlikely(q->fenced)) {
-            store_seq_cst(&q->inside, 1);             /* [Q1] */
-            if (likely(load_seq_cst(&q->thief) == 0)) /* [Q1] */
-                return;
-        } else {
-            store_relaxed(&q->inside, 1); /* [Q1] */
-            barrier_light();
-            if (likely(load_acquire(&q->thief) == 0)) /* [Q1] */
-                return;
-        }
-        step_back(q);
+    if (unlikely(q->fenced)) {
+        store_seq_cst(&q->inside, 1);        /* [Q1] */
+        return load_seq_cst(&q->thief) == 0; /* [Q1] */
     }
+    store_relaxed(&q->inside, 1); /* [Q1] */
+    barrier_light();
+    return load_acquire(&q->thief) == 0; /* [Q1] */
+}
+
+static inline void enter(struct queue *q)
+{
+    while (unlikely(!try_enter(q)))
+        step_back(q);
 }
 
 static void leave(struct queue *q)
@@ -60,9 +60,23 @@ static struct thrum_job_ *take_first(struct queue *q)
     return job;
 }
 
+static struct thrum_job_ *take_last(struct queue *q)
+{
+    struct thrum_job_ *job = q->last;
+
+    if (job == q->first)
+        return take_first(q);
+    q->last = job->u.call.prev;
+    q->last->next = NULL;
+    count_add(q, (uint32_t)-1);
+    return job;
+}
+
 static void link_last(struct queue *q, struct thrum_job_ *job)
 {
     job->next = NULL;
+    if (!job_is_fork(job))
+        job->u.call.prev = q->last; /* of no meaning if there is none: I3 */
     if (q->first == NULL)
         q->first = job;
     else
@@ -108,15 +122,16 @@ static bool is_child(struct thrum_job_ *job, struct thrum_scope *scope)
            load_relaxed(&job->scope) == scope; /* const since it was made */
 }
 
-struct thrum_job_ *queue_pop_child(struct queue *q, struct thrum_scope *scope)
+struct thrum_job_ *queue_pop_child(struct queue *q, struct thrum_scope *scope,
+                                   bool or_last)
 {
     struct thrum_job_ *job = NULL;
 
-    if (load_relaxed(&q->count) == 0) /* only the owner adds */
-        return NULL;
     enter(q);
     if (is_child(q->first, scope))
         job = take_first(q);
+    else if (or_last && q->first != NULL && is_child(q->last, scope))
+        job = take_last(q);
     leave(q);
     return job;
 }
@@ -146,9 +161,4 @@ struct thrum_job_ *queue_steal(struct queue *q)
         job = take_first(q);
     store_release(&q->thief, 0); /* [Q4] [Q5] */
     return job;
-}
-
-uint32_t queue_count(struct queue *q)
-{
-    return load_relaxed(&q->count);
 }

@@ -1,4 +1,5 @@
-/* queue.h - the jobs that are ready on one worker: first in, first out.
+/* queue.h - the jobs that are ready on one worker: first in, first out, but that
+ * a closing scope finds its children at the other end, too.
  *
  * An intrusive list, so it is never full and adding allocates nothing, under a
  * lock that is biased towards its owner: the owner enters with a plain store
@@ -9,6 +10,8 @@
  *   I1  Between enter and leave of the owner no thief is inside, and the other
  *       way round.
  *   I2  count is the length of the list whenever nobody is inside.
+ *   I3  u.call.prev of a job that is no fork is the one before it, unless it is
+ *       the first. (A fork has its arguments there.)
  *
  * Ordering
  *   [Q1] owner: inside, thief <-> [Q2] thief: thief, inside   who goes in
@@ -41,8 +44,10 @@ void queue_init(struct queue *q, bool fenced);
 void queue_push(struct queue *q, struct thrum_job_ *job);
 struct thrum_job_ *queue_pop(struct queue *q);
 
-/* Owner only: the first, if it is a spawned child of `scope`; else NULL. */
-struct thrum_job_ *queue_pop_child(struct queue *q, struct thrum_scope *scope);
+/* Owner only, of a queue that had a job: the first, if it is a spawned child of
+ * `scope`; or else the last, if it may be and is. NULL: no. */
+struct thrum_job_ *queue_pop_child(struct queue *q, struct thrum_scope *scope,
+                                   bool or_last);
 
 /* Owner only: add a list linked by `next`, ended by NULL. */
 void queue_push_all(struct queue *q, struct thrum_job_ *first);
@@ -52,6 +57,9 @@ void queue_push_all(struct queue *q, struct thrum_job_ *first);
 struct thrum_job_ *queue_steal(struct queue *q);
 
 /* A hint to all but the owner. */
-uint32_t queue_count(struct queue *q);
+static inline uint32_t queue_count(struct queue *q)
+{
+    return load_relaxed(&q->count);
+}
 
 #endif

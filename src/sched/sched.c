@@ -102,8 +102,11 @@ void sched_share(struct stack *s)
 /* The oldest of the inbox; the others become the worker's own. */
 static struct thrum_job_ *take_inbox(struct sched *s, struct worker *w)
 {
-    struct thrum_job_ *first = inbox_take_all(&s->inbox);
+    struct thrum_job_ *first;
 
+    if (!inbox_any(&s->inbox))
+        return NULL;
+    first = inbox_take_all(&s->inbox);
     if (first == NULL || first->next == NULL)
         return first;
     queue_push_all(&w->queue, first->next);
@@ -115,23 +118,35 @@ static struct thrum_job_ *take_inbox(struct sched *s, struct worker *w)
 
 /* ------------------------------------------------------------------- timers */
 
-static bool fire_due(struct sched *s)
+static bool fire_if_due(struct sched *s, int64_t earliest)
 {
-    int64_t earliest = timers_earliest(&s->timers), now;
+    int64_t now = clock_now();
 
-    if (earliest == TIMERS_NEVER || earliest > (now = clock_now()))
+    if (earliest > now)
         return false;
     timers_fire(&s->timers, now);
     return true;
 }
 
-/* A worker goes to work while others rest: one of them must keep the time. */
-static void see_to_time(struct sched *s)
+static inline bool fire_due(struct sched *s)
 {
-    if (timers_earliest(&s->timers) != TIMERS_NEVER &&
-        load_seq_cst(&s->keeper) == IDLE_NOBODY && /* [S3] */
+    int64_t earliest = timers_earliest(&s->timers);
+
+    return earliest != TIMERS_NEVER && fire_if_due(s, earliest);
+}
+
+static cold void find_keeper(struct sched *s)
+{
+    if (load_seq_cst(&s->keeper) == IDLE_NOBODY && /* [S3] */
         idle_any_asleep(&s->idle))
         sched_notify(s);
+}
+
+/* A worker goes to work while others rest: one of them must keep the time. */
+static inline void see_to_time(struct sched *s)
+{
+    if (timers_earliest(&s->timers) != TIMERS_NEVER)
+        find_keeper(s);
 }
 
 void sched_arm(struct sched *s, struct timer *t, int64_t deadline,
@@ -242,25 +257,49 @@ static void pass_on(struct sched *s)
         sched_notify(s);
 }
 
+static inline void begin_turn(struct sched *s, struct worker *w)
+{
+    w->turn++;
+    if (w->turn % CLOCK_TURN == 0)
+        (void)fire_due(s);
+}
+
+/* A worker has a job, and goes to work. */
+static inline void see_to_others(struct sched *s, struct worker *w)
+{
+    see_to_time(s);
+    if (unlikely(load_relaxed(&s->idle.hungry) != 0) && /* a hint */
+        queue_count(&w->queue) > 0)
+        answer(w, load_relaxed(&w->stack)); /* its own */
+}
+
 struct thrum_job_ *sched_take(struct sched *s, struct worker *w)
 {
     struct thrum_job_ *job = NULL;
 
-    w->turn++;
-    if (w->turn % CLOCK_TURN == 0)
-        (void)fire_due(s);
+    begin_turn(s, w);
     if (w->turn % INBOX_TURN == 0)
         job = take_inbox(s, w);
     if (job == NULL)
         job = queue_pop(&w->queue);
     if (job == NULL)
         job = take_inbox(s, w);
-    if (job != NULL) {
-        see_to_time(s);
-        if (unlikely(load_relaxed(&s->idle.hungry) != 0) && /* a hint */
-            queue_count(&w->queue) > 0)
-            answer(w, load_relaxed(&w->stack)); /* its own */
-    }
+    if (job != NULL)
+        see_to_others(s, w);
+    return job;
+}
+
+struct thrum_job_ *sched_take_child(struct worker *w, struct thrum_scope *scope,
+                                    bool or_newest)
+{
+    struct thrum_job_ *job;
+
+    if (queue_count(&w->queue) == 0)
+        return NULL;
+    begin_turn(w->sched, w);
+    job = queue_pop_child(&w->queue, scope, or_newest);
+    if (job != NULL)
+        see_to_others(w->sched, w);
     return job;
 }
 

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "os/cpu.h"
 #include "sched/start.h"
+#include "task/record.h"
 #include "task/spawn.h"
 
 enum {
@@ -114,7 +115,7 @@ thrum_err *thrum_stop(thrum_rt *rt)
     REQUIRE(here == NULL || here->worker->sched != &rt->sched,
             "called from a task of the runtime that is to stop");
     err = scope_join(&rt->root, NULL);
-    sched_stop(&rt->sched, spawn_records_free);
+    sched_stop(&rt->sched, records_free);
     pool = load_relaxed(&rt->pool); /* the workers have been joined */
     if (pool != NULL)
         rt->pool_stop(pool);

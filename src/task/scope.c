@@ -1,6 +1,7 @@
 #include "task/scope.h"
 
 #include "sched/fork.h"
+#include "task/record.h"
 
 enum { LIVE = 1 };
 
@@ -103,47 +104,82 @@ uint32_t scope_enter(struct scope *s)
     return (uint32_t)(add_relaxed(&s->children, SPAWNED + LIVE) >> 32);
 }
 
-void scope_leave(struct scope *s, uint32_t index, thrum_err *err, bool permit)
+static void end_child(struct scope *s, uint32_t index, thrum_err *err,
+                      bool permit)
 {
     if (unlikely(err != NULL))
         (void)error_sink_add(&s->errors, index, err);
     if (permit) /* after that: who comes in next fails later */
         permits_give(&s->permits);
+}
+
+void scope_leave(struct scope *s, uint32_t index, thrum_err *err, bool permit)
+{
+    end_child(s, index, err, permit);
+    scope_let_go(s, 1);
+}
+
+void scope_let_go(struct scope *s, uint32_t ended)
+{
     tsan_promise(s);
-    if ((uint32_t)sub_acq_rel(&s->children, LIVE) == LIVE) /* [C1] */
+    if ((uint32_t)sub_acq_rel(&s->children, ended * LIVE) ==
+        ended * LIVE) /* [C1] */
         (void)wait_wake(s->closer, WAKE_EVENT);
 }
 
-/* Call the children that wait at the head of this worker's queue, as a serial
- * program would: the closer has nothing else to do. */
-static void call_children(struct scope *s)
+void scope_call(struct stack *stack, struct thrum_job_ *job)
+{
+    struct record *r = record_of(job);
+    struct scope *s = scope_of(load_relaxed(&job->scope)), own; /* const */
+    thrum_scope *around;
+    uint32_t index = r->index;
+    thrum_err *err;
+
+    stack->site = load_relaxed(&job->site);     /* const since it was made */
+    around = load_relaxed(&stack->deque.scope); /* NULL, or a closer's */
+    scope_open_task(&own, s, stack);
+    err = job->u.call.fn(job->u.call.arg);
+    err = scope_close(&own, err);
+    deque_set_scope(&stack->deque, around);
+    record_put(stack->worker, r);
+    end_child(s, index, err, s->limited);
+}
+
+/* Call the children that are ready here, as a serial program would: the closer
+ * has nothing else to do. Where scopes nest, those spawned last are the innermost
+ * closer's, so a tree is walked depth first, on one stack. Returns how many; they
+ * have not let go. */
+static uint32_t call_children(struct scope *s)
 {
     struct stack *stack = s->stack;
     const struct thrum_site_ *around;
     struct thrum_job_ *job;
+    uint32_t called = 0;
 
     /* To ThreadSanitizer it would all be the closer's own doing. */
     if (SANITIZE_NOSYNC || stack == NULL || s->sched != stack->worker->sched)
-        return;
+        return 0;
     around = stack->site;
-    while ((job = queue_pop_child(&stack->worker->queue, scope_public(s))) !=
-           NULL) {
-        stack->site = load_relaxed(&job->site); /* const since it was made */
-        stack->site->run(job);
+    while (worker_has_room(stack) &&
+           (job = sched_take_child(stack->worker, scope_public(s), true)) !=
+               NULL) {
+        scope_call(stack, job);
+        called++;
     }
     stack->site = around;
+    return called;
 }
 
 static void wait_for_children(struct scope *s)
 {
+    uint32_t mine = (1 + call_children(s)) * LIVE; /* the body, and those */
     struct wait w;
 
-    call_children(s);
-    if ((uint32_t)load_acquire(&s->children) == LIVE) /* [C2] the body alone */
+    if ((uint32_t)load_acquire(&s->children) == mine) /* [C2] nobody else */
         return;
     wait_init(&w);
     s->closer = &w;
-    if ((uint32_t)sub_acq_rel(&s->children, LIVE) != LIVE) /* [C3] [C2] */
+    if ((uint32_t)sub_acq_rel(&s->children, mine) != mine) /* [C3] [C2] */
         (void)wait_sleep(&w);
 }
 

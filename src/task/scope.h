@@ -2,8 +2,9 @@
  *
  * The word `children` is (how many were ever spawned << 32 | how many live, plus
  * one for the body while the scope is open). Each child holds one of the live;
- * who lets go of the last one wakes the closer. As the body lets go only in
- * close, that can only be when the closer waits.
+ * children that one worker runs together are let go at once, the closer's with
+ * the body. Who lets go of the last one wakes the closer. As the body lets go
+ * only in close, that can only be when the closer waits.
  *
  * The place of what comes with cancellation and deadlines: a state word here,
  * set down the tree of `parent`; the closer's wait is already one that can be
@@ -69,6 +70,13 @@ uint32_t scope_enter(struct scope *s);
 /* A child has ended with err, which is consumed. permit: it had one of a limited
  * scope, to be given back. */
 void scope_leave(struct scope *s, uint32_t index, thrum_err *err, bool permit);
+
+/* Call a spawned child on this stack, which the caller stands on. It ends, but
+ * its scope is not let go yet. */
+void scope_call(struct stack *stack, struct thrum_job_ *job);
+
+/* Let go of it, for so many children that have ended. */
+void scope_let_go(struct scope *s, uint32_t ended);
 
 static inline thrum_scope *scope_public(struct scope *s)
 {

@@ -1,86 +1,35 @@
-/* Spawned tasks: a record from the worker's spare ones, the argument in it. */
+/* Spawned tasks, from the call to the queue and from there to the call. */
 
 #include <errno.h>
 #include <string.h>
 
 #include "base/alloc.h"
-#include "task/scope.h"
+#include "task/record.h"
 #include "task/spawn.h"
 
 enum {
-    SMALL = 64, /* bytes of argument in a record that is kept */
-    /* Spare ones a worker keeps. None that checkers think of as one. */
-    RECORDS_HOT = SANITIZE_THREAD || SANITIZE_ADDRESS ? 0 : 1024,
-    BURST = 256, /* unstarted jobs before a spawner lets them run */
+    BURST = 256,   /* unstarted jobs before a spawner lets them run */
+    TOGETHER = 32, /* children that let go of their scope at once */
 };
 
-struct spawn {
-    struct thrum_job_ job; /* scope: whose child; u.call: what to call */
-    uint32_t index;
-    bool small;
-    union {
-        max_align_t align;
-        unsigned char bytes[SMALL];
-    } copy;
-};
-
-static struct spawn *record_get(struct worker *w, size_t copy)
-{
-    struct spawn *r;
-
-    if (copy > SMALL) {
-        r = copy > SIZE_MAX - sizeof *r ? NULL : alloc(sizeof *r + copy);
-    } else if (w != NULL && w->records != NULL) {
-        r = w->records;
-        w->records = r->job.next;
-        w->record_count--;
-    } else {
-        r = alloc(sizeof *r);
-    }
-    if (r != NULL)
-        r->small = copy <= SMALL;
-    return r;
-}
-
-static void record_put(struct worker *w, struct spawn *r)
-{
-    if (!r->small || w->record_count + 1 > RECORDS_HOT) {
-        release(r);
-        return;
-    }
-    r->job.next = w->records;
-    w->records = r;
-    w->record_count++;
-}
-
-void spawn_records_free(struct worker *w)
-{
-    while (w->records != NULL) {
-        struct spawn *r = w->records;
-
-        w->records = r->job.next;
-        release(r);
-    }
-    w->record_count = 0;
-}
-
+/* Of a worker's loop. Siblings whose turn is next come along: the counter, which
+ * all workers share, is changed once. A closer who waits for those that have
+ * ended waits for the one that runs, too. */
 void thrum_spawn_run_(struct thrum_job_ *job)
 {
-    struct spawn *r = container_of(job, struct spawn, job);
     struct stack *stack = worker_current();
     struct scope *parent = scope_of(load_relaxed(&job->scope)); /* const */
-    thrum_scope *around;
-    uint32_t index = r->index;
-    struct scope own;
-    thrum_err *err;
+    uint32_t ended = 0;
 
-    around = load_relaxed(&stack->deque.scope); /* NULL, or a closer's */
-    scope_open_task(&own, parent, stack);
-    err = job->u.call.fn(job->u.call.arg);
-    err = scope_close(&own, err);
-    deque_set_scope(&stack->deque, around);
-    record_put(stack->worker, r);
-    scope_leave(parent, index, err, parent->limited);
+    do {
+        scope_call(stack, job);
+        ended++;
+        job = SANITIZE_NOSYNC || ended == TOGETHER
+                  ? NULL
+                  : sched_take_child(stack->worker, scope_public(parent),
+                                     false);
+    } while (job != NULL);
+    scope_let_go(parent, ended);
 }
 
 /* Is the caller a child of s, however deep? */
@@ -129,7 +78,7 @@ static int run_in_place(struct scope *s, thrum_fn *fn, const void *arg,
     return 0;
 }
 
-static void fill(struct spawn *r, struct scope *s,
+static void fill(struct record *r, struct scope *s,
                  const struct thrum_site_ *site, thrum_fn *fn, const void *arg,
                  size_t copy)
 {
@@ -151,11 +100,10 @@ int spawn_into(struct scope *s, const struct thrum_site_ *site, thrum_fn *fn,
 {
     struct stack *stack = worker_current();
     bool here = stack != NULL && stack->worker->sched == s->sched;
-    struct spawn *r;
+    struct record *r;
 
     if (s->limited && !take_permit(s))
         return run_in_place(s, fn, arg, copy);
-    stack = worker_current();
     r = record_get(here ? stack->worker : NULL, copy);
     if (r == NULL) {
         if (s->limited)

@@ -9,7 +9,4 @@
 int spawn_into(struct scope *s, const struct thrum_site_ *site, thrum_fn *fn,
                const void *arg, size_t copy, bool may_wait);
 
-/* The spare records of a worker whose thread has ended. */
-void spawn_records_free(struct worker *w);
-
 #endif

@@ -293,6 +293,67 @@ static void so_does_who_is_deep_in_a_child_of_a_full_scope(void **state)
     on_runtimes(deep_in_full, NULL);
 }
 
+/* --- scopes in scopes --------------------------------------------------------- */
+
+struct node {
+    unsigned depth, fan;
+    _Atomic unsigned *nodes, *open, *most; /* begun; and not ended */
+};
+
+static thrum_err *visit(void *arg)
+{
+    const struct node *n = arg;
+    struct node child = *n;
+    thrum_scope s;
+
+    atomic_fetch_add(n->nodes, 1);
+    if (atomic_fetch_add(n->open, 1) >= atomic_load(n->most))
+        atomic_store(n->most, atomic_load(n->open));
+    child.depth--;
+    thrum_scope_open(&s, .name = "node");
+    for (unsigned i = 0; i < n->fan && n->depth > 0; i++)
+        CHECK(thrum_spawn(&s, visit, &child, sizeof child) == 0);
+    expect_ok(thrum_scope_close(&s, NULL));
+    atomic_fetch_sub(n->open, 1);
+    return NULL;
+}
+
+static thrum_err *visit_tree(void *arg)
+{
+    _Atomic unsigned nodes = 0, open = 0, most = 0;
+    struct node root = {5, 4, &nodes, &open, &most};
+
+    (void)arg;
+    expect_ok(visit(&root));
+    CHECK(atomic_load(&nodes) == 1 + 4 + 16 + 64 + 256 + 1024);
+    CHECK(SANITIZED || workers > 1 || atomic_load(&most) == 6);
+    return NULL;
+}
+
+static void a_tree_of_scopes_is_walked_depth_first(void **state)
+{
+    (void)state;
+    on_runtimes(visit_tree, NULL);
+}
+
+/* Many times what fits onto a stack. */
+static thrum_err *visit_chain(void *arg)
+{
+    _Atomic unsigned nodes = 0, open = 0, most = 0;
+    struct node root = {20000 / SCALE, 1, &nodes, &open, &most};
+
+    (void)arg;
+    expect_ok(visit(&root));
+    CHECK(atomic_load(&nodes) == root.depth + 1);
+    return NULL;
+}
+
+static void a_chain_of_scopes_needs_no_larger_stack(void **state)
+{
+    (void)state;
+    on_runtimes(visit_chain, NULL);
+}
+
 /* --- all run, and in bounded memory ------------------------------------------------ */
 
 enum { CHILDREN = 300 };
@@ -438,6 +499,8 @@ int main(void)
         cmocka_unit_test(so_does_who_is_deep_in_a_child_of_a_full_scope),
         cmocka_unit_test(children_that_poll_for_each_other_all_run),
         cmocka_unit_test(children_that_keep_their_workers_run_at_once),
+        cmocka_unit_test(a_tree_of_scopes_is_walked_depth_first),
+        cmocka_unit_test(a_chain_of_scopes_needs_no_larger_stack),
         cmocka_unit_test(a_long_loop_of_spawns_holds_little_memory),
         cmocka_unit_test(children_run_while_their_parent_waits),
     };

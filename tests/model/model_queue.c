@@ -19,10 +19,23 @@ static void fill(int i)
     memcpy(jobs[i].u.bytes, &id, sizeof id);
 }
 
+static struct thrum_scope *const scope = (struct thrum_scope *)(void *)&queue;
+
 static void push_one(void)
 {
     fill(pushed);
     queue_push(&queue, &jobs[pushed++]);
+}
+
+static int took_any(struct thrum_job_ *job)
+{
+    int id;
+
+    memcpy(&id, job->u.bytes, sizeof id);
+    MODEL_ASSERT(job == &jobs[id]);
+    MODEL_ASSERT(taken[id] == 0);
+    taken[id]++;
+    return id;
 }
 
 static void took(int taker, struct thrum_job_ *job)
@@ -31,10 +44,7 @@ static void took(int taker, struct thrum_job_ *job)
 
     if (job == NULL)
         return;
-    memcpy(&id, job->u.bytes, sizeof id);
-    MODEL_ASSERT(job == &jobs[id]);
-    MODEL_ASSERT(taken[id] == 0);
-    taken[id]++;
+    id = took_any(job);
     MODEL_ASSERT(id > newest_of[taker]);
     newest_of[taker] = id;
 }
@@ -54,10 +64,36 @@ static void push_two_pop_two(void)
     pop();
 }
 
+static void push_child(void)
+{
+    store_relaxed(&jobs[pushed].scope, scope);
+    push_one();
+}
+
+/* Only what was pushed last can be it, or first. */
+static void pop_child(void)
+{
+    struct thrum_job_ *job = queue_pop_child(&queue, scope, true);
+
+    if (job != NULL)
+        MODEL_ASSERT(load_relaxed(&jobs[took_any(job)].scope) == scope);
+}
+
+static void push_others_and_children(void)
+{
+    push_one();
+    push_child();
+    pop_child();
+    push_child();
+    push_child();
+    pop_child();
+    pop_child();
+}
+
 static void push_and_pop_in_turn(void)
 {
     push_one();
-    took(0, queue_pop_child(&queue, NULL));
+    took(0, queue_pop_child(&queue, NULL, false));
     push_one();
     push_one();
     pop();
@@ -147,6 +183,9 @@ static const struct model_scenario scenarios[] = {
          {"thief", steal_twice}, {"thief2", other_steals_twice}),
     BOTH("push_and_pop_in_turn", 0, {"owner", push_and_pop_in_turn},
          {"thief", steal_twice}, {"thief2", other_steals_twice}),
+    BOTH("children_are_popped_at_both_ends", 0,
+         {"owner", push_others_and_children}, {"thief", steal_twice},
+         {"thief2", other_steals_twice}),
     BOTH("push_all", 0, {"owner", push_three_at_once_pop_two},
          {"thief", steal_twice}, {"thief2", other_steals_twice}),
     {0}};

@@ -19,6 +19,7 @@ struct item {
 };
 
 static struct queue queue;
+static struct thrum_scope *const stranger = (void *)&queue;
 static _Atomic uint32_t over;
 static _Atomic uint64_t stolen;
 static uint64_t own; /* owner only */
@@ -73,7 +74,9 @@ static void push_and_pop(struct item *items, uint64_t n, struct rng *r)
 
         some = some > n - at ? n - at : some;
         for (uint64_t i = at; i < at + some; i++)
-            items[i] = (struct item){.number = i + 1};
+            items[i] = (struct item){
+                .job.scope = rng_below(r, 2) == 0 ? NULL : stranger,
+                .number = i + 1};
         push_some(&items[at], some);
         at += some;
         for (uint32_t pops = rng_below(r, 5); pops > 0; pops--) {
@@ -83,6 +86,11 @@ static void push_and_pop(struct item *items, uint64_t n, struct rng *r)
 
             must(number > last);
             last = number;
+            own++;
+        }
+        if (rng_below(r, 2) == 0 && queue_count(&queue) > 0 &&
+            (job = queue_pop_child(&queue, NULL, true)) != NULL) {
+            (void)take(job);
             own++;
         }
         if (rng_below(r, 300) == 0)

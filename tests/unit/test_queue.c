@@ -6,6 +6,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "base/atomic.h"
 #include "os/barrier.h"
 #include "parts/queue.h"
@@ -33,7 +35,7 @@ static void a_new_queue_is_empty(void **state)
 static void owner_pops_oldest_first(void **state)
 {
     struct queue q = queue_for(state);
-    struct thrum_job_ job[3];
+    struct thrum_job_ job[3] = {{.taken = NULL}};
 
     for (int i = 0; i < 3; i++)
         queue_push(&q, &job[i]);
@@ -45,7 +47,7 @@ static void owner_pops_oldest_first(void **state)
 static void thief_steals_oldest_first(void **state)
 {
     struct queue q = queue_for(state);
-    struct thrum_job_ job[3];
+    struct thrum_job_ job[3] = {{.taken = NULL}};
 
     for (int i = 0; i < 3; i++)
         queue_push(&q, &job[i]);
@@ -58,7 +60,7 @@ static void thief_steals_oldest_first(void **state)
 static void a_list_is_added_behind_what_is_there(void **state)
 {
     struct queue q = queue_for(state);
-    struct thrum_job_ job[4];
+    struct thrum_job_ job[4] = {{.taken = NULL}};
 
     queue_push(&q, &job[0]);
     job[1].next = &job[2];
@@ -70,11 +72,73 @@ static void a_list_is_added_behind_what_is_there(void **state)
         assert_ptr_equal(queue_pop(&q), &job[i]);
 }
 
+static struct thrum_scope *const scope = (struct thrum_scope *)&(int){0};
+static struct thrum_scope *const other = (struct thrum_scope *)&(int){0};
+
+static void spawned_in(struct queue *q, struct thrum_job_ *job,
+                       struct thrum_scope *parent)
+{
+    *job = (struct thrum_job_){.taken = NULL};
+    store_relaxed(&job->scope, parent);
+    queue_push(q, job);
+}
+
+static void a_child_is_found_if_it_is_first(void **state)
+{
+    struct queue q = queue_for(state);
+    struct thrum_job_ job[3];
+
+    for (int i = 0; i < 3; i++)
+        spawned_in(&q, &job[i], i == 2 ? other : scope);
+    assert_null(queue_pop_child(&q, other, false));
+    assert_ptr_equal(queue_pop_child(&q, scope, false), &job[0]);
+    assert_ptr_equal(queue_pop_child(&q, scope, true), &job[1]);
+    assert_null(queue_pop_child(&q, scope, true));
+    assert_ptr_equal(queue_pop_child(&q, other, true), &job[2]);
+    assert_null(queue_pop_child(&q, other, true));
+    assert_int_equal(queue_count(&q), 0);
+}
+
+/* I3 */
+static void or_last_among_others(void **state)
+{
+    struct queue q = queue_for(state);
+    struct thrum_job_ job[5], fork = {.taken = other};
+
+    queue_push(&q, &fork);
+    for (int i = 0; i < 4; i++)
+        spawned_in(&q, &job[i], i == 1 ? other : scope);
+    assert_null(queue_pop_child(&q, scope, false));
+    assert_ptr_equal(queue_pop_child(&q, scope, true), &job[3]);
+    assert_ptr_equal(queue_pop_child(&q, scope, true), &job[2]);
+    assert_null(queue_pop_child(&q, scope, true));
+    spawned_in(&q, &job[4], scope);
+    assert_ptr_equal(queue_pop_child(&q, scope, true), &job[4]);
+    assert_ptr_equal(queue_pop_child(&q, other, true), &job[1]);
+    assert_ptr_equal(queue_steal(&q), &fork);
+    assert_ptr_equal(queue_pop(&q), &job[0]);
+    assert_int_equal(queue_count(&q), 0);
+}
+
+static void a_fork_is_nobodys_child(void **state)
+{
+    struct queue q = queue_for(state);
+    struct thrum_job_ fork = {.taken = scope}, before = fork, job;
+
+    memset(fork.u.bytes, 7, sizeof fork.u.bytes);
+    memset(before.u.bytes, 7, sizeof before.u.bytes);
+    store_relaxed(&fork.scope, scope);
+    spawned_in(&q, &job, other);
+    queue_push(&q, &fork);
+    assert_null(queue_pop_child(&q, scope, true));
+    assert_memory_equal(fork.u.bytes, before.u.bytes, sizeof fork.u.bytes);
+}
+
 /* I2 */
 static void the_count_is_the_length(void **state)
 {
     struct queue q = queue_for(state);
-    struct thrum_job_ job[4];
+    struct thrum_job_ job[4] = {{.taken = NULL}};
 
     for (int i = 0; i < 4; i++) {
         assert_int_equal(queue_count(&q), i);
@@ -89,7 +153,7 @@ static void the_count_is_the_length(void **state)
 static void an_emptied_queue_can_be_filled_again(void **state)
 {
     struct queue q = queue_for(state);
-    struct thrum_job_ job;
+    struct thrum_job_ job = {.taken = NULL};
 
     for (int i = 0; i < 3; i++) {
         queue_push(&q, &job);
@@ -102,7 +166,7 @@ static void an_emptied_queue_can_be_filled_again(void **state)
 static void a_thief_gives_up_while_the_owner_is_inside(void **state)
 {
     struct queue q = queue_for(state);
-    struct thrum_job_ job;
+    struct thrum_job_ job = {.taken = NULL};
 
     queue_push(&q, &job);
     store_relaxed(&q.inside, 1);
@@ -115,7 +179,7 @@ static void a_thief_gives_up_while_the_owner_is_inside(void **state)
 static void a_second_thief_does_not_wait_for_the_first(void **state)
 {
     struct queue q = queue_for(state);
-    struct thrum_job_ job;
+    struct thrum_job_ job = {.taken = NULL};
 
     queue_push(&q, &job);
     store_relaxed(&q.thief, 1);
@@ -129,7 +193,7 @@ static void a_second_thief_does_not_wait_for_the_first(void **state)
 static void the_owner_leaves_what_he_entered(void **state)
 {
     struct queue q = queue_for(state);
-    struct thrum_job_ job;
+    struct thrum_job_ job = {.taken = NULL};
 
     queue_push(&q, &job);
     assert_int_equal(load_relaxed(&q.inside), 0);
@@ -153,6 +217,9 @@ int main(void)
         BOTH(owner_pops_oldest_first),
         BOTH(thief_steals_oldest_first),
         BOTH(a_list_is_added_behind_what_is_there),
+        BOTH(a_child_is_found_if_it_is_first),
+        BOTH(or_last_among_others),
+        BOTH(a_fork_is_nobodys_child),
         BOTH(the_count_is_the_length),
         BOTH(an_emptied_queue_can_be_filled_again),
         BOTH(a_thief_gives_up_while_the_owner_is_inside),
