@@ -12,13 +12,47 @@ void inbox_init(struct inbox *in)
     store_relaxed(&in->count, 0); /* no other thread knows it yet */
 }
 
-void inbox_add(struct inbox *in, struct thrum_job_ *job)
+static ck_stack_entry_t *entry_of(struct thrum_job_ *job)
 {
+    return (ck_stack_entry_t *)(void *)&job->next;
+}
+
+/* Onto the stack: n entries, linked from the newest to the oldest. */
+static void add(struct inbox *in, ck_stack_entry_t *newest,
+                ck_stack_entry_t *oldest, unsigned n)
+{
+    ck_stack_entry_t *below;
+
     tsan_release(in); /* [B1] */
     tsan_ignore_begin();
-    ck_stack_push_mpmc(&in->stack, (ck_stack_entry_t *)(void *)&job->next);
+    below = ck_pr_load_ptr(&in->stack.head);
+    do {
+        ck_pr_store_ptr(&oldest->next, below);
+        ck_pr_fence_release();
+    } while (!ck_pr_cas_ptr_value(&in->stack.head, below, newest, &below));
     tsan_ignore_end();
-    add_seq_cst(&in->count, 1); /* [B3] */
+    add_seq_cst(&in->count, n); /* [B3] */
+}
+
+void inbox_add(struct inbox *in, struct thrum_job_ *job)
+{
+    add(in, entry_of(job), entry_of(job), 1);
+}
+
+void inbox_add_all(struct inbox *in, struct thrum_job_ *first)
+{
+    ck_stack_entry_t *oldest = entry_of(first), *newest = NULL;
+    unsigned n = 0;
+
+    while (first != NULL) {
+        struct thrum_job_ *next = first->next;
+
+        entry_of(first)->next = newest;
+        newest = entry_of(first);
+        first = next;
+        n++;
+    }
+    add(in, newest, oldest, n);
 }
 
 static struct thrum_job_ *job_of(ck_stack_entry_t *entry)

@@ -2,7 +2,7 @@
  *
  * A stack of jobs by concurrencykit (ck_stack), so that adding allocates
  * nothing and cannot be refused, and a counter beside it. Whoever takes, takes
- * all, oldest first. concurrencykit's bounded ring would need a second queue
+ * all, oldest first; hence a whole list can be added by one compare-and-swap. concurrencykit's bounded ring would need a second queue
  * for when it is full; this needs none.
  *
  * Its accesses are inline assembly that ThreadSanitizer cannot see; inbox.c
@@ -35,6 +35,9 @@ void inbox_init(struct inbox *in);
 
 /* Add a job. After it the job is the taker's. */
 void inbox_add(struct inbox *in, struct thrum_job_ *job);
+
+/* Add a list, oldest first, linked by `next` and ended by NULL. */
+void inbox_add_all(struct inbox *in, struct thrum_job_ *first);
 
 /* Take all: the oldest, the others linked behind it by `next`; NULL: none. */
 struct thrum_job_ *inbox_take_all(struct inbox *in);

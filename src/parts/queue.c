@@ -116,6 +116,27 @@ struct thrum_job_ *queue_pop(struct queue *q)
     return job;
 }
 
+struct thrum_job_ *queue_pop_half(struct queue *q, uint32_t n)
+{
+    struct thrum_job_ *first, *last;
+    uint32_t half;
+
+    enter(q);
+    first = q->first;
+    half = (load_relaxed(&q->count) + 1) / 2; /* we are inside */
+    if (n > half)
+        n = half;
+    if (n > 0) {
+        count_add(q, -n);
+        for (last = first; --n > 0; last = last->next)
+            ;
+        q->first = last->next;
+        last->next = NULL;
+    }
+    leave(q);
+    return first;
+}
+
 static bool is_child(struct thrum_job_ *job, struct thrum_scope *scope)
 {
     return job != NULL && !job_is_fork(job) &&

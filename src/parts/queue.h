@@ -44,6 +44,9 @@ void queue_init(struct queue *q, bool fenced);
 void queue_push(struct queue *q, struct thrum_job_ *job);
 struct thrum_job_ *queue_pop(struct queue *q);
 
+/* Owner only: the older half, but at most n, linked by `next`; NULL: none. */
+struct thrum_job_ *queue_pop_half(struct queue *q, uint32_t n);
+
 /* Owner only, of a queue that had a job: the first, if it is a spawned child of
  * `scope`; or else the last, if it may be and is. NULL: no. */
 struct thrum_job_ *queue_pop_child(struct queue *q, struct thrum_scope *scope,

@@ -52,18 +52,14 @@ void sched_submit(struct sched *s, struct thrum_job_ *job)
 
 /* The older half of the queue, up to a batch: who takes it need not come again
  * for every job. */
-static unsigned give_queued(struct sched *sched, struct worker *w)
+static bool give_queued(struct sched *sched, struct worker *w)
 {
-    unsigned give = (queue_count(&w->queue) + 1) / 2, given = 0;
-    struct thrum_job_ *job;
+    struct thrum_job_ *first = queue_pop_half(&w->queue, BATCH);
 
-    if (give > BATCH)
-        give = BATCH;
-    while (given < give && (job = queue_pop(&w->queue)) != NULL) {
-        inbox_add(&sched->inbox, job);
-        given++;
-    }
-    return given;
+    if (first == NULL)
+        return false;
+    inbox_add_all(&sched->inbox, first);
+    return true;
 }
 
 /* Somebody is hungry: hand over the oldest fork, else jobs of the queue. */
@@ -78,7 +74,7 @@ static cold void answer(struct worker *w, struct stack *s)
         (void)deque_steal(&s->deque, true, &fork);
     if (fork != NULL)
         inbox_add(&sched->inbox, fork);
-    else if (give_queued(sched, w) == 0)
+    else if (!give_queued(sched, w))
         idle_ask(&sched->idle); /* thieves were faster: others still wait */
     sched_notify(sched);
 }

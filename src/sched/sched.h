@@ -33,6 +33,8 @@ struct sched;
 /* Called on the stack switched to, when `left` is at rest. */
 typedef void worker_after(struct worker *w, struct stack *left, void *arg);
 
+enum { WORKER_RECORDS = 256 };
+
 struct worker {
     /* const after sched_start */
     struct sched *sched;
@@ -50,9 +52,9 @@ struct worker {
     struct stack *left; /* by the switch under way */
     worker_after *after;
     void *after_arg;
-    void *records; /* spare ones of the task layer */
     unsigned record_count;
-    struct ctx home; /* the thread's first stack */
+    void *records[WORKER_RECORDS]; /* spare ones of the task layer */
+    struct ctx home;               /* the thread's first stack */
     struct sanitize_fiber home_fiber;
 
     struct queue queue;

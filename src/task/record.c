@@ -1,24 +1,83 @@
 #include "task/record.h"
 
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/sanitize.h"
+#include "os/spin.h"
 
-/* Spare ones a worker keeps. None that checkers think of as one. */
-enum { RECORDS_HOT = SANITIZE_THREAD || SANITIZE_ADDRESS ? 0 : 1024 };
+enum {
+    HALF = WORKER_RECORDS / 2, /* handed from worker to worker at once */
+    SHARED_MAX = 64 * HALF,
+    AHEAD = 2, /* it may be another CPU's: have it here when its turn comes */
+};
+
+/* Spare ones that some worker has too many of, of all runtimes together. */
+static struct {
+    struct spin lock;
+    unsigned count;                 /* lock */
+    struct record *all[SHARED_MAX]; /* lock */
+} shared;
+
+/* Checkers shall not think that all are one. */
+static bool is_kept(const struct record *r)
+{
+    return r->small && !SANITIZE_THREAD && !SANITIZE_ADDRESS;
+}
+
+static cold unsigned shared_take(void **records)
+{
+    unsigned n;
+
+    spin_lock(&shared.lock);
+    n = shared.count < HALF ? shared.count : HALF;
+    shared.count -= n;
+    memcpy(records, shared.all + shared.count, n * sizeof *records);
+    spin_unlock(&shared.lock);
+    return n;
+}
+
+/* Those unused for longest; the others move up. */
+static cold void make_room(struct worker *w)
+{
+    unsigned given = 0;
+
+    spin_lock(&shared.lock);
+    if (shared.count + HALF <= SHARED_MAX) {
+        memcpy(shared.all + shared.count, w->records,
+               HALF * sizeof *w->records);
+        shared.count += HALF;
+        given = HALF;
+    }
+    spin_unlock(&shared.lock);
+    for (; given < HALF; given++)
+        release(w->records[given]);
+    memcpy(w->records, w->records + HALF, HALF * sizeof *w->records);
+    w->record_count = HALF;
+}
+
+static struct record *take_spare(struct worker *w)
+{
+    unsigned left;
+
+    if (w->record_count == 0)
+        w->record_count = shared_take(w->records);
+    if (w->record_count == 0)
+        return NULL;
+    left = --w->record_count;
+    if (left >= AHEAD)
+        __builtin_prefetch(w->records[left - AHEAD], 1);
+    return w->records[left];
+}
 
 struct record *record_get(struct worker *w, size_t copy)
 {
-    struct record *r;
+    struct record *r = NULL;
 
-    if (copy > RECORD_SMALL) {
+    if (copy > RECORD_SMALL)
         r = copy > SIZE_MAX - sizeof *r ? NULL : alloc(sizeof *r + copy);
-    } else if (w != NULL && w->records != NULL) {
-        r = w->records;
-        w->records = r->job.next;
-        w->record_count--;
-    } else {
+    else if (w == NULL || (r = take_spare(w)) == NULL)
         r = alloc(sizeof *r);
-    }
     if (r != NULL)
         r->small = copy <= RECORD_SMALL;
     return r;
@@ -26,22 +85,19 @@ struct record *record_get(struct worker *w, size_t copy)
 
 void record_put(struct worker *w, struct record *r)
 {
-    if (!r->small || w->record_count + 1 > RECORDS_HOT) {
+    if (!is_kept(r)) {
         release(r);
         return;
     }
-    r->job.next = w->records;
-    w->records = r;
-    w->record_count++;
+    if (w->record_count == WORKER_RECORDS)
+        make_room(w);
+    w->records[w->record_count++] = r;
 }
 
 void records_free(struct worker *w)
 {
-    while (w->records != NULL) {
-        struct record *r = w->records;
-
-        w->records = r->job.next;
-        release(r);
-    }
-    w->record_count = 0;
+    do
+        while (w->record_count > 0)
+            release(w->records[--w->record_count]);
+    while ((w->record_count = shared_take(w->records)) > 0);
 }

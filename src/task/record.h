@@ -13,6 +13,7 @@ struct record {
     struct thrum_job_ job; /* scope: whose child; u.call: what to call */
     uint32_t index;
     bool small;
+    bool permit; /* it has one of a limited scope */
     union {
         max_align_t align;
         unsigned char bytes[RECORD_SMALL];

@@ -133,6 +133,7 @@ void scope_call(struct stack *stack, struct thrum_job_ *job)
     struct scope *s = scope_of(load_relaxed(&job->scope)), own; /* const */
     thrum_scope *around;
     uint32_t index = r->index;
+    bool permit = r->permit; /* not of the scope, which others write */
     thrum_err *err;
 
     stack->site = load_relaxed(&job->site);     /* const since it was made */
@@ -142,7 +143,7 @@ void scope_call(struct stack *stack, struct thrum_job_ *job)
     err = scope_close(&own, err);
     deque_set_scope(&stack->deque, around);
     record_put(stack->worker, r);
-    end_child(s, index, err, s->limited);
+    end_child(s, index, err, permit);
 }
 
 /* Call the children that are ready here, as a serial program would: the closer

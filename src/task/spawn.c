@@ -91,6 +91,7 @@ static void fill(struct record *r, struct scope *s,
         memcpy(r->copy.bytes, arg, copy);
         r->job.u.call.arg = r->copy.bytes;
     }
+    r->permit = s->limited;
     r->index = scope_enter(s);
     tsan_promise(&r->job);
 }

@@ -99,6 +99,23 @@ static void push_and_pop_in_turn(void)
     pop();
 }
 
+static void push_three_pop_half(void)
+{
+    struct thrum_job_ *job;
+
+    push_one();
+    push_one();
+    push_one();
+    job = queue_pop_half(&queue, 2);
+    while (job != NULL) {
+        struct thrum_job_ *next = job->next;
+
+        took(0, job);
+        job = next;
+    }
+    pop();
+}
+
 static void push_three_at_once_pop_two(void)
 {
     fill(0);
@@ -186,6 +203,8 @@ static const struct model_scenario scenarios[] = {
     BOTH("children_are_popped_at_both_ends", 0,
          {"owner", push_others_and_children}, {"thief", steal_twice},
          {"thief2", other_steals_twice}),
+    BOTH("half_is_popped", 0, {"owner", push_three_pop_half},
+         {"thief", steal_twice}, {"thief2", other_steals_twice}),
     BOTH("push_all", 0, {"owner", push_three_at_once_pop_two},
          {"thief", steal_twice}, {"thief2", other_steals_twice}),
     {0}};

@@ -26,15 +26,29 @@ struct adder {
 static struct inbox inbox;
 static _Atomic uint64_t taken, all;
 
+static void add_some(struct adder *a, uint64_t at, uint64_t n)
+{
+    for (uint64_t i = at; i < at + n; i++)
+        a->items[i] = (struct item){
+            .job.next = i + 1 < at + n ? &a->items[i + 1].job : NULL,
+            .adder = a->index,
+            .number = i};
+    if (n == 1)
+        inbox_add(&inbox, &a->items[at].job);
+    else
+        inbox_add_all(&inbox, &a->items[at].job);
+}
+
 static void add(void *arg)
 {
     struct adder *a = arg;
     struct rng r;
 
     rng_init(&r, a->seed);
-    for (uint64_t i = 0; i < a->n; i++) {
-        a->items[i] = (struct item){.adder = a->index, .number = i};
-        inbox_add(&inbox, &a->items[i].job);
+    for (uint64_t i = 0, some; i < a->n; i += some) {
+        some = 1 + rng_below(&r, 4);
+        some = some > a->n - i ? a->n - i : some;
+        add_some(a, i, some);
         must(load_relaxed(&all) > 0);
         if (rng_below(&r, 100) == 0)
             sched_yield();

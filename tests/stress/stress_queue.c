@@ -88,6 +88,15 @@ static void push_and_pop(struct item *items, uint64_t n, struct rng *r)
             last = number;
             own++;
         }
+        if (rng_below(r, 8) == 0)
+            for (job = queue_pop_half(&queue, 3); job != NULL; own++) {
+                struct thrum_job_ *next = job->next;
+                uint64_t number = take(job);
+
+                must(number > last);
+                last = number;
+                job = next;
+            }
         if (rng_below(r, 2) == 0 && queue_count(&queue) > 0 &&
             (job = queue_pop_child(&queue, NULL, true)) != NULL) {
             (void)take(job);

@@ -38,6 +38,26 @@ static void all_are_taken_oldest_first(void **state)
     assert_null(first->next->next->next);
 }
 
+static void a_list_is_added_oldest_first(void **state)
+{
+    struct thrum_job_ job[5], *at;
+    struct inbox in;
+
+    (void)state;
+    inbox_init(&in);
+    inbox_add(&in, &job[0]);
+    for (int i = 1; i < 4; i++)
+        job[i].next = i < 3 ? &job[i + 1] : NULL;
+    inbox_add_all(&in, &job[1]);
+    job[4].next = NULL;
+    inbox_add_all(&in, &job[4]);
+    assert_int_equal(load_relaxed(&in.count), 5);
+    at = inbox_take_all(&in);
+    for (int i = 0; i < 5; i++, at = at->next)
+        assert_ptr_equal(at, &job[i]);
+    assert_null(at);
+}
+
 static void a_taker_leaves_nothing(void **state)
 {
     struct thrum_job_ job[2];
@@ -93,6 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_inbox_is_empty),
         cmocka_unit_test(all_are_taken_oldest_first),
+        cmocka_unit_test(a_list_is_added_oldest_first),
         cmocka_unit_test(a_taker_leaves_nothing),
         cmocka_unit_test(the_counter_says_what_is_in),
         cmocka_unit_test(it_is_never_full),

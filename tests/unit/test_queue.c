@@ -72,6 +72,29 @@ static void a_list_is_added_behind_what_is_there(void **state)
         assert_ptr_equal(queue_pop(&q), &job[i]);
 }
 
+static void half_of_it_is_popped_at_once(void **state)
+{
+    struct queue q = queue_for(state);
+    struct thrum_job_ job[5] = {{.taken = NULL}}, *first;
+
+    for (int i = 0; i < 5; i++)
+        queue_push(&q, &job[i]);
+    first = queue_pop_half(&q, 9);
+    for (int i = 0; i < 3; i++, first = first->next)
+        assert_ptr_equal(first, &job[i]);
+    assert_null(first);
+    assert_int_equal(queue_count(&q), 2);
+    queue_push(&q, &job[0]);
+    assert_ptr_equal(queue_pop_half(&q, 1), &job[3]);
+    assert_null(job[3].next);
+    assert_ptr_equal(queue_pop(&q), &job[4]);
+    assert_ptr_equal(queue_pop_half(&q, 9), &job[0]); /* the last */
+    assert_null(queue_pop_half(&q, 9));
+    assert_int_equal(queue_count(&q), 0);
+    queue_push(&q, &job[1]);
+    assert_ptr_equal(queue_pop(&q), &job[1]);
+}
+
 static struct thrum_scope *const scope = (struct thrum_scope *)&(int){0};
 static struct thrum_scope *const other = (struct thrum_scope *)&(int){0};
 
@@ -217,6 +240,7 @@ int main(void)
         BOTH(owner_pops_oldest_first),
         BOTH(thief_steals_oldest_first),
         BOTH(a_list_is_added_behind_what_is_there),
+        BOTH(half_of_it_is_popped_at_once),
         BOTH(a_child_is_found_if_it_is_first),
         BOTH(or_last_among_others),
         BOTH(a_fork_is_nobodys_child),
