@@ -25,6 +25,11 @@ bool idle_any_asleep(struct idle *idle)
     return false;
 }
 
+bool idle_any_searching(struct idle *idle)
+{
+    return load_seq_cst(&idle->searching) != 0; /* [I6] */
+}
+
 bool idle_found(struct idle *idle)
 {
     return add_seq_cst(&idle->searching, (uint32_t)-1) == 1 && /* [I4] */
@@ -94,7 +99,7 @@ int idle_notify(struct idle *idle)
     int worker = IDLE_NOBODY;
 
     while (raced && worker == IDLE_NOBODY) {
-        if (load_seq_cst(&idle->searching) != 0) /* [I6] it finds the job */
+        if (idle_any_searching(idle)) /* it finds the job */
             return IDLE_NOBODY;
         worker = take_any(idle, &raced);
     }

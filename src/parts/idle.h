@@ -16,7 +16,8 @@
  * To publish where all can take it (the inbox, a new spawn from outside): add,
  * then idle_notify. To publish where only a thief with a barrier can (a deque, a
  * queue): add, barrier_light, load hungry; if it is set, move a job to the inbox
- * and idle_notify.
+ * and idle_notify. Or leave the job there, if somebody searches; and if nobody
+ * does, take hungry and idle_notify.
  *
  * Why no wake-up is lost
  *   Let a job be published and every worker end up asleep. The last to fall
@@ -29,8 +30,10 @@
  *   Step 2: nor was it in a deque or queue. The publisher wrote the job, then
  *     read hungry. By the heavy barrier either the look sees the job, or the
  *     publisher reads hungry set, moves a job to the inbox, and step 1 holds.
- *     Nobody cleared hungry between: who clears it adds to the inbox and
- *     notifies afterwards [I7].
+ *     Nobody cleared hungry between: who clears it looks for a sleeper and
+ *     notifies afterwards [I7]. If the publisher leaves the job where it is, he
+ *     has seen a searcher, and step 3 holds; or he makes one of a sleeper, who
+ *     goes through all of this before he sleeps again.
  *   Step 3: a job published while somebody else searches is that searcher's to
  *     find: before it sleeps it goes through all of the above, and when it
  *     finds other work while others sleep it asks for hungry again, passes the
@@ -105,5 +108,8 @@ static inline bool idle_published(struct idle *idle)
 bool idle_answer(struct idle *idle);
 
 bool idle_any_asleep(struct idle *idle);
+
+/* Somebody will look at everything before it sleeps. [I6] */
+bool idle_any_searching(struct idle *idle);
 
 #endif

@@ -86,6 +86,28 @@ void sched_push(struct worker *w, struct thrum_job_ *job)
         answer(w, load_relaxed(&w->stack)); /* its own */
 }
 
+/* The only job here stays: who searches takes it by force, if it is still there
+ * when he has waited, and who sleeps is made a searcher. */
+static cold void answer_for_child(struct worker *w, struct stack *s)
+{
+    struct idle *idle = &w->sched->idle;
+
+    if (deque_any_own(&s->deque) || queue_count(&w->queue) > 1)
+        answer(w, s);
+    else if (!idle_any_searching(idle) && idle_answer(idle))
+        sched_notify(w->sched);
+}
+
+void sched_push_child(struct worker *w, struct thrum_job_ *job)
+{
+    bool asked;
+
+    queue_push(&w->queue, job);
+    asked = idle_published(&w->sched->idle);
+    if (unlikely(asked))
+        answer_for_child(w, load_relaxed(&w->stack)); /* its own */
+}
+
 void sched_share(struct stack *s)
 {
     struct worker *w = s->worker;
@@ -163,6 +185,7 @@ static struct thrum_job_ *steal_from(struct sched *s, struct worker *w,
                                      struct worker *victim)
 {
     struct stack *stack = load_acquire(&victim->stack); /* [S7] */
+    uint32_t turn = load_relaxed(&victim->turn);
     struct thrum_job_ *job = NULL;
 
     if (stack == NULL)
@@ -178,6 +201,8 @@ static struct thrum_job_ *steal_from(struct sched *s, struct worker *w,
             return job;
         cpu_relax();
     }
+    if (load_relaxed(&victim->turn) != turn)
+        return NULL; /* it has looked at hungry, and has no job to spare */
     if (deque_steal(&stack->deque, false, &job) == STEAL_GOT)
         return job;
     return queue_steal(&victim->queue);
@@ -253,11 +278,14 @@ static void pass_on(struct sched *s)
         sched_notify(s);
 }
 
-static inline void begin_turn(struct sched *s, struct worker *w)
+static inline uint32_t begin_turn(struct sched *s, struct worker *w)
 {
-    w->turn++;
-    if (w->turn % CLOCK_TURN == 0)
+    uint32_t turn = load_relaxed(&w->turn) + 1;
+
+    store_relaxed(&w->turn, turn); /* thieves compare it */
+    if (turn % CLOCK_TURN == 0)
         (void)fire_due(s);
+    return turn;
 }
 
 /* A worker has a job, and goes to work. */
@@ -273,8 +301,7 @@ struct thrum_job_ *sched_take(struct sched *s, struct worker *w)
 {
     struct thrum_job_ *job = NULL;
 
-    begin_turn(s, w);
-    if (w->turn % INBOX_TURN == 0)
+    if (begin_turn(s, w) % INBOX_TURN == 0)
         job = take_inbox(s, w);
     if (job == NULL)
         job = queue_pop(&w->queue);
@@ -292,10 +319,11 @@ struct thrum_job_ *sched_take_child(struct worker *w, struct thrum_scope *scope,
 
     if (queue_count(&w->queue) == 0)
         return NULL;
-    begin_turn(w->sched, w);
     job = queue_pop_child(&w->queue, scope, or_newest);
-    if (job != NULL)
+    if (job != NULL) { /* else it is no turn: nobody was answered */
+        (void)begin_turn(w->sched, w);
         see_to_others(w->sched, w);
+    }
     return job;
 }
 

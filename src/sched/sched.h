@@ -47,7 +47,6 @@ struct worker {
     /* this worker only */
     struct stack *spare;
     unsigned spares;
-    unsigned turn;
     struct rng rng;
     struct stack *left; /* by the switch under way */
     worker_after *after;
@@ -63,6 +62,7 @@ struct worker {
 
     /* written by this worker, read by thieves: [S6] [S7] */
     _Alignas(CACHE_LINE) _Atomic(struct stack *) stack;
+    _Atomic uint32_t turn; /* jobs taken; what is left then is handed over */
 };
 
 struct sched {
@@ -94,6 +94,10 @@ void sched_notify(struct sched *s);
 
 /* A job that is ready, on the worker that runs the caller. */
 void sched_push(struct worker *w, struct thrum_job_ *job);
+
+/* The same, of a job that whoever pushes it may be about to run: if it is the
+ * only one here, it is not handed over at once. */
+void sched_push_child(struct worker *w, struct thrum_job_ *job);
 
 /* A fork was published on stack s, and somebody may be hungry. */
 void sched_share(struct stack *s);

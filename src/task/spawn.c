@@ -116,7 +116,7 @@ int spawn_into(struct scope *s, const struct thrum_site_ *site, thrum_fn *fn,
         sched_submit(s->sched, &r->job);
         return 0;
     }
-    sched_push(stack->worker, &r->job);
+    sched_push_child(stack->worker, &r->job);
     if (may_wait && unlikely(queue_count(&stack->worker->queue) > BURST))
         worker_yield(stack);
     return 0;

@@ -413,6 +413,33 @@ static void children_that_keep_their_workers_run_at_once(void **state)
     on_runtimes(workers_meet, NULL);
 }
 
+/* Its worker takes turns, but never that child. */
+static thrum_err *busy_beside_a_child(void *arg)
+{
+    (void)arg;
+    for (size_t turn = 0; workers > 1 && turn < scaled(400) + 4; turn++) {
+        struct gate g, *at = &g;
+        thrum_scope s, inner;
+
+        gate_init(&g, 2);
+        thrum_scope_open(&s, .name = "outer");
+        CHECK(thrum_spawn(&s, keep_worker, &at, sizeof at) == 0);
+        while (atomic_load(&g.here) == 0) {
+            thrum_scope_open(&inner, .name = "empty");
+            expect_ok(thrum_scope_close(&inner, NULL));
+        }
+        gate_block(&g);
+        expect_ok(thrum_scope_close(&s, NULL));
+    }
+    return NULL;
+}
+
+static void a_child_is_found_whatever_its_spawner_does(void **state)
+{
+    (void)state;
+    on_runtimes(busy_beside_a_child, NULL);
+}
+
 static thrum_err *add(void *arg)
 {
     atomic_fetch_add_explicit(*(_Atomic unsigned **)arg, 1,
@@ -499,6 +526,7 @@ int main(void)
         cmocka_unit_test(so_does_who_is_deep_in_a_child_of_a_full_scope),
         cmocka_unit_test(children_that_poll_for_each_other_all_run),
         cmocka_unit_test(children_that_keep_their_workers_run_at_once),
+        cmocka_unit_test(a_child_is_found_whatever_its_spawner_does),
         cmocka_unit_test(a_tree_of_scopes_is_walked_depth_first),
         cmocka_unit_test(a_chain_of_scopes_needs_no_larger_stack),
         cmocka_unit_test(a_long_loop_of_spawns_holds_little_memory),

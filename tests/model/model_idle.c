@@ -44,6 +44,15 @@ static void publish_one(int publisher)
     notify();
 }
 
+/* The job stays where it is. */
+static void publish_and_keep(void)
+{
+    store_release(&own[0], 1);
+    if (idle_published(&idle) && !idle_any_searching(&idle) &&
+        idle_answer(&idle))
+        notify();
+}
+
 static void publish_first(void)
 {
     publish_one(0);
@@ -181,6 +190,12 @@ static const struct model_scenario scenarios[] = {
     BOTH("one_worker_comes_late_to_what_is_published", {"w0", take_one},
          {"w1", take_two}, {"publisher", publish_first},
          {"publisher2", publish_second}, {"adder", add_one}),
+    BOTH("one_kept", {"w0", take_one}, {"publisher", publish_and_keep}),
+    BOTH("one_kept_one_published", {"w0", take_one}, {"w1", take_one},
+         {"publisher", publish_and_keep}, {"publisher2", publish_second}),
+    BOTH("one_kept_one_worker_comes_late", {"w0", take_one}, {"w1", take_two},
+         {"publisher", publish_and_keep}, {"publisher2", publish_second},
+         {"adder", add_one}),
     BOTH("three_workers", {"w0", take_one}, {"w1", take_one}, {"w2", take_one},
          {"publisher", publish_then_add}, {"adder", add_one}),
     {0}};

@@ -92,6 +92,14 @@ static void push_children(void)
         sched_push(here(), job_of_id(id, &meeting));
 }
 
+/* Pushed to be called by whoever pushed them, who then keeps his worker. */
+static void root_pushes_own(struct thrum_job_ *job)
+{
+    for (int id = 1; id < (int)expected; id++)
+        sched_push_child(here(), job_of_id(id, &meeting));
+    meet_and_end(job);
+}
+
 static void root_pushes(struct thrum_job_ *job)
 {
     push_children();
@@ -186,6 +194,7 @@ static const struct thrum_site_ roots[] = {
     {root_forks, "root forks", ""},
     {root_arms_a_timer, "root arms", ""},
     {root_arms_an_earlier_timer, "root arms", ""},
+    {root_pushes_own, "root pushes", ""},
 };
 
 /* -------------------------------------------------------------------- threads */
@@ -256,6 +265,11 @@ static void submit_late_then_soon(void)
     while (load_relaxed(&sched.keeper) == IDLE_NOBODY)
         model_yield();
     submit_root(5);
+}
+
+static void submit_own_pusher(void)
+{
+    submit_root(6);
 }
 
 static void submit_all(void)
@@ -421,6 +435,9 @@ static const struct model_scenario scenarios[] = {
     BOTH("submitted_by_a_job", three_workers, THREE,
          {"outsider", submit_submitter}),
     BOTH("pushed", three_workers, THREE, {"outsider", submit_pusher}),
+    BOTH("a_child_pushed", two_workers, TWO, {"outsider", submit_own_pusher}),
+    BOTH("children_pushed", three_workers, THREE,
+         {"outsider", submit_own_pusher}),
     BOTH("pushed_among_others", three_workers_a_job_more, THREE,
          {"outsider", submit_busy_pusher}),
     BOTH("forked", three_workers, THREE, {"outsider", submit_forker}),
