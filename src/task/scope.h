@@ -67,6 +67,12 @@ void scope_open_task(struct scope *s, struct scope *parent,
 /* One more child. Its index. The scope cannot be closed meanwhile. */
 uint32_t scope_enter(struct scope *s);
 
+/* How many children live, and the body: a hint, they may end meanwhile. */
+static inline uint32_t scope_live(struct scope *s)
+{
+    return (uint32_t)load_relaxed(&s->children);
+}
+
 /* A child has ended with err, which is consumed. permit: it had one of a limited
  * scope, to be given back. */
 void scope_leave(struct scope *s, uint32_t index, thrum_err *err, bool permit);

@@ -8,7 +8,7 @@
 #include "task/spawn.h"
 
 enum {
-    BURST = 256,   /* unstarted jobs before a spawner lets them run */
+    BURST = 256,   /* unstarted jobs, its own, before a spawner lets them run */
     TOGETHER = 32, /* children that let go of their scope at once */
 };
 
@@ -117,7 +117,8 @@ int spawn_into(struct scope *s, const struct thrum_site_ *site, thrum_fn *fn,
         return 0;
     }
     sched_push_child(stack->worker, &r->job);
-    if (may_wait && unlikely(queue_count(&stack->worker->queue) > BURST))
+    if (may_wait && unlikely(queue_count(&stack->worker->queue) > BURST) &&
+        scope_live(s) > BURST)
         worker_yield(stack);
     return 0;
 }

@@ -318,22 +318,28 @@ static thrum_err *visit(void *arg)
     return NULL;
 }
 
-static thrum_err *visit_tree(void *arg)
+static void visit_tree(unsigned depth, unsigned fan, unsigned total)
 {
     _Atomic unsigned nodes = 0, open = 0, most = 0;
-    struct node root = {5, 4, &nodes, &open, &most};
+    struct node root = {depth, fan, &nodes, &open, &most};
 
-    (void)arg;
     expect_ok(visit(&root));
-    CHECK(atomic_load(&nodes) == 1 + 4 + 16 + 64 + 256 + 1024);
-    CHECK(SANITIZED || workers > 1 || atomic_load(&most) == 6);
+    CHECK(atomic_load(&nodes) == total);
+    CHECK(SANITIZED || workers > 1 || atomic_load(&most) == depth + 1);
+}
+
+static thrum_err *visit_trees(void *arg)
+{
+    (void)arg;
+    visit_tree(5, 4, 1 + 4 + 16 + 64 + 256 + 1024);
+    visit_tree(2, 200, 1 + 200 + 40000); /* more in the queue than a burst */
     return NULL;
 }
 
 static void a_tree_of_scopes_is_walked_depth_first(void **state)
 {
     (void)state;
-    on_runtimes(visit_tree, NULL);
+    on_runtimes(visit_trees, NULL);
 }
 
 /* Many times what fits onto a stack. */
