@@ -423,7 +423,7 @@ static void children_that_keep_their_workers_run_at_once(void **state)
 static thrum_err *busy_beside_a_child(void *arg)
 {
     (void)arg;
-    for (size_t turn = 0; workers > 1 && turn < scaled(400) + 4; turn++) {
+    for (size_t turn = 0; workers > 1 && turn < scaled(50) + 4; turn++) {
         struct gate g, *at = &g;
         thrum_scope s, inner;
 
