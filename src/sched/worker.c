@@ -292,6 +292,12 @@ static bool has_room(const struct stack *s)
     return here - s->low > ((const char *)s - s->low) / 2;
 }
 
+/* Resumes need none, and those that wait for nothing little. */
+static bool may_run(const struct stack *s, const struct thrum_job_ *job)
+{
+    return is_resume(job) || job_is_short(job) || has_room(s);
+}
+
 bool worker_run_one(struct stack *s)
 {
     struct worker *w = s->worker;
@@ -301,7 +307,7 @@ bool worker_run_one(struct stack *s)
 
     if (job == NULL)
         return false;
-    if (!is_resume(job) && !has_room(s)) { /* one that ends will free a stack */
+    if (!may_run(s, job)) { /* one that ends will free a stack */
         sched_push(w, job);
         return false;
     }
