@@ -5,6 +5,7 @@
  *   a fork that was taken   a slot of its forker's deque; `taken` is not NULL
  *   a spawn                 a record of its own (task/record.h)
  *   a resume                a parked stack (sched/stack.h)
+ *   a short one             wakes others (await/blocking_thread.c)
  *
  * A fork's site runs the body only; who took it says when it ended, in the site
  * word (sched/fork.h). The other kinds look after themselves.
@@ -29,6 +30,15 @@ static inline const struct thrum_site_ *job_site(struct thrum_job_ *job)
     if (word & JOB_JOINING)
         return *(const struct thrum_site_ **)bare;
     return (const struct thrum_site_ *)bare;
+}
+
+/* In the place of the scope: a job of the library's own, not a fork, that waits
+ * for nothing. It can run where there is little stack left. */
+#define JOB_SHORT ((struct thrum_scope *)1)
+
+static inline bool job_is_short(const struct thrum_job_ *job)
+{
+    return load_relaxed(&job->scope) == JOB_SHORT; /* const in a queue */
 }
 
 static inline bool job_is_fork(const struct thrum_job_ *job)

@@ -80,8 +80,9 @@ struct sched {
     struct worker *workers;
 
     _Atomic uint32_t stopping; /* [S1] [S2] */
-    _Atomic uint32_t visitors; /* threads in sched_submit: [S8] [S9] */
     _Atomic int32_t keeper;    /* a worker's index, or IDLE_NOBODY: [S3] */
+    /* threads in sched_submit: [S8] [S9] */
+    _Alignas(CACHE_LINE) _Atomic uint32_t visitors;
 };
 
 /* ------------------------------------------------------- publishing a job */
@@ -105,6 +106,12 @@ void sched_share(struct stack *s);
 /* A timer on the stack of a task that is about to suspend. */
 void sched_arm(struct sched *s, struct timer *t, int64_t deadline,
                void (*fire)(struct timer *t));
+
+/* Does a worker look for something to do just now? A hint. */
+static inline bool sched_any_searches(struct sched *s)
+{
+    return load_relaxed(&s->idle.searching) != 0; /* a hint */
+}
 
 /* ------------------------------------------------------ for worker w itself */
 

@@ -137,19 +137,28 @@ static struct stack *stack_make(struct stack_pool *pool, char *border)
     return s;
 }
 
+/* Under the lock. Warm ones first: they are used again and again, and others
+ * stay cold, however many there are. */
+static struct stack *take_spare(struct stack_pool *pool)
+{
+    struct stack **list = pool->warm != NULL ? &pool->warm : &pool->bare;
+    struct stack *s = *list;
+
+    if (s != NULL)
+        *list = s->next;
+    pool->warm_count -= list == &pool->warm;
+    return s;
+}
+
 struct stack *stack_get(struct stack_pool *pool)
 {
     char *border = NULL;
     struct stack *s;
 
     spin_lock(&pool->lock);
-    s = pool->spare;
-    if (s != NULL) {
-        pool->spare = s->next;
-        pool->spares--;
-    } else {
+    s = take_spare(pool);
+    if (s == NULL)
         border = carve(pool, true);
-    }
     spin_unlock(&pool->lock);
 
     if (border != NULL)
@@ -194,24 +203,31 @@ static void segments_put(struct stack_pool *pool, struct stack *s)
     }
 }
 
+static void list_push(struct stack **list, struct stack *s)
+{
+    s->next = *list;
+    *list = s;
+}
+
 void stack_put(struct stack_pool *pool, struct stack *s)
 {
-    bool cold_now;
+    bool warm;
 
     stack_check(s);
+    use_end(s);
     spin_lock(&pool->lock);
     segments_put(pool, s);
-    cold_now = pool->spares >= STACK_POOL_WARM;
+    warm = pool->warm_count < STACK_POOL_WARM;
+    pool->warm_count += warm;
+    if (warm)
+        list_push(&pool->warm, s);
     spin_unlock(&pool->lock);
+    if (warm)
+        return;
 
-    if (cold_now)
-        make_cold(s);
-    use_end(s);
-
+    make_cold(s);
     spin_lock(&pool->lock);
-    s->next = pool->spare;
-    pool->spare = s;
-    pool->spares++;
+    list_push(&pool->bare, s);
     spin_unlock(&pool->lock);
 }
 
@@ -284,7 +300,9 @@ void stack_pool_deinit(struct stack_pool *pool)
 {
     struct arena *a = pool->arenas, *next;
 
-    for (struct stack *s = pool->spare; s != NULL; s = s->next)
+    for (struct stack *s = pool->warm; s != NULL; s = s->next)
+        use_begin(s);
+    for (struct stack *s = pool->bare; s != NULL; s = s->next)
         use_begin(s);
     for (; a != NULL; a = next) {
         next = a->next;

@@ -13,8 +13,9 @@
  * Stacks are carved from large reservations, guarded once, and not unmapped
  * before the runtime stops, so that a thief may look at any deque at any time.
  * Each worker keeps some spare ones hot (sched/worker.c) and gives the pool what
- * is too many; of stacks beyond STACK_POOL_WARM the pool gives the pages back to
- * the kernel.
+ * is too many. Of stacks beyond STACK_POOL_WARM the pool gives the pages back to
+ * the kernel, and hands them out last: so many that come and go touch the same
+ * pages again, however many there were at a worse time.
  *
  * A guard needs Linux 6.13, or mprotect while mappings last (os/memory.h). A
  * stack without one gets a canary at its low end, looked at when it is put back.
@@ -55,7 +56,7 @@ struct stack {
     _Alignas(64) char sentinel[64]; /* the slot before the first */
 };
 
-enum { STACK_POOL_WARM = 4096 }; /* spares that keep their pages */
+enum { STACK_POOL_WARM = 4096 }; /* spare ones that keep their pages */
 
 struct stack_pool {
     /* const after stack_pool_init */
@@ -65,10 +66,10 @@ struct stack_pool {
     ctx_entry *entry;
 
     struct spin lock;
-    struct stack *spare;           /* lock */
+    struct stack *warm, *bare;     /* lock: spare ones; bare: of pages */
     struct thrum_deque_ *segments; /* lock: spare ones, linked by prev */
     struct arena *arenas;          /* lock */
-    size_t made, spares;           /* lock */
+    size_t made, warm_count;       /* lock */
 };
 
 void stack_pool_init(struct stack_pool *pool, size_t stack_bytes,

@@ -21,9 +21,9 @@
 
 struct wait {
     struct waiter waiter;
+    struct parker parker;
     struct sched *sched; /* of the stack */
     struct stack *stack; /* NULL: a thread that is no worker */
-    struct parker parker;
 };
 
 void wait_init(struct wait *w);

@@ -272,6 +272,12 @@ void worker_yield(struct stack *s)
         switch_stacks(s, to, push_left, NULL);
 }
 
+/* Resumes need none, and those that wait for nothing little. */
+static bool may_run(const struct stack *s, const struct thrum_job_ *job)
+{
+    return is_resume(job) || job_is_short(job) || worker_has_room(s);
+}
+
 bool worker_run_one(struct stack *s)
 {
     struct worker *w = s->worker;
@@ -281,8 +287,7 @@ bool worker_run_one(struct stack *s)
 
     if (job == NULL)
         return false;
-    if (!is_resume(job) &&
-        !worker_has_room(s)) { /* one that ends will free a stack */
+    if (!may_run(s, job)) { /* one that ends will free a stack */
         sched_push(w, job);
         return false;
     }

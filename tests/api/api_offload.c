@@ -238,6 +238,117 @@ static void variables_go_there_and_back(void **state)
     on_runtimes(add_in_turn, NULL);
 }
 
+/* --- in numbers ------------------------------------------------------------------------ */
+
+struct flood {
+    _Atomic unsigned calls;    /* made */
+    _Atomic unsigned returned; /* their tasks have gone on */
+};
+
+struct drop {
+    struct flood *flood;
+    size_t index;
+    bool held;
+};
+
+static thrum_err *fall(void *arg)
+{
+    struct drop *d = arg;
+
+    atomic_fetch_add(&d->flood->calls, 1);
+    return d->index % 7 == 0 ? thrum_fail(&Said, "%zu", d->index) : NULL;
+}
+
+/* Keeps its thread until the tasks of all calls before it have gone on: no
+ * result may wait for this call to end. */
+static thrum_err *fall_after_all(void *arg)
+{
+    struct drop *d = arg;
+    unsigned before = atomic_load(&d->flood->calls);
+
+    block_count(&d->flood->returned, before);
+    return fall(arg);
+}
+
+static thrum_err *offload_drop(void *arg)
+{
+    struct drop *d = arg;
+    thrum_err *e = thrum_offload(d->held ? fall_after_all : fall, d);
+
+    CHECK((e != NULL) == (d->index % 7 == 0));
+    thrum_err_drop(e);
+    atomic_fetch_add(&d->flood->returned, 1);
+    return NULL;
+}
+
+static size_t hold_each; /* so manieth call; 0: none */
+
+static thrum_err *flood(void *arg)
+{
+    size_t n = scaled(20000) + 20;
+    struct flood f = {0, 0};
+    thrum_scope s;
+
+    thrum_scope_open(&s, .name = "flood");
+    for (size_t i = 0; i < n; i++) {
+        struct drop d = {&f, i, hold_each != 0 && i % hold_each == 0};
+
+        CHECK(thrum_spawn(&s, offload_drop, &d, sizeof d) == 0);
+    }
+    expect_ok(thrum_scope_close(&s, NULL));
+    CHECK(atomic_load(&f.calls) == n && atomic_load(&f.returned) == n);
+    return arg;
+}
+
+static void many_at_once_each_get_their_own_result(void **state)
+{
+    (void)state;
+    hold_each = 0;
+    on_runtimes(flood, NULL);
+}
+
+static void a_result_does_not_wait_for_another_call(void **state)
+{
+    (void)state;
+    hold_each = 50;
+    for (workers = 1; workers <= 4; workers *= 2) {
+        thrum_opts opts = {.workers = workers, .max_blocking = 1};
+        thrum_rt *rt;
+
+        assert_int_equal(thrum_start(&rt, &opts), 0);
+        expect_ok(thrum_call(rt, flood, NULL));
+        expect_ok(thrum_stop(rt));
+    }
+}
+
+/* Between short ones, when all expect short ones. */
+static thrum_err *meet_in_a_flood(void *arg)
+{
+    unsigned n = SCALE == 50 ? 5 : 20;
+    struct flood f = {0, 0};
+    struct gate g, *at = &g;
+    thrum_scope s;
+
+    gate_init(&g, n);
+    thrum_scope_open(&s, .name = "meeting in a flood");
+    for (size_t i = 0; i < 100 * (size_t)n; i++) {
+        struct drop d = {&f, i, false};
+
+        if (i % 100 == 99)
+            CHECK(thrum_spawn(&s, offload_to_meet, &at, sizeof at) == 0);
+        CHECK(thrum_spawn(&s, offload_drop, &d, sizeof d) == 0);
+    }
+    expect_ok(thrum_scope_close(&s, NULL));
+    CHECK(atomic_load(&f.returned) == 100 * n);
+    return arg;
+}
+
+static void calls_that_block_in_a_flood_all_run(void **state)
+{
+    (void)state;
+    on_runtimes(meet_in_a_flood, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +359,9 @@ int main(void)
         cmocka_unit_test(there_are_no_more_blocking_threads_than_asked_for),
         cmocka_unit_test(an_offloaded_call_may_call_the_library),
         cmocka_unit_test(variables_go_there_and_back),
+        cmocka_unit_test(many_at_once_each_get_their_own_result),
+        cmocka_unit_test(a_result_does_not_wait_for_another_call),
+        cmocka_unit_test(calls_that_block_in_a_flood_all_run),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

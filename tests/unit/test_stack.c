@@ -190,9 +190,9 @@ static void what_was_put_back_is_given_again(void **state)
     (void)state;
     visit(s);
     stack_put(&pool, s);
-    assert_int_equal(pool.spares, 1);
+    assert_int_equal(pool.warm_count, 1);
     assert_ptr_equal(get(), s);
-    assert_int_equal(pool.spares, 0);
+    assert_int_equal(pool.warm_count, 0);
     visit(s); /* it goes on from where it was */
     assert_int_equal(visits, 2);
     assert_ptr_not_equal(get(), other);
@@ -227,15 +227,37 @@ static void beyond_so_many_spares_the_pages_are_given_back(void **state)
     for (int i = 0; i < WARM + 10; i++)
         stack_put(&pool, all[i]);
 
-    for (int i = WARM + 9; i >= 0; i--) { /* newest first */
-        struct stack *s = get();
-
-        assert_ptr_equal(s, all[i]);
-        assert_true(i < WARM ? is_dirty(s) : is_clean(s));
+    for (int i = WARM - 1; i >= 0; i--) { /* newest first */
+        assert_ptr_equal(get(), all[i]);
+        assert_true(is_dirty(all[i]));
+    }
+    for (int i = WARM + 9; i >= WARM; i--) { /* then those without pages */
+        assert_ptr_equal(get(), all[i]);
+        assert_true(is_clean(all[i]));
     }
     visit(all[WARM]); /* its frames and head were kept */
     assert_ptr_equal(deque_newest(&all[WARM]->deque), slots_of(all[WARM]) - 1);
     assert_non_null(load_relaxed(&(slots_of(all[WARM]) - 1)->scope));
+}
+
+static void the_same_ones_go_round_however_many_have_been_made(void **state)
+{
+    static struct stack *all[WARM + 10];
+    struct stack *s;
+
+    (void)state;
+    for (int i = 0; i < WARM + 10; i++)
+        visit(all[i] = get());
+    for (int i = 0; i < WARM + 10; i++)
+        stack_put(&pool, all[i]);
+
+    s = get();
+    for (int i = 0; i < 3; i++) {
+        dirty(s);
+        stack_put(&pool, s);
+        assert_ptr_equal(get(), s);
+        assert_true(is_dirty(s)); /* its pages were not given back */
+    }
 }
 
 /* ----------------------------------------------------------------- segments */
@@ -405,11 +427,11 @@ static void a_cold_stack_keeps_its_canary(void **state)
     fail_after(FAIL_GUARD, 1);
     s = get();
     visit(s);
-    pool.spares = WARM; /* as if there were so many */
+    pool.warm_count = WARM; /* as if there were so many */
     stack_put(&pool, s);
     s = get();
     stack_put(&pool, s); /* would die */
-    pool.spares = 1;
+    pool.warm_count = 0;
 }
 
 /* ---------------------------------------------------------------- no memory */
@@ -462,6 +484,7 @@ int main(void)
         TEST(a_pool_can_be_closed_and_another_opened),
         TEST(what_was_put_back_is_given_again),
         TEST(beyond_so_many_spares_the_pages_are_given_back),
+        TEST(the_same_ones_go_round_however_many_have_been_made),
         TEST(a_segment_belongs_to_the_deque_it_was_made_for),
         TEST(a_stack_put_back_gives_its_segments_back),
         TEST(the_page_below_is_a_guard_and_says_whose),
