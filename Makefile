@@ -114,7 +114,7 @@ TESTS    := $(filter $(OUT)/tests/unit/%,$(WHITE)) $(MODEL) \
             $(filter $(OUT)/tests/api/%,$(BLACK)) \
             $(filter $(OUT)/tests/fault/%,$(WHITE)) \
             $(filter $(OUT)/tests/stress/%,$(WHITE)) $(EXAMPLES)
-SCRIPTS  := $(sort $(wildcard tests/api/*.sh))
+SCRIPTS  := $(sort $(wildcard tests/api/*.sh tests/fault/*.sh))
 STYLE    := $(sort $(wildcard tests/style/*.sh))
 
 .PHONY: all test check style bench examples demo install uninstall clean help \

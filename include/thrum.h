@@ -6,7 +6,9 @@
 #include <thrum/err.h>
 #include <thrum/time.h>
 #include <thrum/fork.h>
+#include <thrum/scope.h>
 #include <thrum/task.h>
+#include <thrum/local.h>
 #include <thrum/run.h>
 #include <thrum/offload.h>
 

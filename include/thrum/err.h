@@ -39,6 +39,11 @@ extern "C" {
 
 typedef struct thrum_err thrum_err;
 
+/* Which request, across tasks, threads and processes. All zero: none. */
+typedef struct thrum_trace_id {
+    uint64_t hi, lo;
+} thrum_trace_id;
+
 /* The one callable type: a task, a job, the body of a scope, a clean-up. */
 typedef thrum_err *thrum_fn(void *arg);
 
@@ -80,6 +85,7 @@ extern THRUM_API const thrum_kind THRUM_CANCELED; /* asked to stop, and did */
 extern THRUM_API const thrum_kind THRUM_TIMEOUT;  /* a deadline passed */
 extern THRUM_API const thrum_kind THRUM_NOMEM;    /* out of memory */
 extern THRUM_API const thrum_kind THRUM_DEADLOCK; /* nobody can wake us */
+extern THRUM_API const thrum_kind THRUM_SLOW;     /* to on_slow: not done yet */
 
 /* --- making -------------------------------------------------------------- */
 
@@ -216,13 +222,18 @@ THRUM_API void thrum_err_drop(thrum_err *e);
  * by default prints the full report on stderr.
  *
  * Report an error or return it, not both, or it is told once at every level.
+ * With THRUM_FATAL_UNHANDLED=1 in the environment the program is aborted then,
+ * for tests. The last line of a main is
  *
- * Call from:  anywhere but a signal handler.
+ *      return thrum_report(thrum_run(NULL, app, NULL));
+ *
+ * Call from:  anywhere but a signal handler. Where no runtime runs any more, as
+ *             in that line, the report goes to stderr.
  * Suspends:   never.
  * Ownership:  consumes e, which may be NULL: then nothing happens.
- * Returns:    nothing.
+ * Returns:    whether there was an error.
  */
-THRUM_API void thrum_report(thrum_err *e);
+THRUM_API bool thrum_report(thrum_err *e);
 
 /* --- asking -------------------------------------------------------------- */
 
@@ -315,14 +326,34 @@ THRUM_API int thrum_err_errno(const thrum_err *e);
  */
 THRUM_API const char *thrum_err_where(const thrum_err *e);
 
-/* Read the name of the task that made the error.
+/* Read the name of the task, or of its named scope, that made the error.
  *
  * Call from:  anywhere.
  * Suspends:   never.
- * Ownership:  the string is the one that named the task or its scope.
- * Returns:    the name; NULL if there was none.
+ * Ownership:  the string lives as long as e.
+ * Returns:    the name: a task is called after its function. NULL if it was made
+ *             in no task.
  */
 THRUM_API const char *thrum_err_task(const thrum_err *e);
+
+/* Read where in the tree of tasks the error was made: the names of the tasks and
+ * named scopes around it, from outside in, "main > request > fetch".
+ *
+ * Call from:  anywhere.
+ * Suspends:   never.
+ * Ownership:  the string lives as long as e.
+ * Returns:    the path, cut at its outer end when it is long; NULL if it was
+ *             made in no task.
+ */
+THRUM_API const char *thrum_err_path(const thrum_err *e);
+
+/* Read the trace id that held where the error was made.
+ *
+ * Call from:  anywhere.
+ * Suspends:   never.
+ * Returns:    the id; all zero if there was none.
+ */
+THRUM_API thrum_trace_id thrum_err_trace(const thrum_err *e);
 
 /* Read the cause.
  *
@@ -369,7 +400,7 @@ THRUM_API size_t thrum_err_index(const thrum_err *e);
 
 /* Write the full report: primary, causes, the other leaves with theirs.
  *
- *      NotFound: no user 7 [404] at app.c:12, task "request"
+ *      NotFound: no user 7 [404] at app.c:12, task "main > request"
  *        caused by: THRUM_OS: Connection refused (ECONNREFUSED)
  *      and 4 more:
  *        job 3: THRUM_TIMEOUT: no answer (ETIMEDOUT) at db.c:90

@@ -108,19 +108,31 @@ struct thrum_job_ {
 /* One segment of a deque: this head, then slots up to the next 32 KiB border.
  * The first segment of a stack lies directly above the stack. */
 struct thrum_deque_ {
-    /* owner only; const but for head and scope */
-    struct thrum_job_ *head; /* a hint: typed forks do not keep it */
+    /* owner only; const but for head, here and scope */
+    struct thrum_job_ *head;  /* a hint: typed forks do not keep it */
+    struct thrum_here_ *here; /* of the stack's first segment */
     THRUM_ATOMIC_(struct thrum_scope *) scope; /* of the running task */
     THRUM_ATOMIC_(uint32_t) *hungry;           /* [I1] somebody wants work */
     THRUM_ATOMIC_(uint64_t) *real;             /* top, or fenced */
-    struct thrum_deque_ *first, *prev;
+    struct thrum_deque_ *first;
     THRUM_ATOMIC_(struct thrum_deque_ *) next; /* [D6] */
     struct thrum_job_ *last; /* const: the last slot; one after stays empty */
 
     /* written by thieves, and by the owner for the last job: [D3] [D4] */
     THRUM_ATOMIC_(uint64_t) top;
     THRUM_ATOMIC_(uint64_t) fenced; /* top, where there is no membarrier */
-    void *spare2[6];
+    struct thrum_deque_ *prev;      /* owner only; const */
+    void *taken; /* of a stack: its forks that run elsewhere (task/fork.c) */
+    THRUM_ATOMIC_(void *) pending; /* of a stack: task/alarm.c */
+    void *spare2[3];
+};
+
+/* A fork that nobody took, called by its join: on that frame. Tells who asks for
+ * the task's own scope that there is none yet; the one he makes is closed when
+ * the call returns. */
+struct thrum_here_ {
+    struct thrum_here_ *around;
+    struct thrum_scope *made;
 };
 
 enum { THRUM_SEGMENT_ = 1 << 15, THRUM_HEAD_ = 384 };
@@ -177,10 +189,8 @@ static inline bool thrum_in_use_(struct thrum_job_ *slot)
 
 /* The newest fork of this stack, or the sentinel it has room after: the hint, if
  * it is right. The slot for the next fork is the one after. */
-static inline struct thrum_job_ *thrum_newest_(void)
+static inline struct thrum_job_ *thrum_newest_of_(struct thrum_deque_ *self)
 {
-    struct thrum_deque_ *self = thrum_self_();
-
     if (__builtin_expect(self != 0, 1)) {
         struct thrum_job_ *newest = self->head;
 
@@ -189,6 +199,11 @@ static inline struct thrum_job_ *thrum_newest_(void)
             return newest;
     }
     return thrum_newest_slow_();
+}
+
+static inline struct thrum_job_ *thrum_newest_(void)
+{
+    return thrum_newest_of_(thrum_self_());
 }
 
 /* A hot recursive body is bound by stores, most of them of saved registers. So
@@ -240,6 +255,18 @@ static inline bool thrum_take_back_(struct thrum_job_ *slot)
     thrum_barrier_light_();
     return __builtin_expect((uint32_t)thrum_load_relaxed_(&deque->top) < place,
                             1); /* [D3] */
+}
+
+/* A scope begins with the number of cancels, in the whole process, up to which
+ * it is known not to be canceled [K3]. */
+extern THRUM_API THRUM_ATOMIC_(uint64_t) thrum_cancels_; /* [K2] */
+
+static inline bool thrum_may_be_canceled_(struct thrum_scope *scope)
+{
+    THRUM_ATOMIC_(uint64_t) *seen = (THRUM_ATOMIC_(uint64_t) *)(void *)scope;
+
+    return thrum_load_relaxed_(seen) !=
+           thrum_load_relaxed_(&thrum_cancels_); /* [K2] a hint */
 }
 
 /* ------------------------------------------------------- macro machinery */

@@ -20,7 +20,9 @@ extern "C" {
  * Ownership:  arg may point to the caller's variables: the call does not return
  *             before fn has.
  * Order:      fn sees what came before; what it did is visible on return.
- * Returns:    what fn returned; of kind THRUM_OS with EAGAIN, or THRUM_NOMEM,
+ * Returns:    what fn returned, even when the task is canceled meanwhile: fn may
+ *             ask thrum_canceled() and come back early. THRUM_CANCELED when it
+ *             was before: fn is then not called. Of kind THRUM_OS with EAGAIN, or THRUM_NOMEM,
  *             when the pool has no thread and none can be made: fn was then not
  *             called.
  * Cost:       no allocation.

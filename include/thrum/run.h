@@ -5,10 +5,7 @@
  *
  *     int main(void)
  *     {
- *         thrum_err *e = thrum_run(NULL, app, NULL);
- *         int failed = e != NULL;
- *         thrum_report(e);
- *         return failed;
+ *         return thrum_report(thrum_run(NULL, app, NULL));
  *     }
  *
  * More than one is for isolation and for tests. An idle runtime uses no CPU.
@@ -18,6 +15,7 @@
 
 #include <thrum/err.h>
 #include <thrum/fork.h>
+#include <thrum/time.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -37,10 +35,22 @@ typedef struct thrum_opts {
     size_t stack_size;
     /* Pin worker i to the i-th usable CPU. */
     bool pin;
-    /* Gets what thrum_report is given. It runs on the reporting thread and must
-     * not suspend. NULL: the full report goes to stderr. */
+    /* Gets what thrum_report is given while the runtime runs (not what is
+     * reported of thrum_run's own result after that), and the errors of
+     * background tasks. It runs on the reporting thread and must not suspend.
+     * NULL: the full report goes to stderr. */
     void (*on_error)(const thrum_err *err, void *user);
+    /* Gets a scope that takes longer than its `slow`: once while it is open,
+     * with an error of kind THRUM_SLOW that names the children still at work,
+     * and once when it closes, with its result. And, once, a scope that is still
+     * open a second after it was canceled. name: the scope's, or its place. It
+     * runs on any thread and must not suspend. NULL: a line on stderr. */
+    void (*on_slow)(const char *name, thrum_time took, const thrum_err *err,
+                    void *user);
     void *user;
+    /* What is left in the background scope (thrum_root) when the runtime stops
+     * is canceled, and gets this long to end. 0: 10 s. */
+    thrum_time grace;
 } thrum_opts;
 
 /* Run fn(arg) as a task and wait for it and for all that it started.

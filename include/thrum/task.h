@@ -1,4 +1,4 @@
-/* thrum/task.h - tasks: fork and join, scopes, gather, loops.
+/* thrum/task.h - tasks: fork and join, gather, loops. Scopes: thrum/scope.h.
  *
  * A task is a call that may run at the same time as its caller. There are two
  * ways to make one:
@@ -26,6 +26,7 @@
 
 #include <thrum/err.h>
 #include <thrum/fork.h>
+#include <thrum/scope.h>
 #include <thrum/time.h>
 
 #ifdef __cplusplus
@@ -71,154 +72,71 @@ typedef struct thrum_task {
  *             here and now.
  * Ownership:  the error is the caller's.
  * Order:      what fn did is visible.
- * Returns:    what fn returned.
+ * Returns:    what fn returned, with the errors of what it spawned. THRUM_CANCELED
+ *             if it was not called, because the scope or the fork was canceled
+ *             before anybody took it.
  */
 #define thrum_join(t) thrum_join_(t)
 
+/* Cancel one fork: what it waits for returns -ECANCELED. If it has not begun it
+ * never will, and its join returns THRUM_CANCELED.
+ *
+ * Call from:  the task that forked it, before the join.
+ * Suspends:   never.
+ * Cost:       as thrum_scope_cancel.
+ */
+THRUM_API void thrum_task_cancel(thrum_task *t);
+
 THRUM_API void thrum_fork_run_(struct thrum_job_ *job);
 THRUM_API THRUM_NODISCARD thrum_err *thrum_join_any_(thrum_task *t);
-
-/* The hint is kept as far as this thread's registers reach: a fork sets it to
- * itself, its join to the one before. */
-static inline void thrum_hint_(struct thrum_job_ *newest)
-{
-    struct thrum_deque_ *self = thrum_self_();
-
-    if (self != 0)
-        self->head = newest;
-}
+THRUM_API THRUM_COLD_ THRUM_NODISCARD thrum_err *
+thrum_join_cold_(struct thrum_job_ *slot, bool mine);
+THRUM_API THRUM_COLD_ THRUM_NODISCARD thrum_err *thrum_fork_end_(thrum_err *e);
 
 static inline void thrum_fork_(thrum_task *t, const struct thrum_site_ *site,
                                thrum_fn *fn, void *arg)
 {
-    struct thrum_job_ *slot = thrum_newest_() + 1;
+    struct thrum_deque_ *self = thrum_self_();
+    struct thrum_job_ *slot = thrum_newest_of_(self) + 1;
 
     slot->u.call.fn = fn;
     slot->u.call.arg = arg;
     t->slot_ = slot;
-    thrum_hint_(thrum_publish_(slot, site));
+    slot = thrum_publish_(slot, site);
+    if (self != 0)
+        self->head = slot; /* the hint */
+}
+
+/* May the fork that was taken back be called right here? */
+static inline bool thrum_may_call_(struct thrum_deque_ *self)
+{
+    return self != 0 &&
+           !thrum_may_be_canceled_(thrum_load_relaxed_(&self->scope));
 }
 
 THRUM_NODISCARD static inline thrum_err *thrum_join_(thrum_task *t)
 {
+    struct thrum_deque_ *self = thrum_self_();
     struct thrum_job_ *slot = t->slot_;
+    struct thrum_here_ here;
+    thrum_err *err;
+    bool mine;
 
     if (!thrum_is_newest_(slot))
         return thrum_join_any_(t);
-    if (!thrum_take_back_(slot))
-        return thrum_join_slow_(slot)->u.call.err;
-    thrum_hint_(slot - 1);
-    return slot->u.call.fn(slot->u.call.arg);
+    mine = thrum_take_back_(slot);
+    if (__builtin_expect(!(mine & thrum_may_call_(self)), 0))
+        return thrum_join_cold_(slot, mine);
+    self->head = slot - 1;
+    here.around = self->here;
+    here.made = 0;
+    self->here = &here;
+    err = slot->u.call.fn(slot->u.call.arg);
+    if (__builtin_expect((here.made != 0) | (err != 0), 0))
+        err = thrum_fork_end_(err);
+    thrum_self_()->here = here.around;
+    return err;
 }
-
-/* -------------------------------------------------------------------- scopes
- *
- * A scope is a region of the program that owns tasks. They may be spawned into
- * it by whoever has its address while it is open; closing it waits for all of
- * them and folds their errors into one. Every task has a scope of its own.
- *
- *     thrum_scope s;
- *     thrum_scope_open(&s, .name = "import");
- *     thrum_err *e = read_list(&s);            // spawns into s
- *     return thrum_scope_close(&s, e);         // on every path
- */
-
-/* What becomes of errors.
- *
- *   THRUM_ALL     every child is expected to succeed. The primary error is the
- *                 one that came first; the others follow in spawn order.
- *   THRUM_SETTLE  children fail on their own account. The primary error is that
- *                 of the lowest index; for gather: see there.
- */
-typedef enum { THRUM_ALL, THRUM_SETTLE } thrum_policy;
-
-/* The caller's storage; nothing in it is the caller's business. */
-typedef struct thrum_scope {
-    void *opaque_[24];
-} thrum_scope;
-
-typedef struct thrum_scope_opts {
-    const char *where;   /* filled in by the macros */
-    const char *name;    /* for messages; NULL: none */
-    thrum_policy policy; /* THRUM_ALL */
-    unsigned limit;      /* most children at once; 0: no limit */
-    unsigned max_errors; /* how many are kept, the rest is counted; 0: 16 */
-    int _;               /* so that a call without options can be written */
-} thrum_scope_opts;
-
-/* void thrum_scope_open(thrum_scope *s, .name = ..., .policy = ..., ...)
- *
- * Open a scope.
- *
- * Call from:  a task, or any other thread; what that spawns into it runs on the
- *             default runtime, which must run until it is closed.
- * Suspends:   never.
- * Ownership:  s stays in place until it is closed, by the same task, in reverse
- *             order of opening. Option strings live as long.
- * Cost:       no allocation.
- */
-#define thrum_scope_open(...) THRUM_SCOPE_OPEN_(__VA_ARGS__, ._ = 0)
-
-/* Close the innermost scope: wait for its children, fold their errors.
- *
- * Call from:  the task or thread that opened it.
- * Suspends:   while children live.
- * Ownership:  takes `body`, the error of the region itself, NULL for none; the
- *             result is the caller's.
- * Order:      what the children did is visible.
- * Returns:    NULL, or one error that has them all, led by the one the policy
- *             says; `body` counts as one that failed now, and ranks last. At
- *             most max_errors are kept, those of the lowest indices whatever the
- *             schedule; thrum_err_count counts all.
- *
- * A fork made in the scope and not joined stops the program with a line that
- * names its place, and so does closing a scope that is not the innermost.
- */
-THRUM_API THRUM_SUSPENDS THRUM_NODISCARD thrum_err *
-thrum_scope_close(thrum_scope *s, thrum_err *body);
-
-/* thrum_err *thrum_with(thrum_fn *fn, void *arg, .name = ..., ...)
- *
- * Open a scope, call fn(arg) in it, close it: no early return can skip the
- * close.
- *
- * Call from:  a task, or any other thread.
- * Suspends:   as thrum_scope_close.
- * Returns:    as thrum_scope_close, with fn's error as the body's.
- */
-#define thrum_with(...) THRUM_WITH_(__VA_ARGS__, ._ = 0)
-
-/* int thrum_spawn(thrum_scope *s, thrum_fn *fn, const void *arg, size_t copy)
- *
- * Start a child of a scope.
- *
- * Call from:  anywhere, while s is open and cannot be closed meanwhile (a child
- *             of s is such a place). s NULL: the innermost scope of the running
- *             task.
- * Suspends:   a task, when s has as many children as its limit says, or now and
- *             then to let what it spawned run, so that a long loop of spawns
- *             holds a bounded number of unstarted ones. A child of a full scope
- *             that spawns into it does not wait: the new one runs in place.
- * Ownership:  copy > 0: that many bytes are copied, fn gets the copy, aligned
- *             for any type. copy == 0: fn gets arg itself.
- * Order:      fn sees what came before.
- * Returns:    0: fn will be called, whatever happens.
- *             -ENOMEM: it will not.
- */
-#define thrum_spawn(s, fn, arg, copy)                                          \
-    __extension__({                                                            \
-        static const struct thrum_site_ thrum_site_here_ = {thrum_spawn_run_,  \
-                                                            #fn, THRUM_HERE};  \
-        thrum_spawn_((s), &thrum_site_here_, (fn), (arg), (copy));             \
-    })
-
-THRUM_API void thrum_scope_open_(thrum_scope *, const thrum_scope_opts *);
-THRUM_API THRUM_NODISCARD thrum_err *thrum_with_(thrum_fn *, void *,
-                                                 const thrum_scope_opts *);
-THRUM_API void thrum_spawn_run_(struct thrum_job_ *job);
-THRUM_API THRUM_NODISCARD int thrum_spawn_(thrum_scope *,
-                                           const struct thrum_site_ *,
-                                           thrum_fn *, const void *, size_t);
 
 /* -------------------------------------------------------- many calls at once */
 
@@ -235,7 +153,15 @@ typedef struct thrum_job {
  * Returns:    THRUM_ALL: NULL if all succeeded, else one error with them all,
  *             the first to happen as its primary, their thrum_err_index the
  *             index into `jobs`.
- *             THRUM_SETTLE: NULL; the errors are in jobs[i].err.
+ *             THRUM_SETTLE: NULL; the errors are in jobs[i].err. If the caller
+ *             itself was canceled and jobs were cut short: THRUM_CANCELED, with
+ *             the failures of the others behind it, and every jobs[i].err NULL.
+ *             THRUM_ANY, THRUM_FIRST: NULL if a job won, else the errors; one
+ *             too if there is no job.
+ *
+ * When a job fails, wins or ends first, as the policy has it, the others are
+ * canceled, and those that have not begun are left out. All have ended when it
+ * returns. Each job is a task with a scope of its own.
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD thrum_err *
 thrum_gather(thrum_job *jobs, size_t n, thrum_policy policy);
@@ -248,8 +174,9 @@ thrum_gather(thrum_job *jobs, size_t n, thrum_policy policy);
  *
  * Call from:  a task.
  * Suspends:   as thrum_gather.
- * Returns:    as thrum_scope_close: one error with those of all calls that
- *             failed, indexed by i. All calls are made under either policy.
+ * Returns:    as thrum_scope_close of a scope with these options whose children
+ *             the calls are, indexed by i. Once it is canceled, calls that have
+ *             not begun are left out.
  */
 #define thrum_each(...) THRUM_EACH_I_(__VA_ARGS__, ._ = 0)
 
@@ -267,6 +194,8 @@ typedef thrum_err *thrum_range_fn(size_t lo, size_t hi, void *ctx);
  * Suspends:   as thrum_gather.
  * Returns:    NULL, or the errors of the parts that failed, indexed by their
  *             lo. After an error parts that have not begun are left out.
+ *             THRUM_CANCELED if parts were left out because the caller was
+ *             canceled.
  *
  * grain: the largest part. 0 lets the library choose: parts grow until one
  * takes some ten microseconds, and what is left is split when a worker asks.
@@ -303,25 +232,6 @@ thrum_reduce(size_t lo, size_t hi, size_t grain, const thrum_reduction *how,
 }
 #endif
 
-/* The macros above end their arguments with an option that says nothing, so that
- * there is always one. C++ before C++20 has no designated initialisers: there the
- * options are left out. */
-#define THRUM_SCOPE_OPEN_(s, ...)                                              \
-    thrum_scope_open_((s), THRUM_SCOPE_OPTS_(__VA_ARGS__))
-#define THRUM_WITH_(fn, arg, ...)                                              \
-    thrum_with_((fn), (arg), THRUM_SCOPE_OPTS_(__VA_ARGS__))
 #define THRUM_EACH_I_(n, fn, ctx, ...)                                         \
     thrum_each_((n), (fn), (ctx), THRUM_SCOPE_OPTS_(__VA_ARGS__))
-#if !defined(__cplusplus)
-#define THRUM_SCOPE_OPTS_(...)                                                 \
-    (&(const thrum_scope_opts){.where = THRUM_HERE, __VA_ARGS__})
-#elif __cplusplus >= 202002L
-#define THRUM_SCOPE_OPTS_(...)                                                 \
-    (&static_cast<const thrum_scope_opts &>(                                   \
-        thrum_scope_opts{.where = THRUM_HERE, __VA_ARGS__}))
-#else
-#define THRUM_SCOPE_OPTS_(...)                                                 \
-    (&static_cast<const thrum_scope_opts &>(                                   \
-        thrum_scope_opts{THRUM_HERE, nullptr, THRUM_ALL, 0, 0, 0}))
-#endif
 #endif

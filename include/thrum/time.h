@@ -29,7 +29,9 @@ THRUM_API thrum_time thrum_now(void);
  *
  * Call from:  a task; a thread that is no worker, which then blocks.
  * Suspends:   a task, when duration > 0.
- * Returns:    0.
+ * Returns:    0
+ *             -ECANCELED  the task is canceled; at once, if it already was, even
+ *                         when no time is to pass
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_sleep(thrum_time duration);
 

@@ -10,6 +10,7 @@
 #include "base/sanitize.h"
 #include "os/clock.h"
 #include "os/cpu.h"
+#include "task/scope.h"
 
 enum {
     STUCK_NS = 200000,
@@ -278,6 +279,8 @@ thrum_err *thrum_offload(thrum_fn *fn, void *arg)
     struct duty duty;
 
     REQUIRE(fn != NULL, "no function");
+    if (job.scope != NULL && scope_canceled(job.scope))
+        return thrum_rc(-ECANCELED);
     if (here == NULL)
         return fn(arg);
     p = pool_of(runtime_of(here->worker->sched));

@@ -2,12 +2,15 @@
 
 #include <thrum/time.h>
 
+#include <errno.h>
+
 #include "os/clock.h"
-#include "sched/wait.h"
+#include "task/scope.h"
 
 struct sleeper {
     struct timer timer;
-    struct wait wait;
+    struct scope_wait wait;
+    _Atomic uint32_t missed; /* [T5]: the timer came too late, and is done */
 };
 
 thrum_time thrum_now(void)
@@ -19,7 +22,8 @@ static void wake_up(struct timer *t)
 {
     struct sleeper *s = container_of(t, struct sleeper, timer);
 
-    (void)wait_wake(&s->wait, WAKE_DEADLINE);
+    if (!wait_wake(&s->wait.wait, WAKE_DEADLINE))
+        store_release(&s->missed, 1); /* [T5] */
 }
 
 static int64_t after(thrum_time duration)
@@ -29,22 +33,51 @@ static int64_t after(thrum_time duration)
     return duration > CLOCK_NEVER - 1 - now ? CLOCK_NEVER - 1 : now + duration;
 }
 
+/* The timer may be firing: it must be done with us. */
+static void forget(struct sched *sched, struct sleeper *s)
+{
+    if (sched_disarm(sched, &s->timer))
+        return;
+    while (load_acquire(&s->missed) == 0) /* [T6] */
+        thread_yield();
+}
+
+/* A thread that is no worker. Where no runtime keeps the time for its scope, it
+ * looks at the clock itself. */
+static int sleep_thread(struct scope *scope, int64_t until)
+{
+    struct scope_wait w;
+    int64_t deadline = thrum_deadline();
+
+    if (deadline < until && scope != NULL && scope->sched == NULL)
+        until = deadline;
+    wait_init(&w.wait);
+    if (scope_block(scope, &w, until) == WAKE_CANCEL)
+        return -ECANCELED;
+    return until == deadline && thrum_canceled() ? -ECANCELED : 0;
+}
+
 int thrum_sleep(thrum_time duration)
 {
+    struct scope *scope = scope_current();
+    struct stack *here = worker_current();
     struct sleeper s;
-    struct parker alarm;
 
+    if (scope != NULL && scope_canceled(scope))
+        return -ECANCELED;
     if (duration <= 0)
         return 0;
-    wait_init(&s.wait);
-    if (s.wait.stack == NULL) {
-        parker_init(&alarm); /* nobody will ever wake it */
-        (void)parker_park(&alarm, after(duration));
+    if (here == NULL)
+        return sleep_thread(scope, after(duration));
+    wait_init(&s.wait.wait);
+    store_relaxed(&s.missed, 0); /* still this task's alone */
+    if (duration == INT64_MAX)   /* until canceled */
+        return scope_sleep(scope, &s.wait) == WAKE_CANCEL ? -ECANCELED : 0;
+    sched_arm(here->worker->sched, &s.timer, after(duration), wake_up);
+    if (scope_sleep(scope, &s.wait) != WAKE_CANCEL)
         return 0;
-    }
-    sched_arm(s.wait.sched, &s.timer, after(duration), wake_up);
-    (void)wait_sleep(&s.wait);
-    return 0;
+    forget(s.wait.wait.sched, &s);
+    return -ECANCELED;
 }
 
 void thrum_yield(void)

@@ -65,6 +65,7 @@
 #define sub_release(p, n) atomic_fetch_sub_explicit(p, n, memory_order_release)
 #define sub_acq_rel(p, n) atomic_fetch_sub_explicit(p, n, memory_order_acq_rel)
 
+#define or_acq_rel(p, n)  atomic_fetch_or_explicit(p, n, memory_order_acq_rel)
 #define or_seq_cst(p, n)  atomic_fetch_or_explicit(p, n, memory_order_seq_cst)
 #define and_seq_cst(p, n) atomic_fetch_and_explicit(p, n, memory_order_seq_cst)
 

@@ -80,7 +80,9 @@ struct sanitize_fiber {
     const void *low;
     size_t bytes;
 #endif
+#if !SANITIZE_THREAD && !SANITIZE_ADDRESS
     char unused; /* C has no empty struct */
+#endif
 };
 
 #if SANITIZE_THREAD
@@ -311,7 +313,6 @@ SANITIZE_INLINE void sanitize_asan_arrive(struct sanitize_fiber *self,
 SANITIZE_INLINE void sanitize_fiber_create(struct sanitize_fiber *f,
                                            const void *low, size_t bytes)
 {
-    f->unused = 0;
     sanitize_tsan_create(f);
     sanitize_asan_bounds(f, low, bytes);
 }
@@ -319,7 +320,6 @@ SANITIZE_INLINE void sanitize_fiber_create(struct sanitize_fiber *f,
 /* The stack the calling thread was started on. Not to be destroyed. */
 SANITIZE_INLINE void sanitize_fiber_adopt(struct sanitize_fiber *f)
 {
-    f->unused = 0;
     sanitize_tsan_adopt(f);
     sanitize_asan_bounds(f, NULL, 0);
 }

@@ -59,6 +59,9 @@ void deque_init(struct thrum_deque_ *segment, struct thrum_deque_ *first,
     segment->hungry = hungry;
     segment->first = first;
     segment->prev = NULL;
+    segment->here = NULL;
+    segment->taken = NULL;
+    store_relaxed(&segment->pending, NULL);
     segment->real = no_membarrier ? &segment->fenced : &segment->top;
     store_relaxed(&segment->scope, NULL);
     store_relaxed(&segment->next, NULL);

@@ -44,14 +44,14 @@ void inbox_add_all(struct inbox *in, struct thrum_job_ *first)
     ck_stack_entry_t *oldest = entry_of(first), *newest = NULL;
     unsigned n = 0;
 
-    while (first != NULL) {
+    do {
         struct thrum_job_ *next = first->next;
 
         entry_of(first)->next = newest;
         newest = entry_of(first);
         first = next;
         n++;
-    }
+    } while (first != NULL);
     add(in, newest, oldest, n);
 }
 

@@ -24,12 +24,26 @@ bool timers_add(struct timers *ts, struct timer *t, int64_t deadline,
 
     t->fire = fire;
     spin_lock(&ts->lock);
+    t->set = true;
     heap_add(&ts->heap, &t->node, deadline);
-    first = ts->heap.least == &t->node;
+    first = deadline < load_relaxed(&ts->earliest); /* under the lock */
     if (first)
         note_earliest(ts);
     spin_unlock(&ts->lock);
     return first;
+}
+
+bool timers_remove(struct timers *ts, struct timer *t)
+{
+    bool was_set;
+
+    spin_lock(&ts->lock);
+    was_set = t->set;
+    if (was_set)
+        heap_remove(&ts->heap, &t->node);
+    t->set = false;
+    spin_unlock(&ts->lock);
+    return was_set;
 }
 
 static struct timer *take_due(struct timers *ts, int64_t now)
@@ -40,8 +54,9 @@ static struct timer *take_due(struct timers *ts, int64_t now)
     if (ts->heap.least != NULL && ts->heap.least->key <= now) {
         t = container_of(ts->heap.least, struct timer, node);
         heap_remove(&ts->heap, &t->node);
-        note_earliest(ts);
+        t->set = false;
     }
+    note_earliest(ts);
     spin_unlock(&ts->lock);
     return t;
 }

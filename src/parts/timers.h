@@ -5,14 +5,18 @@
  * anything is due takes one load. A timer lives on the stack of who waits.
  *
  * Invariants
- *   I1  earliest is the least key in the heap, or TIMERS_NEVER, whenever the
- *       lock is free.
+ *   I1  earliest is at most the least key in the heap, whenever the lock is
+ *       free. It is less after the least was removed, until somebody comes to
+ *       fire it and finds that out: most timers are removed, and then nobody
+ *       need be told.
  *   I2  A timer is in the heap exactly from timers_add until it is handed to
- *       fire, which may end its life.
+ *       fire, which may end its life, or is removed.
  *
  * Ordering
  *   [T3] timers_add: earliest <-> [T4] who parks reads it   a worker that keeps
  *        the time is unparked by the one who armed an earlier timer
+ *   [T5] a timer that was too late is done -> [T6] who canceled goes on   its
+ *        last access to the timer (await/sleep.c)
  */
 #ifndef PARTS_TIMERS_H
 #define PARTS_TIMERS_H
@@ -24,6 +28,7 @@
 
 struct timer {
     struct heap_node node;
+    bool set; /* lock: the heap's; in it */
     void (*fire)(struct timer *t);
 };
 
@@ -39,6 +44,9 @@ void timers_init(struct timers *ts);
  * told. */
 bool timers_add(struct timers *ts, struct timer *t, int64_t deadline,
                 void (*fire)(struct timer *t));
+
+/* False: it is being fired, or was. True: it never will be. */
+bool timers_remove(struct timers *ts, struct timer *t);
 
 /* Fire all that are due at `now`. */
 void timers_fire(struct timers *ts, int64_t now);

@@ -25,7 +25,7 @@
 #include "base/atomic.h"
 
 enum waiter_state { WAITER_ARMED, WAITER_ASLEEP, WAITER_CAUSE };
-enum wake { WAKE_EVENT = WAITER_CAUSE, WAKE_DEADLINE };
+enum wake { WAKE_EVENT = WAITER_CAUSE, WAKE_DEADLINE, WAKE_CANCEL };
 enum claim { CLAIM_LOST, CLAIM_EARLY, CLAIM_WAKE };
 
 struct waiter {

@@ -153,18 +153,24 @@ static inline bool fire_due(struct sched *s)
     return earliest != TIMERS_NEVER && fire_if_due(s, earliest);
 }
 
-static cold void find_keeper(struct sched *s)
+static cold void find_keeper(struct sched *s, int64_t earliest)
 {
-    if (load_seq_cst(&s->keeper) == IDLE_NOBODY && /* [S3] */
-        idle_any_asleep(&s->idle))
+    if (load_seq_cst(&s->keeper) != IDLE_NOBODY) /* [S3] */
+        return;
+    if (idle_any_asleep(&s->idle))
         sched_notify(s);
+    else
+        relief_ask(&s->relief, earliest);
 }
 
-/* A worker goes to work while others rest: one of them must keep the time. */
+/* A worker goes to work: somebody must keep the time, one that rests, or the
+ * relief. */
 static inline void see_to_time(struct sched *s)
 {
-    if (timers_earliest(&s->timers) != TIMERS_NEVER)
-        find_keeper(s);
+    int64_t earliest = timers_earliest(&s->timers);
+
+    if (earliest != TIMERS_NEVER)
+        find_keeper(s, earliest);
 }
 
 void sched_arm(struct sched *s, struct timer *t, int64_t deadline,
@@ -177,6 +183,19 @@ void sched_arm(struct sched *s, struct timer *t, int64_t deadline,
     keeper = load_seq_cst(&s->keeper); /* [S3] */
     if (keeper != IDLE_NOBODY && idle_wake(&s->idle, (unsigned)keeper))
         wake(s, keeper);
+}
+
+void sched_arm_running(struct sched *s, struct timer *t, int64_t deadline,
+                       void (*fire)(struct timer *t))
+{
+    sched_arm(s, t, deadline, fire);
+    if (load_seq_cst(&s->keeper) == IDLE_NOBODY) /* [S3] */
+        relief_ask(&s->relief, deadline);
+}
+
+bool sched_disarm(struct sched *s, struct timer *t)
+{
+    return timers_remove(&s->timers, t);
 }
 
 /* ---------------------------------------------------------------- searching */
@@ -337,7 +356,8 @@ struct thrum_job_ *sched_find(struct sched *s, struct worker *w)
     idle_search(&s->idle);
     while ((job = search(s, w)) == NULL &&
            load_seq_cst(&s->stopping) == 0) /* [S2] */
-        rest(s, w);
+        if (!stack_pool_trim(&s->pool))
+            rest(s, w);
     if (idle_found(&s->idle) && job != NULL)
         pass_on(s);
     if (job != NULL)
@@ -350,6 +370,20 @@ void sched_wake_all(struct sched *s)
     for (unsigned i = 0; i < s->count; i++)
         if (idle_wake(&s->idle, i))
             wake(s, (int)i);
+}
+
+bool sched_look(void *sched)
+{
+    struct sched *s = sched;
+    bool any = false;
+
+    for (unsigned i = 0; i < s->count; i++) {
+        struct stack *stack = load_acquire(&s->workers[i].stack); /* [S7] */
+
+        if (stack != NULL && load_acquire(&stack->deque.pending) != NULL)
+            any = s->hooks.look(stack) || any; /* [R7] */
+    }
+    return any;
 }
 
 static _Atomic(struct sched *) default_sched; /* [S4] [S5] */

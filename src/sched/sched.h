@@ -7,7 +7,8 @@
  *
  * Timers are kept by a worker that rests (the keeper): it parks until the
  * earliest. A busy worker looks at them between jobs. If the keeper finds a job
- * while others rest, one of them is woken to keep the time.
+ * while others rest, one of them is woken to keep the time; if none does, there
+ * is sched/relief.
  *
  * Ordering
  *   [S6] show a stack -> [S7] a thief looks at it   its deque
@@ -26,6 +27,7 @@
 #include "parts/parker.h"
 #include "parts/queue.h"
 #include "parts/timers.h"
+#include "sched/relief.h"
 #include "sched/stack.h"
 
 struct sched;
@@ -65,16 +67,27 @@ struct worker {
     _Atomic uint32_t turn; /* jobs taken; what is left then is handed over */
 };
 
+/* Of the task layer: what it keeps in `pending` of a stack that runs is its
+ * business until the stack is put away, or for as long as it runs. */
+struct sched_hooks {
+    /* The stack is about to be put away: settle it. */
+    void (*settle)(struct stack *s);
+    /* By the relief, while the stack runs: is there any? See to it. */
+    bool (*look)(struct stack *s);
+};
+
 struct sched {
     struct idle idle;
     struct inbox inbox;
     struct timers timers;
+    struct relief relief;
     struct stack_pool pool;
     _Atomic uint32_t
         always; /* 1: what hungry says where there is no membarrier */
 
     /* const after sched_start */
     void (*run_fork)(struct stack *s, struct thrum_job_ *slot); /* fork.h */
+    struct sched_hooks hooks;
     bool pin;
     unsigned count;
     struct worker *workers;
@@ -103,9 +116,17 @@ void sched_push_child(struct worker *w, struct thrum_job_ *job);
 /* A fork was published on stack s, and somebody may be hungry. */
 void sched_share(struct stack *s);
 
-/* A timer on the stack of a task that is about to suspend. */
+/* See that `fire` is called at `deadline`, or soon after: for who is about to
+ * suspend, so that his worker looks at the time. */
 void sched_arm(struct sched *s, struct timer *t, int64_t deadline,
                void (*fire)(struct timer *t));
+
+/* The same for who goes on after that, perhaps for long. */
+void sched_arm_running(struct sched *s, struct timer *t, int64_t deadline,
+                       void (*fire)(struct timer *t));
+
+/* Not any more. False: it is being fired on another thread, or was. */
+bool sched_disarm(struct sched *s, struct timer *t);
 
 /* Does a worker look for something to do just now? A hint. */
 static inline bool sched_any_searches(struct sched *s)
@@ -125,6 +146,9 @@ struct thrum_job_ *sched_take(struct sched *s, struct worker *w);
  * newest one, if it may be and is. NULL: no. */
 struct thrum_job_ *sched_take_child(struct worker *w, struct thrum_scope *scope,
                                     bool or_newest);
+
+/* The relief's look at what is noted on the stacks that run. */
+bool sched_look(void *sched);
 
 /* Workers that rest are told of [S1]. */
 void sched_wake_all(struct sched *s);

@@ -9,6 +9,7 @@ enum {
     ARENA_LEAST = 16,
     ARENA_MOST = 8192, /* pieces in a reservation */
     CANARY = 64,
+    TRIM = 16, /* stacks at a time: some tens of microseconds */
 };
 
 _Static_assert(sizeof(struct stack) == SEGMENT_HEAD, "slots follow the head");
@@ -137,16 +138,13 @@ static struct stack *stack_make(struct stack_pool *pool, char *border)
     return s;
 }
 
-/* Under the lock. Warm ones first: they are used again and again, and others
- * stay cold, however many there are. */
+/* Under the lock; there is one. */
 static struct stack *take_spare(struct stack_pool *pool)
 {
-    struct stack **list = pool->warm != NULL ? &pool->warm : &pool->bare;
-    struct stack *s = *list;
+    struct stack *s = pool->spare;
 
-    if (s != NULL)
-        *list = s->next;
-    pool->warm_count -= list == &pool->warm;
+    pool->spare = s->next;
+    store_relaxed(&pool->spares, load_relaxed(&pool->spares) - 1); /* locked */
     return s;
 }
 
@@ -156,9 +154,15 @@ struct stack *stack_get(struct stack_pool *pool)
     struct stack *s;
 
     spin_lock(&pool->lock);
-    s = take_spare(pool);
-    if (s == NULL)
+    s = pool->spare;
+    if (s != NULL) {
+        take_spare(pool);
+    } else if (pool->trimmed != NULL) {
+        s = pool->trimmed;
+        pool->trimmed = s->next;
+    } else {
         border = carve(pool, true);
+    }
     spin_unlock(&pool->lock);
 
     if (border != NULL)
@@ -203,32 +207,37 @@ static void segments_put(struct stack_pool *pool, struct stack *s)
     }
 }
 
-static void list_push(struct stack **list, struct stack *s)
-{
-    s->next = *list;
-    *list = s;
-}
-
 void stack_put(struct stack_pool *pool, struct stack *s)
 {
-    bool warm;
-
     stack_check(s);
     use_end(s);
     spin_lock(&pool->lock);
     segments_put(pool, s);
-    warm = pool->warm_count < STACK_POOL_WARM;
-    pool->warm_count += warm;
-    if (warm)
-        list_push(&pool->warm, s);
+    s->next = pool->spare;
+    pool->spare = s;
+    store_relaxed(&pool->spares, load_relaxed(&pool->spares) + 1); /* locked */
     spin_unlock(&pool->lock);
-    if (warm)
-        return;
+}
 
-    make_cold(s);
-    spin_lock(&pool->lock);
-    list_push(&pool->bare, s);
-    spin_unlock(&pool->lock);
+bool stack_pool_trim(struct stack_pool *pool)
+{
+    struct stack *s;
+
+    for (int i = 0; i < TRIM; i++) {
+        if (load_relaxed(&pool->spares) <= STACK_POOL_WARM) /* a hint */
+            return false;
+        spin_lock(&pool->lock);
+        s = pool->spare == NULL ? NULL : take_spare(pool);
+        spin_unlock(&pool->lock);
+        if (s == NULL)
+            return false;
+        make_cold(s);
+        spin_lock(&pool->lock);
+        s->next = pool->trimmed;
+        pool->trimmed = s;
+        spin_unlock(&pool->lock);
+    }
+    return true;
 }
 
 struct thrum_deque_ *segment_get(struct stack_pool *pool,
@@ -300,9 +309,9 @@ void stack_pool_deinit(struct stack_pool *pool)
 {
     struct arena *a = pool->arenas, *next;
 
-    for (struct stack *s = pool->warm; s != NULL; s = s->next)
+    for (struct stack *s = pool->spare; s != NULL; s = s->next)
         use_begin(s);
-    for (struct stack *s = pool->bare; s != NULL; s = s->next)
+    for (struct stack *s = pool->trimmed; s != NULL; s = s->next)
         use_begin(s);
     for (; a != NULL; a = next) {
         next = a->next;

@@ -13,9 +13,9 @@
  * Stacks are carved from large reservations, guarded once, and not unmapped
  * before the runtime stops, so that a thief may look at any deque at any time.
  * Each worker keeps some spare ones hot (sched/worker.c) and gives the pool what
- * is too many. Of stacks beyond STACK_POOL_WARM the pool gives the pages back to
- * the kernel, and hands them out last: so many that come and go touch the same
- * pages again, however many there were at a worse time.
+ * is too many. Of those beyond STACK_POOL_WARM a worker that has nothing to do
+ * gives the pages back to the kernel: that takes microseconds each, and while
+ * there is work they may be needed again.
  *
  * A guard needs Linux 6.13, or mprotect while mappings last (os/memory.h). A
  * stack without one gets a canary at its low end, looked at when it is put back.
@@ -44,12 +44,17 @@ struct stack {
     struct thrum_job_ *handed;      /* to run first */
     const struct thrum_site_ *site; /* of what runs now, for messages */
     int saved_errno;
+    unsigned budget; /* of thrum_checkpoint */
 
     /* const after it was made */
     unsigned valgrind_id;
     bool guarded;
     char *low; /* the first byte above the guard */
 
+    _Atomic(void *) child_of; /* for reports: whose child runs on it, */
+    _Atomic(const struct thrum_site_ *) child_site; /* and where it was made */
+
+    struct spin taken_lock;   /* of deque.taken */
     struct thrum_job_ resume; /* the job that runs it again */
     struct stack *next;       /* in a list of spares */
     struct sanitize_fiber fiber;
@@ -66,10 +71,12 @@ struct stack_pool {
     ctx_entry *entry;
 
     struct spin lock;
-    struct stack *warm, *bare;     /* lock: spare ones; bare: of pages */
+    struct stack *spare;           /* lock */
+    struct stack *trimmed;         /* lock: spare, without their pages */
     struct thrum_deque_ *segments; /* lock: spare ones, linked by prev */
     struct arena *arenas;          /* lock */
-    size_t made, warm_count;       /* lock */
+    size_t made;                   /* lock */
+    _Atomic size_t spares; /* written with the lock; not the cold ones */
 };
 
 void stack_pool_init(struct stack_pool *pool, size_t stack_bytes,
@@ -84,6 +91,9 @@ struct stack *stack_get(struct stack_pool *pool);
 
 /* Its deque is empty and nobody stands on it. */
 void stack_put(struct stack_pool *pool, struct stack *s);
+
+/* Give back the pages of some spare stacks. False: there are not too many. */
+bool stack_pool_trim(struct stack_pool *pool);
 
 /* Die if a stack without a guard was overflowed. */
 void stack_check(struct stack *s);

@@ -61,12 +61,14 @@ int sched_start(struct sched *s, const struct sched_opts *opts)
     idle_init(&s->idle, opts->workers, fenced);
     inbox_init(&s->inbox);
     timers_init(&s->timers);
+    relief_init(&s->relief, &s->timers, !fenced, sched_look, s);
     store_relaxed(&s->always, 1);
     store_relaxed(&s->stopping, 0);
     store_relaxed(&s->visitors, 0);
     store_relaxed(&s->keeper, IDLE_NOBODY);
     s->run_fork = fork_run;
     s->pin = opts->pin;
+    s->hooks = opts->hooks;
     s->count = opts->workers;
     stack_pool_init(&s->pool, opts->stack_bytes,
                     fenced ? &s->always : &s->idle.hungry, fenced, worker_loop);
@@ -85,6 +87,7 @@ int sched_start(struct sched *s, const struct sched_opts *opts)
 
 void sched_stop(struct sched *s, void (*done)(struct worker *w))
 {
+    relief_stop(&s->relief);
     workers_stop(s, s->count);
     for (unsigned i = 0; i < s->count; i++)
         done(&s->workers[i]);

@@ -8,6 +8,7 @@ struct sched_opts {
     unsigned workers;
     size_t stack_bytes;
     bool pin;
+    struct sched_hooks hooks;
 };
 
 /* 0, -ENOMEM, -EAGAIN; then nothing is left behind. */

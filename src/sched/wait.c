@@ -37,11 +37,25 @@ static cold void sleep_in_place(struct wait *w)
     }
 }
 
+enum wake wait_block(struct wait *w, int64_t until)
+{
+    if (!parker_park(&w->parker, until) &&
+        waiter_claim(&w->waiter, WAKE_DEADLINE) == CLAIM_LOST)
+        (void)parker_park(&w->parker, CLOCK_NEVER); /* the waker's token */
+    tsan_rely(w);
+    return waiter_cause(&w->waiter);
+}
+
+static bool is_claimed(struct wait *w)
+{
+    return load_relaxed(&w->waiter.state) >= WAITER_CAUSE; /* [W3] follows */
+}
+
 enum wake wait_sleep(struct wait *w)
 {
     if (w->stack == NULL)
-        (void)parker_park(&w->parker, CLOCK_NEVER);
-    else if (unlikely(!worker_suspend(w->stack, fall_asleep, w)))
+        return wait_block(w, CLOCK_NEVER);
+    if (!is_claimed(w) && unlikely(!worker_suspend(w->stack, fall_asleep, w)))
         sleep_in_place(w);
     tsan_rely(w);
     return waiter_cause(&w->waiter);
@@ -53,7 +67,7 @@ bool wait_wake(struct wait *w, enum wake cause)
     struct sched *sched = w->sched;
     enum claim claim;
 
-    if (cause == WAKE_EVENT)
+    if (cause != WAKE_DEADLINE)
         tsan_promise(w);
     claim = waiter_claim(&w->waiter, cause);
     if (claim == CLAIM_LOST)
@@ -63,4 +77,22 @@ bool wait_wake(struct wait *w, enum wake cause)
     else if (claim == CLAIM_WAKE)
         worker_resume(sched, stack);
     return true;
+}
+
+enum claim wait_claim(struct wait *w, enum wake cause)
+{
+    bool thread = w->stack == NULL;
+    enum claim claim;
+
+    tsan_promise(w);
+    claim = waiter_claim(&w->waiter, cause);
+    return claim == CLAIM_EARLY && thread ? CLAIM_WAKE : claim;
+}
+
+void wait_deliver(struct wait *w)
+{
+    if (w->stack == NULL)
+        parker_unpark(&w->parker);
+    else
+        worker_resume(w->sched, w->stack);
 }

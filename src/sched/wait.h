@@ -5,7 +5,7 @@
  *      ... show &w to whoever will call wait_wake ...
  *      wait_sleep(&w);
  *
- * Exactly one wait_wake may win; it may come at any time after wait_init. It
+ * One wait_wake wins; it may come at any time after wait_init. It
  * lives on the sleeper's stack, and is gone once it was woken: a waker touches
  * nothing of it after wait_wake, and neither does wait_wake after its claim, but
  * for the token that the sleeping thread waits for.
@@ -28,10 +28,18 @@ struct wait {
 
 void wait_init(struct wait *w);
 
-/* Returns what woke it. */
+/* Returns what woke it; at once, if something has already. */
 enum wake wait_sleep(struct wait *w);
+
+/* A thread that is no worker: the same, until it wakes itself (WAKE_DEADLINE). */
+enum wake wait_block(struct wait *w, int64_t until);
 
 /* True: this call woke it. From any thread. */
 bool wait_wake(struct wait *w, enum wake cause);
+
+/* The same in two steps, for who holds a lock. CLAIM_WAKE: its sleeper stays
+ * where it is until wait_deliver. CLAIM_EARLY: it goes on by itself. */
+enum claim wait_claim(struct wait *w, enum wake cause);
+void wait_deliver(struct wait *w);
 
 #endif

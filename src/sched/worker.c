@@ -231,12 +231,19 @@ static void give_forks(struct stack *s)
             sched_push(w, job);
 }
 
+static inline void settle(struct stack *s)
+{
+    if (unlikely(load_relaxed(&s->deque.pending) != NULL)) /* its own */
+        s->worker->sched->hooks.settle(s);
+}
+
 bool worker_suspend(struct stack *s, worker_after *after, void *arg)
 {
     struct worker *w = s->worker;
     struct thrum_job_ *job;
     struct stack *to;
 
+    settle(s);
     give_forks(s);
     job = sched_take(w->sched, w);
     to = stack_for(w, job);
@@ -261,6 +268,7 @@ void worker_yield(struct stack *s)
     struct thrum_job_ *job;
     struct stack *to;
 
+    settle(s);
     give_forks(s);
     job = sched_take(w->sched, w);
     if (job == NULL)
@@ -284,6 +292,7 @@ bool worker_run_one(struct stack *s)
     struct thrum_job_ *job = sched_take(w->sched, w);
     struct thrum_scope *scope = load_relaxed(&s->deque.scope); /* ours */
     const struct thrum_site_ *site = s->site;
+    struct thrum_here_ *here = s->deque.here;
 
     if (job == NULL)
         return false;
@@ -291,11 +300,13 @@ bool worker_run_one(struct stack *s)
         sched_push(w, job);
         return false;
     }
+    s->deque.here = NULL;
     if (is_resume(job))
         switch_stacks(s, stack_of_resume(job), push_left, NULL);
     else
         run(s, job);
     deque_set_scope(&s->deque, scope);
+    s->deque.here = here;
     s->site = site;
     return true;
 }

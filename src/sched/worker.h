@@ -44,7 +44,7 @@ static inline bool worker_has_room(const struct stack *s)
     return here - s->low > (const char *)s - here;
 }
 
-/* Run one other job in place, if one is ready that needs no switch: for a stack
+/* After worker_suspend said no: run one other job in place, if one is ready that needs no switch: for a stack
  * that cannot be put away for lack of memory. */
 bool worker_run_one(struct stack *s);
 

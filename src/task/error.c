@@ -15,6 +15,7 @@ BUILT_IN(THRUM_CANCELED);
 BUILT_IN(THRUM_TIMEOUT);
 BUILT_IN(THRUM_NOMEM);
 BUILT_IN(THRUM_DEADLOCK);
+BUILT_IN(THRUM_SLOW);
 
 const struct leaf error_no_memory = {
     .head.refs = ERROR_IMMORTAL,
@@ -71,11 +72,11 @@ void error_add_untold(size_t failures)
 /* --- leaves -------------------------------------------------------------- */
 
 /* Relaxed: what it points to is code, nothing to carry. */
-static _Atomic(const char *(*)(void)) task_namer;
+static _Atomic(void (*)(struct error_context *)) teller;
 
-void error_set_namer(const char *(*namer)(void))
+void error_set_context(void (*tell)(struct error_context *context))
 {
-    store_relaxed(&task_namer, namer);
+    store_relaxed(&teller, tell);
 }
 
 bool error_kind_is(const thrum_kind *kind, const thrum_kind *ancestor)
@@ -98,10 +99,12 @@ static int errno_of_kind(const thrum_kind *kind)
     return 0;
 }
 
-struct leaf *error_leaf_new(const thrum_kind *kind, const char *message)
+static struct leaf *leaf_new(const thrum_kind *kind, const char *message,
+                             const char *path)
 {
     size_t bytes = strlen(message) + 1;
-    struct leaf *leaf = alloc(sizeof(*leaf) + bytes);
+    size_t path_bytes = path != NULL ? strlen(path) + 1 : 0;
+    struct leaf *leaf = alloc(sizeof(*leaf) + bytes + path_bytes);
 
     if (!leaf)
         return NULL;
@@ -109,6 +112,9 @@ struct leaf *error_leaf_new(const thrum_kind *kind, const char *message)
         .head.refs = 1,
         .kind = kind,
         .message = memcpy(leaf + 1, message, bytes),
+        .path = path == NULL
+                    ? NULL
+                    : memcpy((char *)(leaf + 1) + bytes, path, path_bytes),
         .index = ERROR_NO_INDEX,
         .number = errno_of_kind(kind),
         .depth = 1,
@@ -116,16 +122,23 @@ struct leaf *error_leaf_new(const thrum_kind *kind, const char *message)
     return leaf;
 }
 
+struct leaf *error_leaf_new(const thrum_kind *kind, const char *message)
+{
+    return leaf_new(kind, message, NULL);
+}
+
 /* The copy shares the cause and has no index; NULL without memory. */
 static struct leaf *leaf_copy(const struct leaf *leaf)
 {
-    struct leaf *copy = error_leaf_new(leaf->kind, leaf->message);
+    struct leaf *copy = leaf_new(leaf->kind, leaf->message, leaf->path);
 
     if (!copy)
         return NULL;
     copy->head.lost = leaf->head.lost;
     copy->where = leaf->where;
-    copy->task = leaf->task;
+    copy->task = leaf->path == NULL ? NULL
+                                    : copy->path + (leaf->task - leaf->path);
+    copy->trace = leaf->trace;
     copy->cause = thrum_err_ref(leaf->cause);
     copy->number = leaf->number;
     copy->depth = leaf->depth;
@@ -160,25 +173,38 @@ static void ellipsize(char *text, size_t bytes)
     memcpy(text + at, "...", sizeof("..."));
 }
 
-static struct leaf *leaf_format(const thrum_kind *kind, const char *format,
-                                va_list args)
+/* With its place, and what runs. */
+static struct leaf *leaf_signed(const thrum_kind *kind, const char *message,
+                                const char *where)
+{
+    void (*tell)(struct error_context *) = load_relaxed(&teller);
+    struct error_context context = {.last = 0};
+    bool any;
+    struct leaf *leaf;
+
+    if (tell != NULL)
+        tell(&context);
+    any = context.path[0] != '\0';
+    leaf = leaf_new(kind, message, any ? context.path : NULL);
+    if (leaf == NULL)
+        return NULL;
+    leaf->where = where;
+    leaf->task = any ? leaf->path + context.last : NULL;
+    leaf->trace = context.trace;
+    return leaf;
+}
+
+static struct leaf *leaf_format(const thrum_kind *kind, const char *where,
+                                const char *format, va_list args)
 {
     char text[ERROR_MESSAGE_BYTES];
     int length = vsnprintf(text, sizeof(text), format, args);
 
     if (length < 0) /* a wide character this locale cannot write */
-        return error_leaf_new(kind, format);
+        return leaf_signed(kind, format, where);
     if ((size_t)length >= sizeof(text))
         ellipsize(text, sizeof(text));
-    return error_leaf_new(kind, text);
-}
-
-static void leaf_sign(struct leaf *leaf, const char *where)
-{
-    const char *(*namer)(void) = load_relaxed(&task_namer);
-
-    leaf->where = where;
-    leaf->task = namer ? namer() : NULL;
+    return leaf_signed(kind, text, where);
 }
 
 thrum_err *thrum_fail_(const char *where, const thrum_kind *kind,
@@ -188,14 +214,13 @@ thrum_err *thrum_fail_(const char *where, const thrum_kind *kind,
 
     va_list args;
     va_start(args, format);
-    struct leaf *leaf = leaf_format(kind, format, args);
+    struct leaf *leaf = leaf_format(kind, where, format, args);
     va_end(args);
 
     if (!leaf) {
         note_wanted(kind, where);
         return (thrum_err *)&error_no_memory.head;
     }
-    leaf_sign(leaf, where);
     return &leaf->head;
 }
 
@@ -230,14 +255,13 @@ thrum_err *thrum_wrap_(const char *where, thrum_err *cause,
 
     va_list args;
     va_start(args, format);
-    struct leaf *leaf = leaf_format(kind, format, args);
+    struct leaf *leaf = leaf_format(kind, where, format, args);
     va_end(args);
 
     if (!leaf) {
         note_wanted(kind, where);
         return cause ? cause : (thrum_err *)&error_no_memory.head;
     }
-    leaf_sign(leaf, where);
     leaf->cause = shorten(cause);
     leaf->cut = leaf->cause != cause;
     leaf->depth = (uint16_t)(depth_of(leaf->cause) + 1);
@@ -359,6 +383,16 @@ const char *thrum_err_where(const thrum_err *e)
 const char *thrum_err_task(const thrum_err *e)
 {
     return e ? error_leaf(e, 0)->task : NULL;
+}
+
+const char *thrum_err_path(const thrum_err *e)
+{
+    return e ? error_leaf(e, 0)->path : NULL;
+}
+
+thrum_trace_id thrum_err_trace(const thrum_err *e)
+{
+    return e ? error_leaf(e, 0)->trace : (thrum_trace_id){0, 0};
 }
 
 const thrum_err *thrum_err_cause(const thrum_err *e)

@@ -29,6 +29,7 @@ enum {
     ERROR_CHAIN_MAX = 32,
     ERROR_MESSAGE_BYTES = 1024, /* the terminator included */
     ERROR_NOTES = 8,
+    ERROR_PATH_BYTES = 192, /* the terminator included */
     ERROR_IMMORTAL = 0,
 };
 
@@ -47,7 +48,9 @@ struct leaf {
     const thrum_kind *kind;
     const char *message; /* behind the leaf, or a literal */
     const char *where;
-    const char *task;
+    const char *path; /* of the task, behind the message, or NULL */
+    const char *task; /* the last name in it */
+    thrum_trace_id trace;
     thrum_err *cause; /* owned */
     size_t index;
     int number;     /* its own errno value, or 0 */
@@ -126,8 +129,14 @@ thrum_err *picked_done(struct picked *p);
 uint64_t error_untold(void);
 void error_add_untold(size_t failures);
 
-/* Who knows the name of the running task tells it here, once, at start. The
- * name outlives every error made under it. */
-void error_set_namer(const char *(*namer)(void));
+/* Where an error is made. All zero: in no task. */
+struct error_context {
+    char path[ERROR_PATH_BYTES]; /* "main > request > fetch" */
+    size_t last;                 /* where its last name begins */
+    thrum_trace_id trace;
+};
+
+/* Who knows what runs tells it here, once, at start. */
+void error_set_context(void (*tell)(struct error_context *context));
 
 #endif

@@ -70,6 +70,17 @@ static void put_code(struct report *r, const struct leaf *leaf)
     put(r, text);
 }
 
+static void put_trace(struct report *r, thrum_trace_id trace)
+{
+    char text[48];
+
+    if ((trace.hi | trace.lo) == 0)
+        return;
+    snprintf(text, sizeof(text), ", trace %016" PRIx64 "%016" PRIx64, trace.hi,
+             trace.lo);
+    put(r, text);
+}
+
 static void put_leaf(struct report *r, const struct leaf *leaf, unsigned indent)
 {
     const char *errno_name = error_errno_name(leaf->number);
@@ -87,11 +98,12 @@ static void put_leaf(struct report *r, const struct leaf *leaf, unsigned indent)
         put(r, " at ");
         put(r, leaf->where);
     }
-    if (leaf->task) {
+    if (leaf->path) {
         put(r, ", task \"");
-        put(r, leaf->task);
+        put(r, leaf->path);
         put(r, "\"");
     }
+    put_trace(r, leaf->trace);
     put(r, "\n");
     r->lines++;
 }

@@ -51,6 +51,11 @@ static struct tally tally(const thrum_err *e)
     return t;
 }
 
+bool error_is_canceled(const thrum_err *e)
+{
+    return tally(e).failures == 0;
+}
+
 static uint64_t key_of(size_t index, const thrum_err *e)
 {
     uint64_t key = index < KEY_NO_INDEX ? index : KEY_NO_INDEX;

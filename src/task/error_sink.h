@@ -37,6 +37,9 @@ struct error_entry {
 
 struct error_heap;
 
+/* Nothing in it but cancellations. */
+bool error_is_canceled(const thrum_err *e);
+
 enum { ERROR_SINK_MAX = 4096 };
 
 struct error_sink {

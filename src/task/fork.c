@@ -2,13 +2,106 @@
 
 #include <thrum/task.h>
 
+#include <errno.h>
+
+#include "base/alloc.h"
 #include "sched/fork.h"
 #include "sched/worker.h"
+#include "task/scope.h"
 
-/* Elsewhere, or in place after all: the result goes into the slot. */
+/* A fork that runs elsewhere, for its forker to find. On the stack it runs on,
+ * in a list of the forker's. */
+struct taken {
+    struct thrum_job_ *slot;
+    struct scope *own;
+    struct taken *next, *prev; /* lock: the forker's taken_lock */
+};
+
+static thrum_err *is_canceled(void *arg)
+{
+    (void)arg;
+    return thrum_rc(-ECANCELED);
+}
+
+static struct stack *forker_of(struct thrum_job_ *slot)
+{
+    return stack_of(thrum_deque_of_(slot)->first);
+}
+
+/* What to call; whoever forked it can find it from here on. */
+static thrum_fn *begin(struct taken *t, struct thrum_job_ *slot,
+                       struct scope *own)
+{
+    struct stack *forker = forker_of(slot);
+    struct taken *first;
+    thrum_fn *fn;
+
+    *t = (struct taken){.slot = slot, .own = own};
+    spin_lock(&forker->taken_lock);
+    fn = slot->u.call.fn;
+    t->next = first = forker->deque.taken;
+    if (first != NULL)
+        first->prev = t;
+    forker->deque.taken = t;
+    spin_unlock(&forker->taken_lock);
+    return fn;
+}
+
+static void end(struct taken *t)
+{
+    struct stack *forker = forker_of(t->slot);
+
+    spin_lock(&forker->taken_lock);
+    if (t->prev != NULL)
+        t->prev->next = t->next;
+    else
+        forker->deque.taken = t->next;
+    if (t->next != NULL)
+        t->next->prev = t->prev;
+    spin_unlock(&forker->taken_lock);
+}
+
+/* While its forker may do something else: in a scope of its own. */
+static thrum_err *run_elsewhere(struct thrum_job_ *slot, struct stack *stack,
+                                struct scope *parent)
+{
+    const struct thrum_site_ *site = stack->site; /* the slot's may be joined */
+    struct child around = child_begin(stack, parent, site);
+    struct scope own;
+    struct taken t;
+    thrum_fn *fn;
+    thrum_err *err;
+
+    scope_open_task(&own, parent, stack, site);
+    fn = begin(&t, slot, &own);
+    err = fn(slot->u.call.arg);
+    end(&t);
+    err = scope_close(&own, err);
+    child_end(stack, around);
+    return err;
+}
+
+/* At the join, after all. */
+static thrum_err *run_here(struct thrum_job_ *slot, struct stack *stack)
+{
+    struct thrum_here_ here;
+
+    scope_here_begin(stack, &here);
+    return scope_here_end(stack, &here, slot->u.call.fn(slot->u.call.arg));
+}
+
+/* The result goes into the slot. */
 void thrum_fork_run_(struct thrum_job_ *slot)
 {
-    slot->u.call.err = slot->u.call.fn(slot->u.call.arg);
+    struct stack *stack = worker_current();
+    struct scope *parent = scope_on(stack);
+
+    if (scope_canceled(parent))
+        slot->u.call.err = is_canceled(NULL);
+    else if (forker_of(slot) == stack)
+        slot->u.call.err = run_here(slot, stack);
+    else
+        slot->u.call.err = run_elsewhere(slot, stack, parent);
 }
 
 thrum_err *thrum_join_any_(thrum_task *t)
@@ -20,4 +113,46 @@ thrum_err *thrum_join_any_(thrum_task *t)
             "thrum_join is called by the task that forked only");
     fork_join(s, t->slot_);
     return t->slot_->u.call.err;
+}
+
+/* It was taken; or it is ours, and there was a cancel somewhere. */
+thrum_err *thrum_join_cold_(struct thrum_job_ *slot, bool mine)
+{
+    if (!mine)
+        return thrum_join_slow_(slot)->u.call.err;
+    if (scope_canceled(scope_current()))
+        return is_canceled(NULL);
+    return run_here(slot, worker_current());
+}
+
+thrum_err *thrum_fork_end_(thrum_err *err)
+{
+    struct stack *stack = worker_current();
+    struct scope *own = scope_of(stack->deque.here->made);
+
+    if (own == NULL) /* it has failed */
+        return scope_fold_alone(scope_on(stack), err);
+    err = scope_close(own, err);
+    release(own);
+    return err;
+}
+
+void thrum_task_cancel(thrum_task *task)
+{
+    struct stack *s = worker_current();
+    struct taken *t;
+
+    REQUIRE(task != NULL, "no fork");
+    REQUIRE(s != NULL && forker_of(task->slot_) == s,
+            "called by the task that forked only");
+    spin_lock(&s->taken_lock);
+    for (t = s->deque.taken; t != NULL && t->slot != task->slot_; t = t->next)
+        ;
+    if (t != NULL) {
+        t->own->why = NULL;
+        (void)scope_stop(t->own, STOP_CANCEL);
+    } else { /* it has not begun, or it has ended */
+        task->slot_->u.call.fn = is_canceled;
+    }
+    spin_unlock(&s->taken_lock);
 }

@@ -3,12 +3,14 @@
  * A range is cut in halves until the first piece is a chunk; the upper halves
  * are forks, so all that is not being run lies open to thieves. When the chunk
  * is done the nearest half is taken back, unless it was stolen, and cut in its
- * turn. Nothing recurses: what is open is at most one half for each bit of a
- * size_t. A body that waits may thus wait for what any other body does.
+ * turn. Nothing recurses: at most OPEN_MAX halves are open. A body that waits
+ * may thus wait for what any other body does.
  *
  * With grain 0 a chunk grows until it takes GOAL_NS, and shrinks when one takes
  * much longer.
  */
+
+#include <thrum/task.h>
 
 #include <errno.h>
 
@@ -17,42 +19,45 @@
 #include "sched/fork.h"
 #include "task/scope.h"
 
-enum { OPEN_MAX = 66, GOAL_NS = 16000 };
+enum { OPEN_MAX = 24, GOAL_NS = 16000 };
 
 struct loop {
     /* const */
     void (*step)(struct loop *l, size_t lo, size_t hi, void *acc);
+    void (*skip)(struct loop *l, size_t lo, size_t hi); /* canceled before */
     void *ctx;
     const thrum_reduction *how;
     const struct thrum_site_ *site; /* of the task whose loop it is */
-    bool adaptive, stops, settle;
+    bool adaptive;
 
-    _Atomic size_t chunk;    /* a hint to all */
-    _Atomic uint32_t failed; /* a hint: parts not begun are left out */
-    struct error_sink errors;
+    _Atomic size_t chunk; /* a hint to all */
+    struct scope scope;
 };
 
 struct part {
-    struct loop *loop;
     size_t lo, hi;
     void *acc; /* made by the thief, merged and freed by the joiner */
     struct thrum_job_ *slot;
 };
 
-static void loop_fail(struct loop *l, size_t index, thrum_err *err)
+/* The scope takes part in every end only if its policy wants to know. */
+static void ended(struct loop *l, size_t index, thrum_err *err)
 {
-    if (err == NULL)
-        return;
-    (void)error_sink_add(&l->errors, index, err);
-    store_relaxed(&l->failed, 1);
+    if (unlikely(err != NULL || l->scope.policy > THRUM_SETTLE))
+        scope_ended(&l->scope, index, err);
+}
+
+/* Canceled: these are not called. */
+static void leave_out(struct loop *l, size_t lo, size_t hi)
+{
+    (void)hi;
+    ended(l, lo, thrum_rc(-ECANCELED));
 }
 
 static void run_chunk(struct loop *l, size_t lo, size_t hi, void *acc)
 {
     int64_t start, took;
 
-    if (lo == hi || (l->stops && load_relaxed(&l->failed) != 0))
-        return;
     if (!l->adaptive) {
         l->step(l, lo, hi, acc);
         return;
@@ -72,13 +77,14 @@ static void run_part(struct loop *l, size_t lo, size_t hi, void *acc);
 static void part_run(struct thrum_job_ *job)
 {
     struct part *p = job->u.call.arg;
-    struct loop *l = p->loop;
+    struct stack *stack = worker_current();
+    struct loop *l = container_of(scope_on(stack), struct loop, scope);
 
-    worker_current()->site = l->site; /* for messages: a part has no name */
+    stack->site = l->site; /* for messages: a part has no name */
     if (l->how != NULL) {
         p->acc = alloc(l->how->size);
         if (p->acc == NULL) {
-            loop_fail(l, p->lo, thrum_rc(-ENOMEM));
+            ended(l, p->lo, thrum_rc(-ENOMEM));
             return;
         }
         l->how->init(p->acc, l->ctx);
@@ -113,15 +119,24 @@ static void run_part(struct loop *l, size_t lo, size_t hi, void *acc)
 
     for (;;) {
         size_t chunk = load_relaxed(&l->chunk);
+        bool stop = lo < hi && scope_canceled(&l->scope);
 
-        while (hi - lo > chunk) {
+        while (!stop && hi - lo > chunk && p < open + OPEN_MAX) {
             size_t mid = lo + (hi - lo) / 2;
 
-            *p = (struct part){.loop = l, .lo = mid, .hi = hi};
+            *p = (struct part){.lo = mid, .hi = hi};
             part_open(p++);
             hi = mid;
         }
-        run_chunk(l, lo, hi, acc);
+        if (stop) {
+            l->skip(l, lo, hi);
+        } else if (hi - lo > chunk) { /* a range of more than 2^24 chunks */
+            run_chunk(l, lo, lo + chunk, acc);
+            lo += chunk;
+            continue;
+        } else if (lo < hi) {
+            run_chunk(l, lo, hi, acc);
+        }
         if (p-- == open)
             return;
         lo = p->lo;
@@ -133,51 +148,97 @@ static void run_part(struct loop *l, size_t lo, size_t hi, void *acc)
     }
 }
 
-static thrum_err *run_loop(struct loop *l, size_t lo, size_t hi, size_t grain,
-                           void *acc)
+static thrum_err *run_loop(struct loop *l, const thrum_scope_opts *opts,
+                           size_t lo, size_t hi, size_t grain, void *acc)
 {
     l->site = worker_current()->site;
     l->adaptive = grain == 0;
     store_relaxed(&l->chunk, grain == 0 ? 1 : grain); /* nobody else yet */
+    scope_open(&l->scope, opts, NULL);
     if (lo < hi)
         run_part(l, lo, hi, acc);
-    if (error_sink_is_empty(&l->errors))
-        return NULL;
-    return error_sink_fold(
-        &l->errors, l->settle ? PRIMARY_LOWEST : PRIMARY_FIRST, CANCELED_KEEP);
+    return scope_close(&l->scope, NULL);
 }
 
 /* --------------------------------------------------------------------- gather */
 
-static void gather_all_step(struct loop *l, size_t lo, size_t hi, void *acc)
+static thrum_err *call_job(struct stack *stack, const thrum_job *job)
 {
-    thrum_job *jobs = l->ctx;
+    struct thrum_here_ here;
 
-    (void)acc;
-    for (size_t i = lo; i < hi; i++)
-        loop_fail(l, i, jobs[i].fn(jobs[i].arg));
+    scope_here_begin(stack, &here);
+    return scope_here_end(stack, &here, job->fn(job->arg));
 }
 
-static void gather_settle_step(struct loop *l, size_t lo, size_t hi, void *acc)
+static void gather_step(struct loop *l, size_t lo, size_t hi, void *acc)
 {
+    struct stack *stack = worker_current();
     thrum_job *jobs = l->ctx;
 
     (void)acc;
     for (size_t i = lo; i < hi; i++)
-        jobs[i].err = jobs[i].fn(jobs[i].arg);
+        ended(l, i, call_job(stack, &jobs[i]));
+}
+
+static void settle_step(struct loop *l, size_t lo, size_t hi, void *acc)
+{
+    struct stack *stack = worker_current();
+    thrum_job *jobs = l->ctx;
+
+    (void)acc;
+    for (size_t i = lo; i < hi; i++) {
+        jobs[i].err = call_job(stack, &jobs[i]);
+        if (jobs[i].err != NULL && error_is_canceled(jobs[i].err))
+            ended(l, i, thrum_rc(-ECANCELED)); /* that it was cut short */
+    }
+}
+
+static void settle_skip(struct loop *l, size_t lo, size_t hi)
+{
+    thrum_job *jobs = l->ctx;
+
+    for (size_t i = lo; i < hi; i++)
+        jobs[i].err = thrum_rc(-ECANCELED);
+    leave_out(l, lo, hi);
+}
+
+/* Cut short from outside: nobody will look at the jobs. */
+static thrum_err *settle_canceled(thrum_job *jobs, size_t n, thrum_err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (jobs[i].err != NULL && error_is_canceled(jobs[i].err))
+            thrum_err_drop(jobs[i].err);
+        else
+            err = thrum_err_add(err, jobs[i].err);
+        jobs[i].err = NULL;
+    }
+    return err;
 }
 
 thrum_err *thrum_gather(thrum_job *jobs, size_t n, thrum_policy policy)
 {
-    struct loop l = {.ctx = jobs};
+    struct loop l = {.ctx = jobs, .step = gather_step, .skip = leave_out};
+    thrum_scope_opts opts = {.where = "thrum_gather", .policy = policy};
+    bool outside;
+    thrum_err *err;
 
     REQUIRE(worker_current() != NULL, "call it from a task");
     REQUIRE(jobs != NULL || n == 0, "no jobs");
-    REQUIRE(policy == THRUM_ALL || policy == THRUM_SETTLE, "an unknown policy");
+    REQUIRE((unsigned)policy <= THRUM_FIRST, "an unknown policy");
     for (size_t i = 0; i < n; i++)
         REQUIRE(jobs[i].fn != NULL, "a job without a function");
-    l.step = policy == THRUM_ALL ? gather_all_step : gather_settle_step;
-    return run_loop(&l, 0, n, 1, NULL);
+    if (policy != THRUM_SETTLE)
+        return run_loop(&l, &opts, 0, n, 1, NULL);
+    l.step = settle_step;
+    l.skip = settle_skip;
+    err = run_loop(&l, &opts, 0, n, 1, NULL);
+    outside = scope_canceled(scope_current());
+    if (err == NULL)
+        return NULL;
+    if (outside)
+        return settle_canceled(jobs, n, err);
+    thrum_err_drop(err); /* a job's own affair */
+    return NULL;
 }
 
 /* ----------------------------------------------------------------------- each */
@@ -189,42 +250,63 @@ struct each {
     _Atomic size_t next; /* of a limited one: who takes it runs it */
 };
 
-static void each_step(struct loop *l, size_t lo, size_t hi, void *acc)
+static void call_each(struct loop *l, struct stack *stack, size_t i)
 {
     struct each *e = l->ctx;
+    struct thrum_here_ here;
+
+    scope_here_begin(stack, &here);
+    ended(l, i, scope_here_end(stack, &here, e->fn(i, e->ctx)));
+}
+
+static void each_step(struct loop *l, size_t lo, size_t hi, void *acc)
+{
+    struct stack *stack = worker_current();
 
     (void)acc;
     for (size_t i = lo; i < hi; i++)
-        loop_fail(l, i, e->fn(i, e->ctx));
+        call_each(l, stack, i);
 }
 
 /* One of `limit` runners. */
 static void each_limited_step(struct loop *l, size_t lo, size_t hi, void *acc)
 {
+    struct stack *stack = worker_current();
     struct each *e = l->ctx;
     size_t i;
 
     (void)lo, (void)hi, (void)acc;
-    while ((i = add_relaxed(&e->next, 1)) < e->n) /* nothing to carry */
-        loop_fail(l, i, e->fn(i, e->ctx));
+    while ((i = add_relaxed(&e->next, 1)) < e->n) { /* nothing to carry */
+        if (scope_canceled(&l->scope)) {
+            ended(l, i, thrum_rc(-ECANCELED));
+            return;
+        }
+        call_each(l, stack, i);
+    }
+}
+
+/* The runner is not what was left out: the calls are, if there are any left. */
+static void each_limited_skip(struct loop *l, size_t lo, size_t hi)
+{
+    each_limited_step(l, lo, hi, NULL);
 }
 
 thrum_err *thrum_each_(size_t n, thrum_each_fn *fn, void *ctx,
                        const thrum_scope_opts *opts)
 {
     struct each e = {.fn = fn, .ctx = ctx, .n = n};
-    struct loop l = {.ctx = &e, .step = each_step};
+    struct loop l = {.ctx = &e, .step = each_step, .skip = leave_out};
     size_t runners = n;
 
     REQUIRE(worker_current() != NULL, "call it from a task");
     REQUIRE(fn != NULL && opts != NULL, "no function, or no options");
-    l.settle = opts->policy == THRUM_SETTLE;
-    error_sink_init(&l.errors, opts->max_errors);
+    REQUIRE((unsigned)opts->policy <= THRUM_FIRST, "an unknown policy");
     if (opts->limit != 0 && opts->limit < n) {
         l.step = each_limited_step;
+        l.skip = each_limited_skip;
         runners = opts->limit;
     }
-    return run_loop(&l, 0, runners, 1, NULL);
+    return run_loop(&l, opts, 0, runners, 1, NULL);
 }
 
 /* ------------------------------------------------------------------------ for */
@@ -236,38 +318,47 @@ struct range {
 
 static void for_step(struct loop *l, size_t lo, size_t hi, void *acc)
 {
+    struct stack *stack = worker_current();
     struct range *r = l->ctx;
+    struct thrum_here_ here;
 
     (void)acc;
-    loop_fail(l, lo, r->fn(lo, hi, r->ctx));
+    scope_here_begin(stack, &here);
+    ended(l, lo, scope_here_end(stack, &here, r->fn(lo, hi, r->ctx)));
 }
 
 thrum_err *thrum_for(size_t lo, size_t hi, size_t grain, thrum_range_fn *fn,
                      void *ctx)
 {
     struct range r = {.fn = fn, .ctx = ctx};
-    struct loop l = {.ctx = &r, .step = for_step, .stops = true};
+    struct loop l = {.ctx = &r, .step = for_step, .skip = leave_out};
 
     REQUIRE(worker_current() != NULL, "call it from a task");
     REQUIRE(fn != NULL, "no function");
-    return run_loop(&l, lo, hi, grain, NULL);
+    return run_loop(&l, &(thrum_scope_opts){.where = "thrum_for"}, lo, hi,
+                    grain, NULL);
 }
 
 static void reduce_step(struct loop *l, size_t lo, size_t hi, void *acc)
 {
-    loop_fail(l, lo, l->how->fn(lo, hi, acc, l->ctx));
+    struct stack *stack = worker_current();
+    struct thrum_here_ here;
+
+    scope_here_begin(stack, &here);
+    ended(l, lo, scope_here_end(stack, &here, l->how->fn(lo, hi, acc, l->ctx)));
 }
 
 thrum_err *thrum_reduce(size_t lo, size_t hi, size_t grain,
                         const thrum_reduction *how, void *acc, void *ctx)
 {
     struct loop l = {
-        .ctx = ctx, .step = reduce_step, .stops = true, .how = how};
+        .ctx = ctx, .step = reduce_step, .skip = leave_out, .how = how};
 
     REQUIRE(worker_current() != NULL, "call it from a task");
     REQUIRE(how != NULL && how->size > 0 && how->init != NULL &&
                 how->merge != NULL && how->fn != NULL,
             "a reduction has a size and three functions");
     REQUIRE(acc != NULL, "no accumulator");
-    return run_loop(&l, lo, hi, grain, acc);
+    return run_loop(&l, &(thrum_scope_opts){.where = "thrum_reduce"}, lo, hi,
+                    grain, acc);
 }

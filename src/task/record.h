@@ -5,6 +5,8 @@
 #ifndef TASK_RECORD_H
 #define TASK_RECORD_H
 
+#include <thrum/err.h>
+
 #include "sched/sched.h"
 
 enum { RECORD_SMALL = 64 }; /* bytes of argument in a record that is kept */
@@ -14,6 +16,8 @@ struct record {
     uint32_t index;
     bool small;
     bool permit; /* it has one of a limited scope */
+    bool has_trace;
+    thrum_trace_id trace; /* of who spawned it into a root scope */
     union {
         max_align_t align;
         unsigned char bytes[RECORD_SMALL];

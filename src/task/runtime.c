@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "os/clock.h"
 #include "os/cpu.h"
 #include "sched/start.h"
 #include "task/record.h"
+#include "task/scope.h"
 #include "task/spawn.h"
 
 enum {
@@ -15,9 +17,13 @@ enum {
     BLOCKING_DEFAULT = 256,
 };
 
+#define GRACE_DEFAULT THRUM_SEC(10)
+
 /* The default runtime: started by the first thrum_run, stopped by the last. */
 static struct lock default_lock = LOCK_INITIALIZER;
 static unsigned default_users; /* lock: default_lock */
+
+static thrum_opts opts_of(struct sched *sched);
 
 /* ------------------------------------------------------------ start and stop */
 
@@ -52,27 +58,12 @@ static int fill_in(thrum_opts *o)
         o->stack_size = STACK_DEFAULT;
     if (o->max_blocking == 0)
         o->max_blocking = BLOCKING_DEFAULT;
+    if (o->grace <= 0)
+        o->grace = GRACE_DEFAULT;
     if (o->workers > IDLE_MAX || o->stack_size < STACK_LEAST ||
         o->stack_size > SIZE_MAX / 4096)
         return -EINVAL;
     return 0;
-}
-
-/* The root scope belongs to no task: it is set up by hand, and closed by the
- * thread that stops. */
-static void root_open(struct thrum_rt *rt)
-{
-    rt->root = (struct scope){.name = "root", .where = "thrum_start"};
-    rt->root.sched = &rt->sched;
-    store_relaxed(&rt->root.children, 1); /* the body: this runtime */
-}
-
-/* What errors say about where they were made. */
-static const char *running_task(void)
-{
-    struct stack *s = worker_current();
-
-    return s == NULL || s->site == NULL ? NULL : s->site->name;
 }
 
 int thrum_start(thrum_rt **out, const thrum_opts *opts)
@@ -90,13 +81,18 @@ int thrum_start(thrum_rt **out, const thrum_opts *opts)
         return -ENOMEM;
     rt->opts = o;
     lock_init(&rt->pool_lock);
-    store_relaxed(&rt->pool, NULL); /* nobody knows it yet */
-    root_open(rt);
-    error_set_namer(running_task);
+    store_relaxed(&rt->pool, NULL);    /* nobody knows it yet */
+    store_relaxed(&rt->posts_over, 0); /* likewise */
+    scope_open_root(&rt->posted, &rt->sched, "posted");
+    scope_open_root(&rt->root, &rt->sched, "background");
+    rt->root.supervised = true;
+    error_set_context(local_context);
+    report_set_finder(opts_of);
     rc = sched_start(&rt->sched,
                      &(struct sched_opts){.workers = o.workers,
                                           .stack_bytes = o.stack_size,
-                                          .pin = o.pin});
+                                          .pin = o.pin,
+                                          .hooks = {alarm_settle, alarm_look}});
     if (rc < 0) {
         release(rt);
         return rc;
@@ -105,16 +101,39 @@ int thrum_start(thrum_rt **out, const thrum_opts *opts)
     return 0;
 }
 
+/* What was there before is told to end, and gets some time. */
+static thrum_err *stop_background(struct thrum_rt *rt)
+{
+    int64_t now = clock_now(), grace = rt->opts.grace;
+    char text[1024];
+    thrum_err *err;
+
+    (void)scope_stop(&rt->root, STOP_CANCEL);
+    if (scope_join_by(&rt->root, &rt->stopper,
+                      grace > CLOCK_NEVER - now ? CLOCK_NEVER : now + grace))
+        return NULL;
+    report_children(&rt->root, text, sizeof text);
+    err = thrum_fail_("thrum_stop", &THRUM_TIMEOUT,
+                      "background tasks go on %.1f s after they were canceled; "
+                      "the runtime is left to them%s",
+                      (double)grace / 1e9, text);
+    return thrum_err_is(err, &THRUM_TIMEOUT) ? err : thrum_rc(-ETIMEDOUT);
+}
+
 thrum_err *thrum_stop(thrum_rt *rt)
 {
     struct stack *here = worker_current();
-    thrum_err *err;
+    thrum_err *err, *left;
     void *pool;
 
     REQUIRE(rt != NULL, "no runtime");
     REQUIRE(here == NULL || here->worker->sched != &rt->sched,
             "called from a task of the runtime that is to stop");
-    err = scope_join(&rt->root, NULL);
+    err = scope_join(&rt->posted, NULL);
+    store_relaxed(&rt->posts_over, 1); /* asked by children of root only */
+    left = stop_background(rt);
+    if (left != NULL) /* nothing of it may be freed: tasks stand on it */
+        return thrum_err_add(err, left);
     sched_stop(&rt->sched, records_free);
     pool = load_relaxed(&rt->pool); /* the workers have been joined */
     if (pool != NULL)
@@ -128,9 +147,14 @@ thrum_err *thrum_stop(thrum_rt *rt)
 struct call {
     struct thrum_job_ job;
     struct thrum_rt *rt;
+    struct scope *parent; /* where the caller is, or NULL */
     struct wait wait;
     thrum_err *err;
 };
+
+static void call_run(struct thrum_job_ *job);
+
+static const struct thrum_site_ call_site = {call_run, "main", "thrum_call"};
 
 static void call_run(struct thrum_job_ *job)
 {
@@ -138,18 +162,15 @@ static void call_run(struct thrum_job_ *job)
     struct stack *stack = worker_current();
     struct scope own;
 
-    scope_open_task(&own, NULL, stack);
+    scope_open_task(&own, c->parent, stack, &call_site);
     c->err = scope_close(&own, job->u.call.fn(job->u.call.arg));
-    deque_set_scope(&stack->deque, NULL);
     (void)wait_wake(&c->wait, WAKE_EVENT);
 }
-
-static const struct thrum_site_ call_site = {call_run, "main", "thrum_call"};
 
 thrum_err *thrum_call(thrum_rt *rt, thrum_fn *fn, void *arg)
 {
     struct stack *here = worker_current();
-    struct call c = {.rt = rt};
+    struct call c = {.rt = rt, .parent = scope_current()};
 
     REQUIRE(rt != NULL && fn != NULL, "no runtime, or no function");
     if (here != NULL && here->worker->sched == &rt->sched)
@@ -174,7 +195,16 @@ int thrum_post_(thrum_rt *rt, const struct thrum_site_ *site, thrum_fn *fn,
 {
     REQUIRE(rt != NULL && fn != NULL, "no runtime, or no function");
     REQUIRE(arg != NULL || copy == 0, "bytes to copy, and no argument");
-    return spawn_into(&rt->root, site, fn, arg, copy, false);
+    return spawn_into(load_relaxed(&rt->posts_over) ? &rt->root : &rt->posted,
+                      site, fn, arg, copy, false); /* a root task knows */
+}
+
+thrum_scope *thrum_root(void)
+{
+    struct stack *here = worker_current();
+    struct sched *sched = here != NULL ? here->worker->sched : sched_default();
+
+    return sched == NULL ? NULL : scope_public(&runtime_of(sched)->root);
 }
 
 /* --------------------------------------------------------- the default runtime */
@@ -226,43 +256,16 @@ thrum_err *thrum_run(const thrum_opts *opts, thrum_fn *fn, void *arg)
     return thrum_err_add(err, rest);
 }
 
-/* -------------------------------------------------------------------- report */
-
-static void report_to_stderr(const thrum_err *err)
+/* For reports. */
+static thrum_opts opts_of(struct sched *sched)
 {
-    char text[4096];
-
-    (void)thrum_err_format(err, text, sizeof text);
-    fprintf(stderr, "%s%s", text,
-            text[0] != '\0' && text[strlen(text) - 1] == '\n' ? "" : "\n");
-}
-
-/* Those of the runtime we are on, else of the default one, which another thread
- * may be about to stop. */
-static thrum_opts current_opts(void)
-{
-    struct stack *here = worker_current();
     thrum_opts opts = {0};
 
-    if (here != NULL)
-        return runtime_of(here->worker->sched)->opts;
-    lock_acquire(&default_lock);
+    if (sched != NULL)
+        return runtime_of(sched)->opts;
+    lock_acquire(&default_lock); /* another thread may be about to stop it */
     if (sched_default() != NULL)
         opts = runtime_of(sched_default())->opts;
     lock_release(&default_lock);
     return opts;
-}
-
-void thrum_report(thrum_err *err)
-{
-    thrum_opts opts;
-
-    if (err == NULL)
-        return;
-    opts = current_opts();
-    if (opts.on_error != NULL)
-        opts.on_error(err, opts.user);
-    else
-        report_to_stderr(err);
-    thrum_err_drop(err);
 }

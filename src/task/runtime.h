@@ -1,4 +1,4 @@
-/* runtime.h - a runtime: its workers, its root scope, its blocking pool. */
+/* runtime.h - a runtime: its workers, its root scopes, its blocking pool. */
 #ifndef TASK_RUNTIME_H
 #define TASK_RUNTIME_H
 
@@ -10,8 +10,12 @@
 
 struct thrum_rt {
     struct sched sched;
-    struct scope root; /* parent of what is posted */
-    thrum_opts opts;   /* const; the numbers filled in */
+    struct scope posted; /* parent of what is posted: joined by thrum_stop */
+    struct scope root;   /* of the background: canceled by thrum_stop */
+    thrum_opts opts;     /* const; the numbers filled in */
+
+    _Atomic uint32_t posts_over; /* a hint: `posted` has been joined */
+    struct wait stopper;         /* who stops waits for the background */
 
     /* The blocking pool, made by await/offload.c when it is first used. */
     struct lock pool_lock;

@@ -1,6 +1,9 @@
-#include "task/scope.h"
+#include <errno.h>
 
+#include "base/alloc.h"
+#include "base/sanitize.h"
 #include "sched/fork.h"
+#include "task/scope.h"
 #include "task/record.h"
 
 enum { LIVE = 1 };
@@ -28,14 +31,12 @@ static __attribute__((noinline)) void set_thread_scope(struct scope *s)
     __asm__ volatile("" ::: "memory");
 }
 
-static struct scope *scope_on(struct stack *stack)
+static struct scope *innermost(struct stack *stack)
 {
-    if (stack == NULL)
-        return thread_scope();
-    return scope_of(load_relaxed(&stack->deque.scope)); /* its owner's */
+    return stack == NULL ? thread_scope() : scope_on(stack);
 }
 
-static void set_current(struct stack *stack, struct scope *s)
+static void set_innermost(struct stack *stack, struct scope *s)
 {
     if (stack == NULL)
         set_thread_scope(s);
@@ -45,7 +46,24 @@ static void set_current(struct stack *stack, struct scope *s)
 
 struct scope *scope_current(void)
 {
-    return scope_on(worker_current());
+    return innermost(worker_current());
+}
+
+/* A fork that was called in place since s was opened. */
+static struct thrum_here_ *called_since(struct stack *stack,
+                                        const struct scope *s)
+{
+    struct thrum_here_ *here = stack == NULL ? NULL : stack->deque.here;
+
+    return s == NULL || s->here == here ? NULL : here;
+}
+
+bool scope_is_borrowed(void)
+{
+    struct stack *stack = worker_current();
+    struct scope *s = innermost(stack);
+
+    return s != NULL && (s->stack != stack || called_since(stack, s) != NULL);
 }
 
 struct scope *scope_adopt(struct scope *s)
@@ -56,26 +74,92 @@ struct scope *scope_adopt(struct scope *s)
     return before;
 }
 
-static void init(struct scope *s, struct scope *parent, struct stack *stack)
+/* ------------------------------------------------------------------- opening */
+
+static void init(struct scope *s, struct scope *parent, struct stack *stack,
+                 bool shield)
 {
+    bool hears = parent != NULL && !shield;
+
+    /* No cancel that is counted concerns it, as none is known to the parent. */
+    store_relaxed(&s->seen, hears ? load_relaxed(&parent->seen)
+                                  : load_relaxed(&thrum_cancels_));
     s->parent = parent;
+    s->around = innermost(stack);
+    s->here = stack == NULL ? NULL : stack->deque.here;
     s->stack = stack;
-    s->limited = false;
-    s->settle = false;
-    s->closer = NULL;
+    s->policy = THRUM_ALL;
+    s->framed = s->limited = s->has_grace = s->has_trace = s->supervised =
+        false;
+    s->shield = shield;
+    store_relaxed(&s->timed, 0); /* nobody else knows it yet */
+    s->ending = s->alarm_ended = s->alarm_used = false;
+    s->alarm_rang = false;
+    s->defers_inline = 0;
+    s->alarm = ALARM_OFF;
+    store_relaxed(&s->stops, 0);       /* nobody else knows it yet */
+    store_relaxed(&s->children, LIVE); /* the body; likewise */
+    store_relaxed(&s->lock.held, 0);
+    store_relaxed(&s->linked, 0);
+    s->inner = NULL;
+    s->waits = NULL;
+    store_relaxed(&s->bound, NULL);
     s->errors = (struct error_sink){0};
-    store_relaxed(&s->children, LIVE); /* the body; nobody else knows it yet */
     s->forks_from = stack == NULL ? NULL : deque_newest(&stack->deque);
-    set_current(stack, s);
 }
 
-void scope_open_task(struct scope *s, struct scope *parent, struct stack *stack)
+void scope_open_task(struct scope *s, struct scope *parent, struct stack *stack,
+                     const struct thrum_site_ *site)
 {
-    s->name = NULL;
-    s->where = NULL;
+    s->name = site->name;
+    s->where = site->where;
     s->of_task = true;
-    s->sched = stack == NULL ? parent->sched : stack->worker->sched;
-    init(s, parent, stack);
+    s->sched = stack->worker->sched;
+    init(s, parent, stack, false);
+    s->framed = true;
+    set_innermost(stack, s);
+}
+
+void scope_open_root(struct scope *s, struct sched *sched, const char *name)
+{
+    s->name = name;
+    s->where = "thrum_start";
+    s->of_task = false;
+    s->sched = sched;
+    init(s, NULL, NULL, true);
+    s->around = NULL;
+}
+
+/* Volatile: the caller has just written them one by one, and a vector that spans
+ * two such stores has to wait until both are in the cache. */
+static void name(struct scope *s, const volatile thrum_scope_opts *o)
+{
+    s->name = o->name;
+    s->where = o->where;
+}
+
+/* Most are: nothing is asked for but a scope. */
+static bool is_plain(const volatile thrum_scope_opts *o)
+{
+    return (o->policy | o->max_errors | o->limit | o->shield) == 0 &&
+           (o->timeout | o->deadline | o->slow | o->grace) == 0 &&
+           (o->trace.hi | o->trace.lo) == 0;
+}
+
+static void apply(struct scope *s, const thrum_scope_opts *opts)
+{
+    s->policy = (uint8_t)opts->policy;
+    if (opts->max_errors != 0)
+        error_sink_init(&s->errors, opts->max_errors);
+    s->limited = opts->limit != 0;
+    if (s->limited)
+        permits_init(&s->permits, opts->limit);
+    s->grace = opts->grace;
+    s->has_grace = opts->grace > 0;
+    s->trace = opts->trace;
+    s->has_trace = (opts->trace.hi | opts->trace.lo) != 0;
+    if (opts->timeout != 0 || opts->deadline != 0 || opts->slow > 0)
+        alarm_open(s, opts);
 }
 
 void scope_open(struct scope *s, const thrum_scope_opts *opts,
@@ -83,20 +167,45 @@ void scope_open(struct scope *s, const thrum_scope_opts *opts,
 {
     struct stack *stack = worker_current();
 
-    s->name = opts->name;
-    s->where = opts->where;
+    name(s, opts);
     s->of_task = false;
     s->sched = sched != NULL   ? sched
                : stack != NULL ? stack->worker->sched
                                : sched_default();
-    init(s, scope_on(stack), stack);
-    s->settle = opts->policy == THRUM_SETTLE;
-    if (opts->max_errors != 0)
-        error_sink_init(&s->errors, opts->max_errors);
-    s->limited = opts->limit != 0;
-    if (s->limited)
-        permits_init(&s->permits, opts->limit);
+    init(s, innermost(stack), stack, opts->shield);
+    if (unlikely(s->sched == NULL))
+        store_relaxed(&s->seen, SEEN_NEVER); /* nobody else knows it yet */
+    set_innermost(stack, s);
+    if (unlikely(!is_plain(opts)))
+        apply(s, opts);
 }
+
+struct scope *scope_own(void)
+{
+    static const struct thrum_site_ site = {NULL, "a fork", "thrum_join"};
+    struct stack *stack = worker_current();
+    struct scope *around = innermost(stack), *s = NULL;
+    struct thrum_here_ *here = called_since(stack, around);
+
+    if (here != NULL)
+        s = alloc(sizeof *s);
+    if (s == NULL)
+        return around;
+    scope_open_task(s, around, stack, &site);
+    s->framed = false;
+    here->made = scope_public(s);
+    return s;
+}
+
+struct scope *scope_given(thrum_scope *scope)
+{
+    struct scope *s = scope == NULL ? scope_own() : scope_of(scope);
+
+    REQUIRE(s != NULL, "no scope is open here");
+    return s;
+}
+
+/* ------------------------------------------------------------------ children */
 
 uint32_t scope_enter(struct scope *s)
 {
@@ -104,11 +213,35 @@ uint32_t scope_enter(struct scope *s)
     return (uint32_t)(add_relaxed(&s->children, SPAWNED + LIVE) >> 32);
 }
 
+void scope_ended(struct scope *s, size_t index, thrum_err *err)
+{
+    bool failed = err != NULL && !error_is_canceled(err);
+
+    if (s->policy == THRUM_FIRST) {
+        if ((load_relaxed(&s->stops) & STOP_WON) != 0 || /* a hint */
+            !scope_stop(s, STOP_WON))
+            thrum_err_drop(err);
+        else if (err != NULL)
+            (void)error_sink_add(&s->errors, index, err);
+        return;
+    }
+    if (err == NULL) {
+        if (s->policy == THRUM_ANY)
+            (void)scope_stop(s, STOP_WON);
+        return;
+    }
+    if (error_sink_add(&s->errors, index, err) && failed &&
+        s->policy == THRUM_ALL)
+        (void)scope_stop(s, STOP_FAILED);
+}
+
 static void end_child(struct scope *s, uint32_t index, thrum_err *err,
                       bool permit)
 {
-    if (unlikely(err != NULL))
-        (void)error_sink_add(&s->errors, index, err);
+    if (unlikely(s->supervised))
+        report_child(s, err);
+    else if (unlikely(err != NULL || s->policy > THRUM_SETTLE))
+        scope_ended(s, index, err);
     if (permit) /* after that: who comes in next fails later */
         permits_give(&s->permits);
 }
@@ -131,17 +264,21 @@ void scope_call(struct stack *stack, struct thrum_job_ *job)
 {
     struct record *r = record_of(job);
     struct scope *s = scope_of(load_relaxed(&job->scope)), own; /* const */
-    thrum_scope *around;
+    const struct thrum_site_ *site = load_relaxed(&job->site);  /* const */
+    struct child around = child_begin(stack, s, site);
     uint32_t index = r->index;
     bool permit = r->permit; /* not of the scope, which others write */
     thrum_err *err;
 
-    stack->site = load_relaxed(&job->site);     /* const since it was made */
-    around = load_relaxed(&stack->deque.scope); /* NULL, or a closer's */
-    scope_open_task(&own, s, stack);
+    stack->site = site;
+    scope_open_task(&own, s, stack, site);
+    if (unlikely(r->has_trace)) {
+        own.has_trace = true;
+        own.trace = r->trace;
+    }
     err = job->u.call.fn(job->u.call.arg);
     err = scope_close(&own, err);
-    deque_set_scope(&stack->deque, around);
+    child_end(stack, around);
     record_put(stack->worker, r);
     end_child(s, index, err, permit);
 }
@@ -184,6 +321,17 @@ static void wait_for_children(struct scope *s)
         (void)wait_sleep(&w);
 }
 
+bool scope_join_by(struct scope *s, struct wait *w, int64_t until)
+{
+    wait_init(w);
+    s->closer = w;
+    if ((uint32_t)sub_acq_rel(&s->children, LIVE) != LIVE && /* [C3] [C2] */
+        wait_block(w, until) != WAKE_EVENT)
+        return false;
+    tsan_rely(s);
+    return true;
+}
+
 static cold void complain(const char *what, const struct scope *s)
 {
     die("scope %s, opened at %s: %s", s->name == NULL ? "(no name)" : s->name,
@@ -200,7 +348,7 @@ static bool is_around(struct scope *s, struct scope *inner)
 /* What no close may find. */
 static void check(struct scope *s)
 {
-    struct scope *inner = scope_on(s->stack);
+    struct scope *inner = innermost(s->stack);
     struct thrum_job_ *fork;
 
     if (unlikely(worker_current() != s->stack))
@@ -221,16 +369,131 @@ static void check(struct scope *s)
     }
 }
 
+/* --------------------------------------------------------------------- errors */
+
+/* Who asks for a kind gets it without memory, too; only the text is poorer. */
+static thrum_err *or_plain(thrum_err *e, const thrum_kind *kind, int rc)
+{
+    return thrum_err_is(e, kind) ? e : thrum_rc(rc);
+}
+
+/* What a cancel comes to when nothing failed but by being canceled. */
+static thrum_err *canceled(struct scope *s)
+{
+    uint32_t stops = load_relaxed(&s->stops); /* nobody is left to set one */
+
+    if (scope_canceled_outside(s))
+        return thrum_rc(-ECANCELED);
+    if (stops & STOP_DEADLINE)
+        return or_plain(thrum_fail_(s->where, &THRUM_TIMEOUT,
+                                    "%s: the deadline passed",
+                                    s->name == NULL ? "scope" : s->name),
+                        &THRUM_TIMEOUT, -ETIMEDOUT);
+    if ((stops & STOP_CANCEL) == 0) /* the policy, which has had its say */
+        return s->policy == THRUM_FIRST ? thrum_rc(-ECANCELED) : NULL;
+    if (!s->of_task)
+        return NULL;
+    if (s->why == NULL)
+        return thrum_rc(-ECANCELED);
+    return or_plain(
+        thrum_fail_(s->where, &THRUM_CANCELED, "canceled: %s", s->why),
+        &THRUM_CANCELED, -ECANCELED);
+}
+
+/* Of the children, and of the body where it counts as one of them. */
+static thrum_err *fold(struct scope *s)
+{
+    bool by_us = load_relaxed(&s->stops) != 0 || scope_canceled_outside(s);
+    thrum_err *err;
+
+    if (error_sink_is_empty(&s->errors))
+        return NULL;
+    err = error_sink_fold(
+        &s->errors, s->policy == THRUM_SETTLE ? PRIMARY_LOWEST : PRIMARY_FIRST,
+        by_us ? CANCELED_DROP : CANCELED_KEEP);
+    return err != NULL ? err : canceled(s);
+}
+
+static bool chooses(const struct scope *s)
+{
+    return s->policy == THRUM_ANY || s->policy == THRUM_FIRST;
+}
+
+/* THRUM_ANY and THRUM_FIRST. The body has its own say. */
+static thrum_err *fold_choice(struct scope *s, thrum_err *body)
+{
+    bool won = (load_relaxed(&s->stops) & STOP_WON) != 0;
+    thrum_err *err = NULL;
+
+    if (won && s->policy == THRUM_ANY)
+        thrum_err_drop(error_sink_fold(&s->errors, PRIMARY_FIRST,
+                                       CANCELED_DROP)); /* the losers' */
+    else
+        err = fold(s);
+    if (body != NULL && error_is_canceled(body)) {
+        thrum_err_drop(body);
+        body = won || err != NULL ? NULL : canceled(s);
+    } else if (body != NULL && err != NULL && error_is_canceled(err)) {
+        thrum_err_drop(err);
+        err = NULL;
+    }
+    if (!won && err == NULL && body == NULL &&
+        load_relaxed(&s->children) >> 32 == 0)
+        err = thrum_fail_(s->where, &THRUM_ERROR,
+                          "nothing to choose from: no child");
+    return thrum_err_add(err, body);
+}
+
+/* The body has failed while children are at work. */
+static void body_failed(struct scope *s, thrum_err *body)
+{
+    bool failed = !error_is_canceled(body);
+
+    if (!chooses(s))
+        (void)error_sink_add(&s->errors, ERROR_NO_INDEX, body);
+    if (failed && s->policy != THRUM_SETTLE)
+        (void)scope_stop(s, STOP_FAILED);
+}
+
+/* Nobody but the body had anything to say. */
+static thrum_err *alone(struct scope *s, thrum_err *body)
+{
+    if (thrum_err_count(body) == 1 && !error_is_canceled(body))
+        return body;
+    (void)error_sink_add(&s->errors, ERROR_NO_INDEX, body);
+    return fold(s);
+}
+
+thrum_err *scope_fold_alone(struct scope *around, thrum_err *err)
+{
+    struct error_sink sink = {0};
+
+    if (err == NULL || thrum_err_count(err) == 1 || !scope_canceled(around))
+        return err;
+    (void)error_sink_add(&sink, ERROR_NO_INDEX, err);
+    err = error_sink_fold(&sink, PRIMARY_FIRST, CANCELED_DROP);
+    return err != NULL ? err : thrum_rc(-ECANCELED);
+}
+
 thrum_err *scope_join(struct scope *s, thrum_err *body)
 {
-    wait_for_children(s);
-    tsan_rely(s);
-    if (likely(body == NULL && error_sink_is_empty(&s->errors)))
-        return NULL;
-    if (unlikely(body != NULL))
+    bool any = (uint32_t)load_acquire(&s->children) != LIVE; /* [C2] */
+
+    if (any) {
+        if (unlikely(body != NULL))
+            body_failed(s, body);
+        wait_for_children(s);
+    }
+    tsan_rely(s);                          /* also on those that ended before */
+    if (unlikely(load_relaxed(&s->timed))) /* all who set it have gone [C2] */
+        alarm_silence(s);
+    if (unlikely(chooses(s)))
+        return fold_choice(s, body);
+    if (likely(error_sink_is_empty(&s->errors)))
+        return likely(body == NULL) ? NULL : alone(s, body);
+    if (!any && body != NULL)
         (void)error_sink_add(&s->errors, ERROR_NO_INDEX, body);
-    return error_sink_fold(
-        &s->errors, s->settle ? PRIMARY_LOWEST : PRIMARY_FIRST, CANCELED_KEEP);
+    return fold(s);
 }
 
 thrum_err *scope_close(struct scope *s, thrum_err *body)
@@ -239,7 +502,12 @@ thrum_err *scope_close(struct scope *s, thrum_err *body)
 
     check(s);
     err = scope_join(s, body);
-    set_current(s->stack, s->parent);
+    if (unlikely(s->defers_inline != 0))
+        err = defer_run(s, err);
+    if (unlikely(load_relaxed(&s->timed))) /* likewise */
+        alarm_report(s, err);
+    scope_unlink(s);
+    set_innermost(s->stack, s->around);
     return err;
 }
 
@@ -248,8 +516,7 @@ thrum_err *scope_close(struct scope *s, thrum_err *body)
 void thrum_scope_open_(thrum_scope *s, const thrum_scope_opts *opts)
 {
     REQUIRE(s != NULL && opts != NULL, "no scope, or no options");
-    REQUIRE(opts->policy == THRUM_ALL || opts->policy == THRUM_SETTLE,
-            "an unknown policy");
+    REQUIRE((unsigned)opts->policy <= THRUM_FIRST, "an unknown policy");
     scope_open(scope_of(s), opts, NULL);
 }
 
@@ -264,6 +531,34 @@ thrum_err *thrum_with_(thrum_fn *fn, void *arg, const thrum_scope_opts *opts)
     struct scope s;
 
     REQUIRE(fn != NULL && opts != NULL, "no function, or no options");
+    REQUIRE((unsigned)opts->policy <= THRUM_FIRST, "an unknown policy");
     scope_open(&s, opts, NULL);
+    s.framed = true;
     return scope_close(&s, fn(arg));
+}
+
+/* Is it one that the running task opened and has not closed? */
+static bool is_open_here(struct scope *s)
+{
+    struct scope *c = scope_current();
+
+    while (c != NULL && c != s && !c->of_task)
+        c = c->parent;
+    return c == s && c != NULL;
+}
+
+void thrum_scope_abandon_(thrum_scope *scope)
+{
+    struct scope *s = scope_of(scope), *inner;
+    thrum_err *err = NULL;
+
+    if (!is_open_here(s))
+        return;
+    (void)scope_stop(s, STOP_CANCEL);
+    while ((inner = scope_current()) != s)
+        err = thrum_err_add(err, scope_close(inner, NULL));
+    err = thrum_err_add(err, scope_close(s, NULL));
+    thrum_report(thrum_wrap_(s->where, err, &THRUM_ERROR,
+                             "scope %s was left open by a return",
+                             s->name == NULL ? "" : s->name));
 }

@@ -1,4 +1,4 @@
-/* scope.h - a region that owns tasks, and what becomes of their errors.
+/* scope.h - a region that owns tasks, ends them, and collects their errors.
  *
  * The word `children` is (how many were ever spawned << 32 | how many live, plus
  * one for the body while the scope is open). Each child holds one of the live;
@@ -6,9 +6,8 @@
  * the body. Who lets go of the last one wakes the closer. As the body lets go
  * only in close, that can only be when the closer waits.
  *
- * The place of what comes with cancellation and deadlines: a state word here,
- * set down the tree of `parent`; the closer's wait is already one that can be
- * woken for several reasons (sched/wait.h).
+ * One scope, several files: scope.c opens, joins, closes; cancel.c is the tree;
+ * alarm.c the deadline and `slow`; defer.c the clean-up; local.c what is bound.
  *
  * Invariants
  *   I1  A scope is open from scope_open to scope_close, by one task; scopes of a
@@ -22,31 +21,129 @@
 #ifndef TASK_SCOPE_H
 #define TASK_SCOPE_H
 
+#include <thrum/run.h>
 #include <thrum/task.h>
 
+#include "os/spin.h"
 #include "sched/wait.h"
 #include "task/error_sink.h"
-#include "task/permits.h"
+
+struct scope_wait;
+struct deferred_block;
+struct permit_wait;
+
+/* Why a scope is canceled; several may be true. */
+enum stop {
+    STOP_CANCEL = 1,   /* thrum_scope_cancel */
+    STOP_DEADLINE = 2, /* its own */
+    STOP_FAILED = 4,   /* a child, under THRUM_ALL */
+    STOP_WON = 8,      /* a child, under THRUM_ANY and THRUM_FIRST */
+    STOP_COUNTED = 16, /* in thrum_cancels_ */
+};
+
+/* How many children may live at once; who is too many waits, in order: a permit
+ * that is given back goes to the one who has waited longest. */
+struct permits {
+    struct spin lock;
+    uint32_t left;                    /* lock */
+    struct permit_wait *first, *last; /* lock: who waits; then left is 0 */
+};
+
+enum alarm { ALARM_OFF, ALARM_SET, ALARM_RINGS };
+
+enum { DEFERRED_INLINE = 4 };
+
+struct deferred {
+    thrum_fn *fn;
+    void *arg;
+};
 
 struct scope {
+    _Atomic uint64_t seen; /* cancel.h; first: thrum/fork.h reads it */
+
     /* const while open */
     struct scope *parent;
+    struct scope *around;     /* the innermost one here, when it was opened */
+    struct thrum_here_ *here; /* and the fork that was called in place */
     struct sched *sched;
     struct stack *stack; /* NULL: opened by a thread that is no worker */
     struct thrum_job_ *forks_from; /* the newest fork when it was opened */
     const char *name, *where;
-    bool settle;  /* THRUM_SETTLE */
-    bool of_task; /* a task's own */
-    bool limited;
+    uint8_t policy; /* thrum_policy */
+    bool of_task;   /* a task's own */
+    bool limited, shield;
+    bool has_grace, has_trace; /* `grace` and `trace` are set */
+    bool framed;     /* the library's frame, that of who calls the body */
+    bool supervised; /* a runtime's root: errors are reported as they come */
 
+    uint8_t alarm;          /* lock: enum alarm */
+    bool alarm_ended;       /* lock */
+    bool alarm_used;        /* lock: it was set once */
+    bool alarm_rang;        /* lock: by who rings, before he sets it anew */
+    _Atomic uint32_t timed; /* the fields of alarm.c are set [K8] [K9] */
+    bool ending;           /* its deferred functions run: `outcome` tells how */
+    uint8_t defers_inline; /* lock */
+
+    _Atomic uint32_t stops; /* enum stop [K1] */
+    /* the tree, cancel.c: lock is this one's, next and prev are the parent's */
+    struct spin lock;
+    _Atomic uint32_t linked; /* [K4] [K5] */
+    struct scope *inner, *next, *prev;
+    struct scope_wait *waits; /* lock */
+
+    _Atomic(struct thrum_binding *) bound; /* [K6] [K7] */
+    struct error_sink errors;
+
+    /* Far from what children read: it is written at each spawn. */
     _Atomic uint64_t children; /* [C1] [C2] [C3] */
     struct wait *closer;       /* written before [C3] */
-    struct permits permits;    /* of a limited scope */
-    struct error_sink errors;
+
+    /* set if the flag before says so */
+    struct permits permits;
+    thrum_trace_id trace;
+    struct deferred defers[DEFERRED_INLINE]; /* lock */
+    struct deferred_block *defers_more;      /* lock: set with the first */
+    const thrum_err *outcome;
+    const char *why;    /* lock: of STOP_CANCEL */
+    int64_t grace;      /* const */
+    struct timer timer; /* lock, and these */
+    bool noted;         /* const: by `ticks` and `timeout`, not `opened` */
+    uint64_t ticks;
+    int64_t timeout;
+    struct scope *pending_outer; /* the next in the list of the stack */
+    int64_t opened, slow, slow_at;
+    _Atomic int64_t deadline; /* written with the lock; a hint to readers */
 };
+
+static inline thrum_scope *scope_public(struct scope *s)
+{
+    return (thrum_scope *)(void *)s;
+}
+
+static inline struct scope *scope_of(thrum_scope *s)
+{
+    return (struct scope *)(void *)s;
+}
+
+/* The innermost open scope of the task that runs on `stack`. */
+static inline struct scope *scope_on(struct stack *stack)
+{
+    return scope_of(load_relaxed(&stack->deque.scope)); /* its owner's */
+}
 
 /* The innermost open scope of the running task, or of this thread. */
 struct scope *scope_current(void);
+
+/* As scope_current; in a fork that was called in place, and has no scope of its
+ * own yet, one is made. (Without memory it is the scope around.) */
+struct scope *scope_own(void);
+
+/* What the caller gave: NULL stands for the innermost. Dies if there is none. */
+struct scope *scope_given(thrum_scope *s);
+
+/* The innermost scope is not of the running task, but of one that it works for:
+ * a job of thrum_offload, a part of a loop. */
+bool scope_is_borrowed(void);
 
 /* A thread that is no worker runs code of scope s from here on, or of none. Its
  * scope before. */
@@ -57,12 +154,65 @@ void scope_open(struct scope *s, const thrum_scope_opts *opts,
                 struct sched *sched);
 thrum_err *scope_close(struct scope *s, thrum_err *body);
 
-/* The part of closing that waits for the children and folds the errors. */
+/* A scope that no task opens and closes: a runtime's root. Its end: wait for the
+ * children and fold the errors. */
+void scope_open_root(struct scope *s, struct sched *sched, const char *name);
 thrum_err *scope_join(struct scope *s, thrum_err *body);
 
-/* A task's own scope, on stack `stack` (NULL: a thread), inside `parent`. */
-void scope_open_task(struct scope *s, struct scope *parent,
-                     struct stack *stack);
+/* On a thread: wait until `until` for the children of a root, with w, which lives
+ * as long as they. False: some go on. */
+bool scope_join_by(struct scope *s, struct wait *w, int64_t until);
+
+/* A task's own scope, on stack `stack`, inside `parent`. */
+void scope_open_task(struct scope *s, struct scope *parent, struct stack *stack,
+                     const struct thrum_site_ *site);
+
+/* For reports: a child of `parent`, made at `site`, runs on this stack until
+ * child_end, which is given what ran there before. */
+struct child {
+    void *of;
+    const struct thrum_site_ *site;
+};
+
+static inline struct child child_begin(struct stack *stack,
+                                       struct scope *parent,
+                                       const struct thrum_site_ *site)
+{
+    struct child around = {load_relaxed(&stack->child_of), /* ours to write */
+                           load_relaxed(&stack->child_site)};
+
+    store_relaxed(&stack->child_site, site);
+    store_relaxed(&stack->child_of, parent);
+    return around;
+}
+
+static inline void child_end(struct stack *stack, struct child around)
+{
+    store_relaxed(&stack->child_of, around.of);
+    store_relaxed(&stack->child_site, around.site);
+}
+
+/* What is called between begin and end, on the caller's stack, is a task of the
+ * innermost scope: as thrum_join does for a fork that nobody took. */
+static inline void scope_here_begin(struct stack *stack,
+                                    struct thrum_here_ *here)
+{
+    *here = (struct thrum_here_){.around = stack->deque.here};
+    stack->deque.here = here;
+}
+
+static inline thrum_err *
+scope_here_end(struct stack *stack, struct thrum_here_ *here, thrum_err *err)
+{
+    if (unlikely(here->made != NULL))
+        err = thrum_fork_end_(err);
+    stack->deque.here = here->around;
+    return err;
+}
+
+/* The error of a task that got no scope of its own, as that would have folded
+ * it. `around`: the one it ran in. */
+thrum_err *scope_fold_alone(struct scope *around, thrum_err *err);
 
 /* One more child. Its index. The scope cannot be closed meanwhile. */
 uint32_t scope_enter(struct scope *s);
@@ -84,14 +234,106 @@ void scope_call(struct stack *stack, struct thrum_job_ *job);
 /* Let go of it, for so many children that have ended. */
 void scope_let_go(struct scope *s, uint32_t ended);
 
-static inline thrum_scope *scope_public(struct scope *s)
+/* What a child's end means to the others, as the policy has it; consumes err. */
+void scope_ended(struct scope *s, size_t index, thrum_err *err);
+
+/* --- cancel.c ------------------------------------------------------------- */
+
+/* In `seen`. Ask the clock each time: no runtime keeps its deadline, or one's
+ * around it. */
+#define SEEN_NEVER UINT64_MAX
+
+/* A wait that a cancel ends. */
+struct scope_wait {
+    struct wait wait;
+    struct scope_wait *next, *prev; /* the scope's lock */
+    bool listed;                    /* the scope's lock */
+};
+
+/* Wait in scope s, the running task's innermost, or NULL for none. WAKE_CANCEL:
+ * it is canceled, and no wait_wake of the source has won or will. */
+enum wake scope_sleep(struct scope *s, struct scope_wait *w);
+
+/* A thread that is no worker: the same, until it wakes itself (WAKE_DEADLINE). */
+enum wake scope_block(struct scope *s, struct scope_wait *w, int64_t until);
+
+bool scope_ask_canceled(struct scope *s);
+
+/* Is s canceled, or one around it? */
+static inline bool scope_canceled(struct scope *s)
 {
-    return (thrum_scope *)(void *)s;
+    return unlikely(load_relaxed(&s->seen) !=
+                    load_relaxed(&thrum_cancels_)) && /* a hint; [K3] decides */
+           scope_ask_canceled(s);
 }
 
-static inline struct scope *scope_of(thrum_scope *s)
-{
-    return (struct scope *)(void *)s;
-}
+/* Is one around it canceled, that it hears of? */
+bool scope_canceled_outside(struct scope *s);
+
+/* Cancel it, and all inside. False: that had been said before. */
+bool scope_stop(struct scope *s, enum stop why);
+
+/* Let a parked scope's waiters be found no more: the last act of a close. */
+void scope_unlink(struct scope *s);
+
+/* --- permits.c -------------------------------------------------------------- */
+
+void permits_init(struct permits *p, uint32_t n);
+bool permits_try_take(struct permits *p);
+
+/* Suspends the task, or blocks the thread, while there is none. False: `scope`,
+ * where the caller is, was canceled, and none was taken. */
+bool permits_take(struct permits *p, struct scope *scope);
+void permits_give(struct permits *p);
+
+/* --- alarm.c: the scope's own deadline, and `slow` -------------------------- */
+
+void alarm_open(struct scope *s, const thrum_scope_opts *opts);
+
+/* The hooks of the scheduler: a stack is put away; it runs. */
+void alarm_settle(struct stack *stack);
+bool alarm_look(struct stack *stack);
+
+/* It was canceled: tell if it takes long to end. */
+void alarm_late(struct scope *s);
+
+/* From here on it is silent, and time changes nothing any more. */
+void alarm_silence(struct scope *s);
+
+/* It ends with err: tell if that took too long. */
+void alarm_report(struct scope *s, const thrum_err *err);
+
+/* --- defer.c ------------------------------------------------------------------ */
+
+/* Is arg a variable of a function that returns before s is closed? */
+bool defer_is_local(const struct scope *s, const void *arg);
+
+/* Run what was deferred; the outcome from `err` on, which is consumed. */
+thrum_err *defer_run(struct scope *s, thrum_err *err);
+
+/* --- report.c: what the program is told ------------------------------------- */
+
+/* A child of a root scope has ended with err, or NULL; consumes it. */
+void report_child(struct scope *root, thrum_err *err);
+
+/* It has been open for `took`, which is long: tell who is still at work. */
+void report_slow(struct scope *s, int64_t took);
+
+/* It took that long, and ends with err. */
+void report_took(struct scope *s, int64_t took, const thrum_err *err);
+
+/* The children of s that are known to be at work, as text. */
+void report_children(struct scope *s, char *text, size_t bytes);
+
+/* Where the hooks of a runtime are found: told once, at start. NULL asks for the
+ * default one. */
+void report_set_finder(thrum_opts (*of)(struct sched *sched));
+
+/* --- local.c ------------------------------------------------------------------ */
+
+struct error_context;
+
+/* Where the caller is: for errors (task/error.h). */
+void local_context(struct error_context *context);
 
 #endif

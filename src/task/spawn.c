@@ -3,7 +3,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include <thrum/local.h>
+
 #include "base/alloc.h"
+#include "task/scope.h"
 #include "task/record.h"
 #include "task/spawn.h"
 
@@ -42,21 +45,22 @@ static bool inside_child(struct scope *s)
     return child;
 }
 
-/* A permit, or false: the job is to run in place. */
-static bool take_permit(struct scope *s)
+enum permit { PERMIT_TAKEN, PERMIT_IN_PLACE, PERMIT_CANCELED };
+
+static enum permit take_permit(struct scope *s)
 {
     if (permits_try_take(&s->permits))
-        return true;
+        return PERMIT_TAKEN;
     if (inside_child(s))
-        return false;
-    permits_take(&s->permits);
-    return true;
+        return PERMIT_IN_PLACE;
+    return permits_take(&s->permits, scope_current()) ? PERMIT_TAKEN
+                                                      : PERMIT_CANCELED;
 }
 
 /* A full scope, and the caller is in one of its children: it may not wait for
  * itself. The child runs as a call, in a scope of its own. */
-static int run_in_place(struct scope *s, thrum_fn *fn, const void *arg,
-                        size_t copy)
+static int run_in_place(struct scope *s, const struct thrum_site_ *site,
+                        thrum_fn *fn, const void *arg, size_t copy)
 {
     struct stack *stack = worker_current();
     struct scope own;
@@ -71,7 +75,7 @@ static int run_in_place(struct scope *s, thrum_fn *fn, const void *arg,
         memcpy(bytes, arg, copy);
     }
     index = scope_enter(s);
-    scope_open_task(&own, scope_current(), stack);
+    scope_open_task(&own, scope_current(), stack, site);
     err = scope_close(&own, fn(bytes != NULL ? bytes : (void *)(uintptr_t)arg));
     release(bytes);
     scope_leave(s, index, err, false);
@@ -91,6 +95,11 @@ static void fill(struct record *r, struct scope *s,
         memcpy(r->copy.bytes, arg, copy);
         r->job.u.call.arg = r->copy.bytes;
     }
+    r->has_trace = false;
+    if (unlikely(s->supervised)) {
+        r->trace = thrum_trace_id_current();
+        r->has_trace = (r->trace.hi | r->trace.lo) != 0;
+    }
     r->permit = s->limited;
     r->index = scope_enter(s);
     tsan_promise(&r->job);
@@ -103,8 +112,14 @@ int spawn_into(struct scope *s, const struct thrum_site_ *site, thrum_fn *fn,
     bool here = stack != NULL && stack->worker->sched == s->sched;
     struct record *r;
 
-    if (s->limited && !take_permit(s))
-        return run_in_place(s, fn, arg, copy);
+    if (s->limited) {
+        enum permit permit = take_permit(s);
+
+        if (permit == PERMIT_CANCELED)
+            return -ECANCELED;
+        if (permit == PERMIT_IN_PLACE)
+            return run_in_place(s, site, fn, arg, copy);
+    }
     r = record_get(here ? stack->worker : NULL, copy);
     if (r == NULL) {
         if (s->limited)
@@ -126,10 +141,12 @@ int spawn_into(struct scope *s, const struct thrum_site_ *site, thrum_fn *fn,
 int thrum_spawn_(thrum_scope *scope, const struct thrum_site_ *site,
                  thrum_fn *fn, const void *arg, size_t copy)
 {
-    struct scope *s = scope == NULL ? scope_current() : scope_of(scope);
+    struct scope *s = scope == NULL ? scope_own() : scope_of(scope);
 
     REQUIRE(s != NULL, "no scope is open here");
     REQUIRE(fn != NULL, "no function");
+    REQUIRE(!s->ending, "a scope that is closing takes no more children: in a "
+                        "clean-up give NULL");
     REQUIRE(arg != NULL || copy == 0, "bytes to copy, and no argument");
     REQUIRE(s->sched != NULL, "no runtime runs: start one with thrum_run");
     return spawn_into(s, site, fn, arg, copy, true);

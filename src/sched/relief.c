@@ -1,0 +1,132 @@
+#include "sched/relief.h"
+
+#include "os/barrier.h"
+#include "os/clock.h"
+
+enum {
+    LEAVE_NS = 1000000,   /* time left to the workers */
+    PERIOD_NS = 1000000,  /* it looks no more often */
+    WATCH_NS = 2000000,   /* between two looks while it watches */
+    PATIENCE = 32,        /* looks in vain before it stops watching */
+    RELIEF_STACK = 65536, /* bytes; hooks of the program run on it */
+};
+
+static int64_t plus(int64_t at, int64_t ns)
+{
+    return at > CLOCK_NEVER - ns ? CLOCK_NEVER : at + ns;
+}
+
+/* When to look, now that `at` is the earliest. */
+static int64_t next_look(int64_t at, int64_t now)
+{
+    int64_t due = plus(at, LEAVE_NS), soon = plus(now, PERIOD_NS);
+
+    return due > soon ? due : soon;
+}
+
+static bool look(struct relief *r)
+{
+    bool any;
+
+    store_seq_cst(&r->looking, 1); /* [R7] */
+    barrier_heavy();               /* [R5] [R7] */
+    any = r->look(r->arg);
+    store_release(&r->looking, 0); /* [R8] */
+    return any;
+}
+
+/* `vain`: how often there was nothing. */
+static unsigned watch(struct relief *r, unsigned vain)
+{
+    if (look(r))
+        return 0;
+    if (vain < PATIENCE)
+        return vain + 1;
+    store_seq_cst(&r->watching, 0); /* [R5]; one more look, behind that */
+    if (look(r))
+        store_seq_cst(&r->watching, 1); /* [R5] */
+    return 0;
+}
+
+static void keep_time(void *arg)
+{
+    struct relief *r = arg;
+    int64_t at, now, until;
+    unsigned vain = 0;
+
+    while (load_acquire(&r->over) == 0) { /* [R3] */
+        at = timers_earliest(r->timers);
+        now = clock_now();
+        if (plus(at, LEAVE_NS) <= now)
+            timers_fire(r->timers, now);
+        if (load_seq_cst(&r->watching) != 0) /* [R5] */
+            vain = watch(r, vain);
+        until = next_look(timers_earliest(r->timers), now);
+        store_seq_cst(&r->until, until);       /* [R1] */
+        if (load_seq_cst(&r->watching) != 0 && /* [R5] */
+            until > now + WATCH_NS)
+            until = now + WATCH_NS;
+        if (next_look(timers_earliest(r->timers), now) >= until)
+            (void)parker_park(&r->parker, until);
+    }
+}
+
+void relief_init(struct relief *r, struct timers *timers, bool can_watch,
+                 bool (*look_at)(void *arg), void *arg)
+{
+    r->timers = timers;
+    r->look = look_at;
+    r->arg = arg;
+    lock_init(&r->lock);
+    r->started = r->stopping = false;
+    r->can_watch = can_watch && clock_ticks_even();
+    r->base = clock_pair();
+    parker_init(&r->parker);
+    store_relaxed(&r->until, CLOCK_NEVER); /* nobody knows it yet */
+    store_relaxed(&r->over, 0);
+    store_relaxed(&r->watching, 0);
+    store_relaxed(&r->looking, 0);
+}
+
+static bool start(struct relief *r)
+{
+    bool started;
+
+    lock_acquire(&r->lock);
+    if (!r->started && !r->stopping)
+        r->started = thread_start(&r->thread, "thrum/relief", RELIEF_STACK,
+                                  keep_time, r) == 0;
+    started = r->started;
+    lock_release(&r->lock);
+    return started;
+}
+
+void relief_ask(struct relief *r, int64_t at)
+{
+    if (load_seq_cst(&r->until) <= plus(at, LEAVE_NS + PERIOD_NS)) /* [R1] */
+        return;
+    (void)start(r);
+    parker_unpark(&r->parker);
+}
+
+void relief_watch(struct relief *r)
+{
+    if (!start(r)) /* the next one tries again */
+        return;
+    store_seq_cst(&r->watching, 1); /* [R4] */
+    parker_unpark(&r->parker);
+}
+
+void relief_stop(struct relief *r)
+{
+    bool started;
+
+    lock_acquire(&r->lock);
+    r->stopping = true;
+    started = r->started;
+    lock_release(&r->lock);
+    store_release(&r->over, 1); /* [R2] */
+    parker_unpark(&r->parker);
+    if (started)
+        thread_join(&r->thread);
+}

@@ -1,0 +1,80 @@
+/* relief.h - keeps the time when every worker is busy.
+ *
+ * As a rule a worker does, one that rests (sched.h). When none rests, and one
+ * computes for long, nobody would look at the clock, and a deadline that is to
+ * end that computation would never come. Then this thread does, a little late:
+ * it leaves the workers some time to do it themselves. It sleeps otherwise, and
+ * is not made before it is first asked for.
+ *
+ * Most deadlines never come, and most of those belong to a scope that is closed
+ * before its task ever waits. To arm a timer for each would cost more than the
+ * scope. Such a deadline is only noted on the stack that runs (`pending`); the
+ * stack arms it when it is put away, and while it runs the relief looks at it
+ * now and then (it watches). It stops watching when it has found none for a
+ * while.
+ *
+ * Who forgets what he noted does not wait, unless the relief is looking just
+ * then. Neither passes a fence: the relief makes all others pass one.
+ *
+ * Ordering
+ *   [R1] relief: until, look <-> [T3] an earlier timer, ask: until   it is woken
+ *   [R2] sched_stop: stopping -> [R3] relief looks                   it ends
+ *   [R4] note: pending, watching <-> [R5] relief: watching, pending  it watches
+ *   [R6] forget: pending, looking <-> [R7] relief: looking, pending  who waits
+ *   [R8] relief has looked -> [R9] who forgets goes on       its last access
+ */
+#ifndef SCHED_RELIEF_H
+#define SCHED_RELIEF_H
+
+#include "base/base.h"
+#include "os/clock.h"
+#include "os/lock.h"
+#include "os/thread.h"
+#include "parts/parker.h"
+#include "parts/timers.h"
+
+struct relief {
+    /* const after relief_init */
+    struct timers *timers;
+    bool (*look)(void *arg); /* at what is noted: is there any? */
+    void *arg;
+    bool can_watch;         /* there is a membarrier, and an even counter */
+    struct clock_pair base; /* of the counter */
+
+    struct lock lock;
+    bool started, stopping; /* lock */
+    struct thread thread;
+    struct parker parker;
+    _Atomic int64_t until;     /* when it looks next [R1] */
+    _Atomic uint32_t over;     /* [R2] [R3] */
+    _Atomic uint32_t watching; /* [R4] [R5] */
+    _Atomic uint32_t looking;  /* [R6] to [R9] */
+};
+
+void relief_init(struct relief *r, struct timers *timers, bool can_watch,
+                 bool (*look)(void *arg), void *arg);
+void relief_stop(struct relief *r);
+
+/* A timer is due at `at`: see to it, should nobody else. Without a thread to
+ * be had it stays undone until the next time. */
+void relief_ask(struct relief *r, int64_t at);
+
+/* After something was noted on the stack that runs. */
+void relief_watch(struct relief *r);
+
+static inline void relief_noted(struct relief *r)
+{
+    barrier_light();
+    if (unlikely(load_relaxed(&r->watching) == 0)) /* [R4] */
+        relief_watch(r);
+}
+
+/* After it was taken back, and before it goes away. */
+static inline void relief_forgotten(struct relief *r)
+{
+    barrier_light();
+    while (unlikely(load_acquire(&r->looking) != 0)) /* [R6] [R9] */
+        thread_yield();
+}
+
+#endif

@@ -1,0 +1,310 @@
+/* The tree of scopes that are canceled together.
+ *
+ * Canceling a scope sets a bit in it. Who asks looks at the scopes around him,
+ * up to a shield; and because that is seldom news, each scope keeps the number
+ * of cancels there had been in the process when it last looked in vain (`seen`).
+ * As long as that number stays, one load and a compare are an answer. Once it is
+ * canceled `seen` is no more the number, so who asks looks up and acquires [K1].
+ *
+ * So running tasks register nowhere. A wait does: it is put into a list of its
+ * scope, and the first wait in a scope links that into its parent's list of
+ * inner scopes, and so on. A cancel walks down from the scope that it was asked
+ * for, past shields, and claims what it finds. Wakers come later, when no lock is
+ * held any more.
+ *
+ * A scope's lock guards its lists; locks are taken downwards. While a walk holds
+ * a scope's lock, none of the inner scopes can go away, because they take it to
+ * unlink.
+ *
+ * Nothing is missed: the walk takes the lock of a list either after a wait was
+ * put there, and finds it, or before, and then who put it there sees the new
+ * number and asks. A scope counts as linked (ROOTED) only when all above it are.
+ *
+ * Ordering
+ *   [K1] stop: the bit      -> [K3] who asks looks up   what came before the cancel
+ *   [K1] it is counted      -> [K1] [K3]                the number
+ *   [K2] stop: the number   -> [K3] who asks            the bits before it
+ *   [K4] linked             -> [K5] a waiter trusts it  the lists above
+ *   [K6] bind               -> [K7] get                 the binding
+ *   [K8] timed              -> [K9] who asks            the deadline
+ *   All else is under the locks.
+ */
+
+#include <errno.h>
+
+#include "os/clock.h"
+#include "task/scope.h"
+
+enum {
+    LINKED = 1,
+    ROOTED = 2,
+    CHECKPOINT_TURN = 128, /* every so often others may run */
+};
+
+_Atomic uint64_t thrum_cancels_ = 0; /* [K2] */
+
+/* ------------------------------------------------------------------- asking */
+
+/* Nobody tells of a cancel before the number says so everywhere inside: else who
+ * has been told might ask again, and hear no. */
+static void count(struct scope *c, uint32_t stops)
+{
+    if (stops & STOP_COUNTED)
+        return;
+    add_acq_rel(&thrum_cancels_, 1);           /* [K2] */
+    (void)or_acq_rel(&c->stops, STOP_COUNTED); /* [K1] */
+}
+
+/* Its own cancel; a deadline that nobody else keeps. */
+static bool is_stopped(struct scope *c)
+{
+    uint32_t stops = load_acquire(&c->stops); /* [K3] */
+
+    if (stops != 0) {
+        count(c, stops);
+        return true;
+    }
+    if (c->sched == NULL && load_acquire(&c->timed) && /* [K9] */
+        load_relaxed(&c->deadline) <= clock_now()) {   /* this thread's own */
+        (void)scope_stop(c, STOP_DEADLINE);
+        return true;
+    }
+    return false;
+}
+
+bool scope_ask_canceled(struct scope *s)
+{
+    uint64_t number = load_acquire(&thrum_cancels_); /* [K3] */
+    bool stopped = false;
+
+    for (struct scope *c = s; c != NULL && !stopped; c = c->parent) {
+        stopped = is_stopped(c);
+        if (c->shield)
+            break;
+    }
+    /* An older one than is there only makes it be asked again. */
+    if (!stopped && load_relaxed(&s->seen) != SEEN_NEVER)
+        store_relaxed(&s->seen, number);
+    return stopped;
+}
+
+bool scope_canceled_outside(struct scope *s)
+{
+    return !s->shield && s->parent != NULL && scope_canceled(s->parent);
+}
+
+bool thrum_canceled(void)
+{
+    struct scope *s = scope_current();
+
+    return s != NULL && scope_canceled(s);
+}
+
+/* ------------------------------------------------------------------ linking */
+
+static void link_into_parent(struct scope *s)
+{
+    struct scope *p = s->parent;
+
+    spin_lock(&p->lock);
+    if (load_relaxed(&s->linked) == 0) { /* under the lock */
+        s->prev = NULL;
+        s->next = p->inner;
+        if (p->inner != NULL)
+            p->inner->prev = s;
+        p->inner = s;
+        store_relaxed(&s->linked, LINKED); /* under the lock */
+    }
+    spin_unlock(&p->lock);
+}
+
+/* Several tasks of a scope may do so at once: each goes all the way. */
+static void link_up(struct scope *s)
+{
+    struct scope *c;
+
+    for (c = s;
+         c->parent != NULL && load_acquire(&c->linked) != ROOTED; /* [K5] */
+         c = c->parent)
+        link_into_parent(c);
+    for (; s != c; s = s->parent)
+        store_release(&s->linked, ROOTED); /* [K4] */
+}
+
+void scope_unlink(struct scope *s)
+{
+    struct scope *p = s->parent;
+
+    if (load_relaxed(&s->linked) == 0) /* only who is inside links it */
+        return;
+    spin_lock(&p->lock);
+    if (s->prev != NULL)
+        s->prev->next = s->next;
+    else
+        p->inner = s->next;
+    if (s->next != NULL)
+        s->next->prev = s->prev;
+    spin_unlock(&p->lock);
+}
+
+/* ------------------------------------------------------------------ waiting */
+
+static void list(struct scope *s, struct scope_wait *w)
+{
+    w->prev = NULL;
+    w->listed = true;
+    spin_lock(&s->lock);
+    w->next = s->waits;
+    if (s->waits != NULL)
+        s->waits->prev = w;
+    s->waits = w;
+    spin_unlock(&s->lock);
+}
+
+/* Under the lock. */
+static void unlist(struct scope *s, struct scope_wait *w)
+{
+    if (w->prev != NULL)
+        w->prev->next = w->next;
+    else
+        s->waits = w->next;
+    if (w->next != NULL)
+        w->next->prev = w->prev;
+    w->listed = false;
+}
+
+/* From here on a cancel finds the wait, or it has been claimed already. */
+static void show(struct scope *s, struct scope_wait *w)
+{
+    link_up(s);
+    list(s, w);
+    if (scope_canceled(s))
+        (void)wait_wake(&w->wait, WAKE_CANCEL);
+}
+
+static void hide(struct scope *s, struct scope_wait *w)
+{
+    spin_lock(&s->lock);
+    if (w->listed)
+        unlist(s, w);
+    spin_unlock(&s->lock);
+}
+
+enum wake scope_sleep(struct scope *s, struct scope_wait *w)
+{
+    enum wake cause;
+
+    if (s != NULL)
+        show(s, w);
+    cause = wait_sleep(&w->wait);
+    if (s != NULL)
+        hide(s, w);
+    return cause;
+}
+
+enum wake scope_block(struct scope *s, struct scope_wait *w, int64_t until)
+{
+    enum wake cause;
+
+    if (s != NULL)
+        show(s, w);
+    cause = wait_block(&w->wait, until);
+    if (s != NULL)
+        hide(s, w);
+    return cause;
+}
+
+/* ---------------------------------------------------------------- canceling */
+
+/* Under the lock: claim the waits of s; those to be woken are put at `end`.
+ * Returns the new end. Those that began to wait last come first: what they are
+ * taken out of next, a heap of timers, likes that best. */
+static struct scope_wait **claim_all(struct scope *s, struct scope_wait **end)
+{
+    struct scope_wait *w;
+
+    while ((w = s->waits) != NULL) {
+        unlist(s, w);
+        if (wait_claim(&w->wait, WAKE_CANCEL) != CLAIM_WAKE)
+            continue;
+        *end = w;
+        end = &w->next;
+    }
+    return end;
+}
+
+/* From c on, the first that hears of a cancel outside. Shielded ones are linked
+ * too, so that reports find them. */
+static struct scope *hearing(struct scope *c)
+{
+    while (c != NULL && c->shield)
+        c = c->next;
+    return c;
+}
+
+/* Down the tree without recursion: the locks of the path are held. */
+static struct scope_wait *claim_inside(struct scope *top)
+{
+    struct scope_wait *woken = NULL, **end = &woken;
+    struct scope *s = top, *next;
+
+    spin_lock(&top->lock);
+    end = claim_all(top, end);
+    for (next = hearing(top->inner);;) {
+        if (next != NULL) {
+            s = next;
+            spin_lock(&s->lock);
+            end = claim_all(s, end);
+            next = hearing(s->inner);
+            continue;
+        }
+        spin_unlock(&s->lock);
+        if (s == top) {
+            *end = NULL;
+            return woken;
+        }
+        next = hearing(s->next); /* the parent's lock is held */
+        s = s->parent;
+    }
+}
+
+bool scope_stop(struct scope *s, enum stop why)
+{
+    uint32_t before = or_acq_rel(&s->stops, why); /* [K1] */
+    struct scope_wait *w, *next;
+
+    count(s, before);
+    if (before != 0) /* who was first wakes */
+        return (before & why) == 0;
+    for (w = claim_inside(s); w != NULL; w = next) {
+        next = w->next; /* it is gone once it runs */
+        if (next != NULL)
+            __builtin_prefetch(next->wait.stack);
+        wait_deliver(&w->wait);
+    }
+    alarm_late(s);
+    return true;
+}
+
+void thrum_scope_cancel(thrum_scope *scope, const char *why)
+{
+    struct scope *s = scope_given(scope);
+
+    spin_lock(&s->lock);
+    if ((load_relaxed(&s->stops) & STOP_CANCEL) == 0) /* locked: one reason */
+        s->why = why;
+    spin_unlock(&s->lock);
+    (void)scope_stop(s, STOP_CANCEL);
+}
+
+int thrum_checkpoint(void)
+{
+    struct stack *stack = worker_current();
+
+    if (thrum_canceled())
+        return -ECANCELED;
+    if (stack == NULL || ++stack->budget % CHECKPOINT_TURN != 0)
+        return 0;
+    worker_yield(stack);
+    return thrum_canceled() ? -ECANCELED : 0;
+}

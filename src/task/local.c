@@ -1,0 +1,97 @@
+/* Values and trace ids: found by walking up the scopes. */
+
+#include <thrum/local.h>
+
+#include <string.h>
+
+#include "task/scope.h"
+#include "task/error.h"
+
+void thrum_bind(thrum_scope *scope, thrum_binding *b, const thrum_key *key,
+                const void *value)
+{
+    struct scope *s = scope_given(scope);
+
+    REQUIRE(b != NULL && key != NULL, "no binding, or no key");
+    REQUIRE(s->stack == worker_current(),
+            "a value is bound by the task that opened the scope");
+    REQUIRE(!defer_is_local(s, b), "the binding is a local variable of a "
+                                   "function that returns before the scope is "
+                                   "closed: open one for it");
+    *b = (thrum_binding){.key = key,
+                         .value = value,
+                         .next = load_relaxed(&s->bound)}; /* ours to write */
+    store_release(&s->bound, b);                           /* [K6] */
+}
+
+static const thrum_binding *find(struct scope *s, const thrum_key *key)
+{
+    const thrum_binding *b = load_acquire(&s->bound); /* [K7] */
+
+    while (b != NULL && b->key != key)
+        b = b->next;
+    return b;
+}
+
+const void *thrum_get(const thrum_key *key)
+{
+    bool outside = scope_is_borrowed(); /* of the task that bound it? */
+
+    REQUIRE(key != NULL, "no key");
+    for (struct scope *s = scope_current(); s != NULL; s = s->parent) {
+        const thrum_binding *b = find(s, key);
+
+        if (b != NULL && !(key->private_ && outside))
+            return b->value;
+        outside = outside || s->of_task;
+    }
+    return NULL;
+}
+
+thrum_trace_id thrum_trace_id_current(void)
+{
+    for (const struct scope *s = scope_current(); s != NULL; s = s->parent)
+        if (s->has_trace)
+            return s->trace;
+    return (thrum_trace_id){0, 0};
+}
+
+/* Before what is there already, from the end of the buffer. */
+static bool prepend(char *path, size_t *at, const char *text)
+{
+    size_t n = strlen(text);
+
+    if (n > *at)
+        return false;
+    *at -= n;
+    memcpy(path + *at, text, n);
+    return true;
+}
+
+void local_context(struct error_context *context)
+{
+    static const char between[] = " > ", cut[] = "... > ";
+    char path[ERROR_PATH_BYTES];
+    size_t end = sizeof path - 1, at = end, last = end;
+    bool room = true;
+
+    for (const struct scope *s = scope_current(); s != NULL && room;
+         s = s->parent) {
+        size_t before = at;
+
+        if (s->name == NULL)
+            continue;
+        room = (at == end || prepend(path, &at, between)) &&
+               prepend(path, &at, s->name) && at >= sizeof cut - 1;
+        if (!room)
+            at = before;
+        else if (before == end)
+            last = at;
+    }
+    if (!room && at < end)
+        (void)prepend(path, &at, cut);
+    path[end] = '\0';
+    memcpy(context->path, path + at, end + 1 - at);
+    context->last = last - at;
+    context->trace = thrum_trace_id_current();
+}

@@ -1,0 +1,217 @@
+#include "task/scope.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TOLD_MAX = 8, TEXT = 1024, REPORT = 4096 };
+
+static _Atomic(thrum_opts (*)(struct sched *)) finder; /* code: relaxed */
+
+void report_set_finder(thrum_opts (*of)(struct sched *sched))
+{
+    store_relaxed(&finder, of);
+}
+
+/* sched NULL: those of the default runtime, or zeros. */
+static thrum_opts opts_of(struct sched *sched)
+{
+    thrum_opts (*of)(struct sched *) = load_relaxed(&finder);
+
+    return of == NULL ? (thrum_opts){0} : of(sched);
+}
+
+static thrum_opts current_opts(void)
+{
+    struct stack *here = worker_current();
+
+    return opts_of(here == NULL ? NULL : here->worker->sched);
+}
+
+/* -------------------------------------------------------------------- errors */
+
+static bool is_fatal(void)
+{
+    const char *text = getenv("THRUM_FATAL_UNHANDLED");
+
+    return text != NULL && *text != '\0' && strcmp(text, "0") != 0;
+}
+
+static void to_stderr(const thrum_err *err)
+{
+    char text[REPORT];
+
+    (void)thrum_err_format(err, text, sizeof text);
+    fprintf(stderr, "%s%s", text,
+            text[0] != '\0' && text[strlen(text) - 1] == '\n' ? "" : "\n");
+}
+
+static void report(const thrum_opts *opts, thrum_err *err)
+{
+    if (opts->on_error != NULL)
+        opts->on_error(err, opts->user);
+    else
+        to_stderr(err);
+    if (is_fatal()) {
+        if (opts->on_error != NULL)
+            to_stderr(err);
+        die("THRUM_FATAL_UNHANDLED is set, and nobody handled this error");
+    }
+    thrum_err_drop(err);
+}
+
+bool thrum_report(thrum_err *err)
+{
+    thrum_opts opts;
+
+    if (err == NULL)
+        return false;
+    opts = current_opts();
+    report(&opts, err);
+    return true;
+}
+
+void report_child(struct scope *root, thrum_err *err)
+{
+    thrum_opts opts = opts_of(root->sched);
+    bool told_to = load_relaxed(&root->stops) != 0; /* a hint */
+
+    if (err == NULL)
+        return;
+    if (told_to && error_is_canceled(err))
+        thrum_err_drop(err);
+    else
+        report(&opts, err);
+}
+
+/* --------------------------------------------------------------- slow scopes */
+
+struct text {
+    char *at;
+    size_t left;
+    unsigned told;
+};
+
+static void say(struct text *t, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void say(struct text *t, const char *format, ...)
+{
+    va_list args;
+    int n;
+
+    va_start(args, format);
+    n = vsnprintf(t->at, t->left, format, args);
+    va_end(args);
+    if (n < 0 || (size_t)n >= t->left)
+        n = t->left == 0 ? 0 : (int)t->left - 1;
+    t->at += n;
+    t->left -= (size_t)n;
+}
+
+static void say_child(struct text *t, const char *name, const char *where)
+{
+    if (t->told++ < TOLD_MAX)
+        say(t, "\n%s, started at %s, ", name, where);
+}
+
+static bool waits(struct scope *s)
+{
+    bool any;
+
+    spin_lock(&s->lock);
+    any = s->waits != NULL;
+    spin_unlock(&s->lock);
+    return any;
+}
+
+/* Those that have waited, and may do so now. */
+static void say_linked(struct text *t, struct scope *s)
+{
+    spin_lock(&s->lock);
+    for (struct scope *c = s->inner; c != NULL; c = c->next) {
+        say_child(t, c->name == NULL ? "a scope" : c->name, c->where);
+        if (t->told <= TOLD_MAX)
+            say(t, waits(c) ? "waits" : "has not ended");
+    }
+    spin_unlock(&s->lock);
+}
+
+/* Those that have never waited run on some worker now, or have not begun. */
+static void say_running(struct text *t, struct scope *s)
+{
+    struct sched *sched = s->sched;
+
+    for (unsigned i = 0; i < sched->count; i++) {
+        struct stack *stack = load_acquire(&sched->workers[i].stack); /* [S7] */
+        const struct thrum_site_ *site;
+
+        if (stack == NULL || load_relaxed(&stack->child_of) != s)
+            continue; /* a look at who moves: good enough to tell */
+        site = load_relaxed(&stack->child_site);
+        say_child(t, site->name, site->where);
+        if (t->told <= TOLD_MAX)
+            say(t, "runs on worker %u", i);
+    }
+}
+
+void report_children(struct scope *s, char *text, size_t bytes)
+{
+    struct text t = {.at = text, .left = bytes};
+
+    *text = '\0';
+    if (s->sched != NULL)
+        say_running(&t, s);
+    say_linked(&t, s);
+    if (t.told > TOLD_MAX)
+        say(&t, "\nand %u more", t.told - TOLD_MAX);
+    else if (t.told == 0 && scope_live(s) > 1)
+        say(&t, "\nchildren that are ready to run, or have not begun");
+}
+
+static void tell_slow(const thrum_opts *opts, const struct scope *s,
+                      int64_t took, const thrum_err *err)
+{
+    const char *name = s->name != NULL ? s->name : s->where;
+
+    if (opts->on_slow != NULL)
+        opts->on_slow(name, took, err, opts->user);
+    else if (err != NULL && thrum_err_is(err, &THRUM_SLOW))
+        to_stderr(err);
+    else
+        fprintf(stderr, "thrum: %s took %.3f s\n", name, (double)took / 1e9);
+}
+
+/* By its kind on_slow knows an open scope from a closed one. */
+static const struct leaf slow_without_memory = {
+    .head.refs = ERROR_IMMORTAL,
+    .kind = &THRUM_SLOW,
+    .message = "a scope is open, and there is no memory to tell more",
+    .index = ERROR_NO_INDEX,
+    .depth = 1,
+};
+
+void report_slow(struct scope *s, int64_t took)
+{
+    thrum_opts opts = opts_of(s->sched);
+    char text[TEXT];
+    thrum_err *err;
+
+    report_children(s, text, sizeof text);
+    err = thrum_fail_(s->where, &THRUM_SLOW, "%s is open for %.3f s%s%s",
+                      s->name == NULL ? "scope" : s->name, (double)took / 1e9,
+                      load_relaxed(&s->stops) != 0 ? ", and was canceled"
+                                                   : "", /* a hint */
+                      text);
+    if (!thrum_err_is(err, &THRUM_SLOW)) /* there is nothing to drop */
+        err = (thrum_err *)&slow_without_memory.head;
+    tell_slow(&opts, s, took, err);
+    thrum_err_drop(err);
+}
+
+void report_took(struct scope *s, int64_t took, const thrum_err *err)
+{
+    thrum_opts opts = opts_of(s->sched);
+
+    tell_slow(&opts, s, took, err);
+}
