@@ -8,10 +8,10 @@
 #   ONLY=text        only those with text in their name, with all they print
 #   V=1              all they print
 #
-# An example is run alone, or by tests/examples/NAME.sh, which gets the command
-# as its arguments. Exit 77 means skipped. What is printed also goes to a log
-# beside the program, or in OUT. Counted are cmocka's and TAP's tests; anything
-# else is one test.
+# An example is run by tests/examples/NAME.sh, which gets the command as its
+# arguments; where there is none, by compare.sh. Exit 77 means skipped. What is
+# printed also goes to a log beside the program, or in OUT. Counted are cmocka's
+# and TAP's tests; anything else is one test.
 set -u
 OUT=${OUT:-build}
 TIMEOUT=${TIMEOUT:-300}
@@ -43,11 +43,8 @@ command_for() {
     case $1 in
     *.sh) echo "sh $1" ;;
     */examples/*)
-        if [ -f "$script" ]; then
-            echo "sh $script ${RUN:-} $1"
-        else
-            echo "${RUN:-} $1"
-        fi
+        [ -f "$script" ] || script=tests/examples/compare.sh
+        echo "sh $script ${RUN:-} $1"
         ;;
     *) echo "${RUN:-} $1" ;;
     esac

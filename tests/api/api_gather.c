@@ -54,6 +54,14 @@ static thrum_err *meet(void *arg)
     return NULL;
 }
 
+static thrum_err *meet_and_fail_odd(void *arg)
+{
+    unsigned i = called(arg);
+
+    gate_meet(&shared->g);
+    return i % 2 == 0 ? NULL : thrum_fail(&Odd, "job %u", i);
+}
+
 static thrum_err *fail_odd(void *arg)
 {
     unsigned i = called(arg);
@@ -141,7 +149,7 @@ static thrum_err *gather_failing(void *arg)
     thrum_err *err;
     size_t previous = 0, i = 1;
 
-    prepare(e, fail_odd);
+    prepare(e, meet_and_fail_odd); /* none fails before all have begun */
     err = thrum_gather(e->job, JOBS, THRUM_ALL);
     all_called_once(e);
     CHECK(thrum_err_count(err) == JOBS / 2);
@@ -166,17 +174,47 @@ static void the_errors_of_all_jobs_come_as_one(void **state)
     free(e);
 }
 
-/* Job 7 fails; the others wait until it has. On one worker they go on when that
- * has been told; on more it may be told late. */
+static thrum_err *gather_until_failure(void *arg)
+{
+    struct each_job *e = arg;
+    unsigned calls = 0;
+    thrum_err *err;
+
+    prepare(e, fail_odd);
+    err = thrum_gather(e->job, JOBS, THRUM_ALL);
+    for (unsigned i = 0; i < JOBS; i++) {
+        CHECK(atomic_load(&e->called[i]) <= 1);
+        calls += i % 2 == 1 && atomic_load(&e->called[i]) == 1;
+    }
+    CHECK(thrum_err_is(err, &Odd) && !thrum_err_has(err, &THRUM_CANCELED));
+    CHECK(thrum_err_count(err) == calls);
+    CHECK(workers > 1 || calls == 1); /* nobody else had begun */
+    thrum_err_drop(err);
+    return NULL;
+}
+
+static void after_a_failure_jobs_that_have_not_begun_are_left_out(void **state)
+{
+    struct each_job *e = malloc(sizeof *e);
+
+    (void)state;
+    on_runtimes(gather_until_failure, e);
+    free(e);
+}
+
+/* Job 7 fails when all have begun; the others wait until it has. On one worker
+ * they go on when that has been told; on more it may be told late. */
 static thrum_err *fail_after_7(void *arg)
 {
     unsigned i = called(arg);
 
     if (i == 7) {
-        atomic_store(&shared->g.here, 1);
+        await_count(&shared->g.here, 9);
+        atomic_fetch_add(&shared->g.here, 1);
         return thrum_fail(&Early, "the first");
     }
-    await_count(&shared->g.here, 1);
+    atomic_fetch_add(&shared->g.here, 1);
+    await_count(&shared->g.here, 10);
     return thrum_fail(&Odd, "%u", i);
 }
 
@@ -279,6 +317,7 @@ int main(void)
         cmocka_unit_test(every_job_is_called_once_and_may_wait_for_any_other),
         cmocka_unit_test(jobs_that_keep_their_workers_run_at_once),
         cmocka_unit_test(the_errors_of_all_jobs_come_as_one),
+        cmocka_unit_test(after_a_failure_jobs_that_have_not_begun_are_left_out),
         cmocka_unit_test(what_failed_first_leads),
         cmocka_unit_test(settled_errors_are_left_in_the_jobs),
         cmocka_unit_test(gathering_nests),

@@ -212,16 +212,18 @@ static void calls_of_each_may_wait_for_each_other(void **state)
     on_runtimes(each_meets, NULL);
 }
 
-/* Index 5 fails first: told before the others go on, if there is one worker. */
+/* Index 5 fails first, when as many have begun as can: told before the others go
+ * on, if there is one worker. */
 static thrum_err *fail_in_turn(size_t i, void *ctx)
 {
     struct gate *g = ctx;
 
     if (i == 5) {
-        atomic_store(&g->here, 1);
+        await_count(&g->here, g->all - 1);
+        atomic_fetch_add(&g->here, 1);
         return thrum_fail(&Early, "%zu", i);
     }
-    await_count(&g->here, 1);
+    gate_meet(g);
     return i == 2 || i == 7 ? thrum_fail(&Late, "%zu", i) : NULL;
 }
 
@@ -230,10 +232,10 @@ static thrum_err *each_fails(void *arg)
     struct gate g;
 
     (void)arg;
-    for (unsigned limit = 0; limit < 12; limit += 6) {
+    for (unsigned limit = 0; limit < 12; limit += 9) {
         thrum_err *e;
 
-        gate_init(&g, 0);
+        gate_init(&g, 9);
         e = thrum_each(9, fail_in_turn, &g, .limit = limit);
         CHECK(thrum_err_count(e) == 3 && thrum_err_has(e, &Early));
         if (workers == 1)
@@ -242,6 +244,30 @@ static thrum_err *each_fails(void *arg)
             thrum_err_drop(e);
     }
     return NULL;
+}
+
+/* Those from 6 on begin when one of 0 to 5 has ended: on one worker, never. */
+static thrum_err *each_stops(void *arg)
+{
+    struct gate g;
+    thrum_err *e;
+
+    (void)arg;
+    gate_init(&g, 6);
+    e = thrum_each(9, fail_in_turn, &g, .limit = 6);
+    CHECK(thrum_err_has(e, &Early) && thrum_err_count(e) >= 2);
+    CHECK(!thrum_err_has(e, &THRUM_CANCELED));
+    if (workers == 1)
+        expect_indices(e, 2, (size_t[]){5, 2});
+    else
+        thrum_err_drop(e);
+    return NULL;
+}
+
+static void each_begins_nothing_after_an_error(void **state)
+{
+    (void)state;
+    on_runtimes(each_stops, NULL);
 }
 
 static void each_gives_errors_their_index_and_the_first_leads(void **state)
@@ -255,9 +281,12 @@ static thrum_err *each_settles(void *arg)
     struct gate g;
 
     (void)arg;
-    gate_init(&g, 0);
-    expect_indices(thrum_each(9, fail_in_turn, &g, .policy = THRUM_SETTLE), 3,
-                   (size_t[]){2, 5, 7});
+    for (unsigned limit = 6; limit <= 9; limit++) {
+        gate_init(&g, limit);
+        expect_indices(thrum_each(9, fail_in_turn, &g, .policy = THRUM_SETTLE,
+                                  .limit = limit),
+                       3, (size_t[]){2, 5, 7});
+    }
     return NULL;
 }
 
@@ -273,7 +302,7 @@ static thrum_err *fail_always(size_t i, void *ctx)
     return thrum_fail(&Late, "%zu", i);
 }
 
-static thrum_err *each_calls_all(void *arg)
+static thrum_err *each_fails_always(void *arg)
 {
     (void)arg;
     for (thrum_policy p = THRUM_ALL; p <= THRUM_SETTLE; p++) {
@@ -281,18 +310,23 @@ static thrum_err *each_calls_all(void *arg)
         thrum_err *e = thrum_each(500, fail_always, &calls, .policy = p,
                                   .max_errors = 3);
 
-        CHECK(atomic_load(&calls) == 500 && thrum_err_count(e) == 500);
-        CHECK(thrum_err_at(e, 2) != NULL && thrum_err_at(e, 3) == NULL);
-        CHECK(p == THRUM_ALL || thrum_err_index(e) == 0);
+        CHECK(thrum_err_count(e) == atomic_load(&calls));
+        CHECK(thrum_err_at(e, 3) == NULL);
+        if (p == THRUM_SETTLE) {
+            CHECK(atomic_load(&calls) == 500 && thrum_err_index(e) == 0);
+            CHECK(thrum_err_at(e, 2) != NULL);
+        } else {
+            CHECK(workers > 1 || atomic_load(&calls) == 1);
+        }
         thrum_err_drop(e);
     }
     return NULL;
 }
 
-static void each_calls_all_whatever_fails(void **state)
+static void each_calls_all_whatever_fails_if_it_settles(void **state)
 {
     (void)state;
-    on_runtimes(each_calls_all, NULL);
+    on_runtimes(each_fails_always, NULL);
 }
 
 /* --- reduce --------------------------------------------------------------------- */
@@ -416,7 +450,8 @@ int main(void)
         cmocka_unit_test(each_calls_every_index_once_and_keeps_its_limit),
         cmocka_unit_test(calls_of_each_may_wait_for_each_other),
         cmocka_unit_test(each_gives_errors_their_index_and_the_first_leads),
-        cmocka_unit_test(each_calls_all_whatever_fails),
+        cmocka_unit_test(each_begins_nothing_after_an_error),
+        cmocka_unit_test(each_calls_all_whatever_fails_if_it_settles),
         cmocka_unit_test(reduce_merges_in_the_order_of_the_ranges),
         cmocka_unit_test(reduce_returns_the_error_with_the_place_in_the_range),
         cmocka_unit_test(each_that_settles_lets_the_lowest_index_lead),

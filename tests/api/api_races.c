@@ -231,7 +231,8 @@ static thrum_err *fail_with_number(size_t i, void *unused)
 
 static thrum_err *errors_travel(void *unused)
 {
-    thrum_err *e = thrum_each(TASKS, fail_with_number, NULL, .limit = 3);
+    thrum_err *e = thrum_each(TASKS, fail_with_number, NULL, .limit = 3,
+                              .policy = THRUM_SETTLE);
     size_t n = thrum_err_count(e), length = strlen(thrum_err_msg(e));
 
     thrum_err_drop(e);

@@ -146,6 +146,7 @@ static thrum_err *name_of_spawned(void *arg)
     e = thrum_scope_close(&s, NULL);
     CHECK(thrum_err_task(e) != NULL);
     CHECK(strcmp(thrum_err_task(e), "make_error") == 0);
+    CHECK(strstr(thrum_err_path(e), "named > make_error") != NULL);
     CHECK(strstr(thrum_err_where(e), "api_report.c:") != NULL);
     thrum_err_drop(e);
     return NULL;

@@ -180,6 +180,8 @@ static size_t workers_started(const thrum_opts *opts)
     CHECK(thrum_start(&rt, opts) == 0);
     now = footprint().threads;
     expect_ok(thrum_stop(rt));
+    for (int i = 0; i < 1000000 && footprint().threads > before; i++)
+        sched_yield(); /* they have been joined, and may still be listed */
     return now - before;
 }
 

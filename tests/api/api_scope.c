@@ -18,6 +18,13 @@ static thrum_err *count_late(void *arg)
     return count(arg);
 }
 
+/* Until the scope is canceled. */
+static thrum_err *count_canceled(void *arg)
+{
+    thrum_err_drop(wait_for_cancel(NULL));
+    return count(arg);
+}
+
 /* --- waiting -------------------------------------------------------------------- */
 
 static thrum_err *close_empty(void *arg)
@@ -132,7 +139,7 @@ static void no_scope_given_means_the_innermost(void **state)
 /* A task's own scope is closed before its parent hears of its end. */
 static thrum_err *spawn_and_go(void *arg)
 {
-    CHECK(thrum_spawn(NULL, count_late, arg, sizeof(void *)) == 0);
+    CHECK(thrum_spawn(NULL, count_canceled, arg, sizeof(void *)) == 0);
     return thrum_fail(&First, "parent");
 }
 
@@ -185,7 +192,8 @@ static void spawn_failing(thrum_scope *s, struct failing f)
 }
 
 /* Of 5 children 1, 2 and 4 fail. 4 fails first: the others wait until it has left
- * the scope, which they learn from the limit letting in one more. */
+ * the scope, which is learned from the cancel, or from the limit letting in one
+ * more. */
 static thrum_err *fold_errors(thrum_policy policy)
 {
     struct gate g;
@@ -198,7 +206,10 @@ static thrum_err *fold_errors(thrum_policy policy)
     spawn_failing(&s, (struct failing){&g, 1, &Second});
     spawn_failing(&s, (struct failing){&g, 1, NULL});
     spawn_failing(&s, (struct failing){NULL, 0, &Second});
-    spawn_failing(&s, (struct failing){NULL, 0, NULL});
+    if (policy == THRUM_ALL)
+        await_cancel();
+    else
+        spawn_failing(&s, (struct failing){NULL, 0, NULL});
     atomic_store(&g.here, 1);
     return thrum_scope_close(&s, NULL);
 }
@@ -241,12 +252,17 @@ static thrum_err *body_ranks_last(void *arg)
 {
     (void)arg;
     for (thrum_policy p = THRUM_ALL; p <= THRUM_SETTLE; p++) {
+        struct gate g;
         thrum_scope s;
         thrum_err *e;
 
-        thrum_scope_open(&s, .name = "body", .policy = p, .limit = 1);
+        gate_init(&g, 0);
+        thrum_scope_open(&s, .name = "body", .policy = p);
         spawn_failing(&s, (struct failing){NULL, 0, &Second});
-        spawn_failing(&s, (struct failing){NULL, 0, &Second});
+        spawn_failing(&s, (struct failing){&g, 1, &Second});
+        if (p == THRUM_ALL)
+            await_cancel(); /* else the body were the first to fail */
+        atomic_store(&g.here, 1);
         e = thrum_scope_close(&s, thrum_fail(&First, "body"));
         CHECK(thrum_err_count(e) == 3);
         CHECK(thrum_err_kind(e) == &Second);
@@ -387,7 +403,7 @@ static thrum_err *fork_that_spawns(void *arg)
                : thrum_fail(&First, "no memory");
 }
 
-/* A fork has no scope of its own: what it spawns is its forker's. */
+/* What a fork spawns is its own, also when it is called at the join. */
 static thrum_err *forks_spawn(void *arg)
 {
     (void)arg;
@@ -401,15 +417,17 @@ static thrum_err *forks_spawn(void *arg)
             thrum_fork(&task[k], fork_that_spawns, &at);
         if (i % 2 == 0)
             thrum_yield();
-        for (int k = 10; k-- > 0;)
+        for (unsigned k = 10; k-- > 0;) {
             expect_ok(thrum_join(&task[k]));
-        expect_ok(thrum_scope_close(&s, NULL));
+            CHECK(atomic_load(&n) >= 10 - k);
+        }
         CHECK(atomic_load(&n) == 10);
+        expect_ok(thrum_scope_close(&s, NULL));
     }
     return NULL;
 }
 
-static void what_a_fork_spawns_belongs_to_the_scope_around_it(void **state)
+static void what_a_fork_spawns_belongs_to_the_fork(void **state)
 {
     (void)state;
     on_runtimes(forks_spawn, NULL);
@@ -429,7 +447,7 @@ int main(void)
         cmocka_unit_test(as_many_errors_are_kept_as_asked_for),
         cmocka_unit_test(a_million_failures_leave_the_same_errors_each_time),
         cmocka_unit_test(a_fork_may_be_open_around_a_scope),
-        cmocka_unit_test(what_a_fork_spawns_belongs_to_the_scope_around_it),
+        cmocka_unit_test(what_a_fork_spawns_belongs_to_the_fork),
         cmocka_unit_test(the_error_of_the_body_ranks_last),
     };
 

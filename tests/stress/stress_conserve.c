@@ -9,7 +9,7 @@
 
 #include "base/atomic.h"
 #include "lib/stress.h"
-#include "task/permits.h"
+#include "task/scope.h"
 
 enum { WORKERS_MOST = 6, WAYS = 7 };
 
@@ -41,7 +41,7 @@ static thrum_err *come_after_a_yield(void *unused)
 
 static thrum_err *come_when_permitted(void *unused)
 {
-    permits_take(&permits);
+    (void)permits_take(&permits, NULL);
     return come(unused);
 }
 

@@ -96,24 +96,34 @@ static void call_typed(struct rng *r, struct part *rest)
     must(cross_off_all(p.first, p.last) == p.last - p.first);
 }
 
-static void spawn_some(struct rng *r, struct part *rest, thrum_scope *s)
+/* A scope that settles hears of failures; in one where a failure would cancel
+ * others they are counted before they get there. */
+static thrum_err *swallow(void *part)
+{
+    count_failures(tree(part));
+    return NULL;
+}
+
+static void spawn_some(struct rng *r, struct part *rest, thrum_scope *s,
+                       bool settles)
 {
     for (int i = 0; i < 10 && rest->first < rest->last; i++) {
         struct part p = cut(r, rest,
                             (uint32_t)(rest->last - rest->first) / 4 + 1);
 
-        must(thrum_spawn(s, tree, &p, sizeof p) == 0);
+        must(thrum_spawn(s, settles ? tree : swallow, &p, sizeof p) == 0);
     }
 }
 
 static void open_scope(struct rng *r, struct part *rest)
 {
+    bool settles = rng_below(r, 2);
     thrum_scope s;
 
     thrum_scope_open(&s, .name = "some", .limit = rng_below(r, 4),
                      .max_errors = 1 + rng_below(r, 20),
-                     .policy = rng_below(r, 2) ? THRUM_SETTLE : THRUM_ALL);
-    spawn_some(r, rest, &s);
+                     .policy = settles ? THRUM_SETTLE : THRUM_ALL);
+    spawn_some(r, rest, &s, settles);
     if (rng_below(r, 4) == 0)
         thrum_yield();
     count_failures(thrum_scope_close(&s, NULL));
@@ -157,7 +167,9 @@ static thrum_err *fail_planned(void *unused)
     return thrum_fail(&Planned, "as planned");
 }
 
-static void do_something(struct rng *r, struct part *rest, bool *may_fail)
+/* What a task does: in a scope that settles, if `settles`. */
+static void do_something(struct rng *r, struct part *rest, bool settles,
+                         bool *may_fail)
 {
     thrum_task t;
 
@@ -177,7 +189,7 @@ static void do_something(struct rng *r, struct part *rest, bool *may_fail)
         count_failures(thrum_join(&t));
         break;
     case 5:
-        *may_fail = true;
+        *may_fail = settles; /* else its children were canceled */
         break;
     case 6:
     case 7:
@@ -201,7 +213,7 @@ static void do_something(struct rng *r, struct part *rest, bool *may_fail)
     case 19:
     case 20:
     case 21:
-        spawn_some(r, rest, NULL);
+        spawn_some(r, rest, NULL, settles);
         break;
     default:
         fork_some(r, rest);
@@ -212,19 +224,26 @@ static thrum_err *tree(void *arg)
 {
     struct part rest = *(struct part *)arg;
     volatile uint64_t frame[FRAME];
-    bool fails = false;
+    bool fails = false, settles;
+    thrum_err *e = NULL;
+    thrum_scope s;
     struct rng r;
 
     rng_init(&r, round_seed * 1000003 + rest.first);
+    settles = rng_below(&r, 2);
+    if (settles)
+        thrum_scope_open(&s, .policy = THRUM_SETTLE);
     for (int i = 0; i < FRAME; i++)
         frame[i] = rest.first * FRAME + (uint64_t)i;
     cross_off(rest.first);
     rest.first++;
     while (rest.first < rest.last)
-        do_something(&r, &rest, &fails);
+        do_something(&r, &rest, settles, &fails);
     for (int i = 0; i < FRAME; i++)
         must(frame[i] == (*(struct part *)arg).first * FRAME + (uint64_t)i);
-    return fails ? fail_planned(NULL) : NULL;
+    if (fails)
+        e = fail_planned(NULL);
+    return settles ? thrum_scope_close(&s, e) : e;
 }
 
 /* -------------------------------------------------------------------- rounds */
@@ -235,12 +254,6 @@ struct outsider {
     struct part part;
     uint64_t seed;
 };
-
-static thrum_err *swallow(void *part)
-{
-    count_failures(tree(part));
-    return NULL;
-}
 
 /* Calls and posts in turn, from a thread that is no worker. */
 static void submit(void *arg)

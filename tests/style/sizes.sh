@@ -4,7 +4,7 @@
 set -u
 bad=0
 for f in src/*/*.[chS] include/*.h include/*/*.h tests/*/*.[ch] \
-    bench/*.[ch] bench/*/*.[ch] examples/*.[ch] examples/*/*.[ch]; do
+    tests/*/*/*.[ch] bench/*.[ch] bench/*/*.[ch] examples/*.[ch] examples/*/*.[ch]; do
     [ -e "$f" ] || continue
     awk -v f="$f" '
         /^[a-zA-Z_]/ && !body { if (!head) head = FNR; if (/;$/) head = 0 }

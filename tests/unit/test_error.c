@@ -30,27 +30,29 @@ static int disarm(void **state)
 {
     (void)state;
     alloc_fail_never();
-    error_set_namer(NULL);
+    error_set_context(NULL);
     return 0;
 }
 
 /* --- making -------------------------------------------------------------- */
 
-static const char *fetch(void)
+static void fetch(struct error_context *context)
 {
-    return "fetch";
+    strcpy(context->path, "main > fetch");
+    context->last = strlen("main > ");
 }
 
 static void fail_keeps_kind_message_place_and_task(void **state)
 {
     (void)state;
-    error_set_namer(fetch);
+    error_set_context(fetch);
     thrum_err *e = thrum_fail(&NotFound, "no user %d of %s", 7, "x");
 
     assert_message(e, "no user 7 of x");
     assert_ptr_equal(thrum_err_kind(e), &NotFound);
     assert_non_null(strstr(thrum_err_where(e), "test_error.c:"));
     assert_string_equal(thrum_err_task(e), "fetch");
+    assert_string_equal(thrum_err_path(e), "main > fetch");
     assert_null(thrum_err_cause(e));
     assert_int_equal(thrum_err_count(e), 1);
     assert_ptr_equal(thrum_err_at(e, 0), e);

@@ -13,9 +13,10 @@
 THRUM_KIND(NotFound, THRUM_ERROR, .code = 404);
 THRUM_KIND(Db, THRUM_ERROR);
 
-static const char *request(void)
+static void request(struct error_context *context)
 {
-    return "request";
+    strcpy(context->path, "main > request");
+    context->last = strlen("main > ");
 }
 
 static thrum_err *at(const char *where, const thrum_kind *kind,
@@ -43,7 +44,7 @@ static void assert_report(thrum_err *e, const char *report)
 static int forget(void **state)
 {
     (void)state;
-    error_set_namer(NULL);
+    error_set_context(NULL);
     alloc_fail_never();
     return 0;
 }
@@ -51,9 +52,10 @@ static int forget(void **state)
 static void one_failure_is_one_line(void **state)
 {
     (void)state;
-    error_set_namer(request);
-    assert_report(at("app.c:12", &NotFound, "no user 7"),
-                  "NotFound: no user 7 [404] at app.c:12, task \"request\"\n");
+    error_set_context(request);
+    assert_report(
+        at("app.c:12", &NotFound, "no user 7"),
+        "NotFound: no user 7 [404] at app.c:12, task \"main > request\"\n");
     assert_report(thrum_rc(-ECONNREFUSED),
                   "THRUM_OS: Connection refused (ECONNREFUSED)\n");
     assert_report(thrum_rc(-5000), "THRUM_OS: unknown errno value\n");

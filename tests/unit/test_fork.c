@@ -440,13 +440,13 @@ static thrum_err *fork_a_spawner(void *take)
     if (take != NULL)
         thrum_yield();
     THRUM_TRY(thrum_join(&t));
-    must(count == 0); /* the fork has ended, its child has not */
+    must(count == 1); /* the fork has ended, and so has its child */
     THRUM_TRY(thrum_scope_close(&s, NULL));
     must(count == 1);
     return NULL;
 }
 
-static void what_a_fork_spawns_belongs_to_the_scope_of_its_forker(void **state)
+static void what_a_fork_spawns_is_joined_with_it(void **state)
 {
     (void)state;
     in_a_task(fork_a_spawner, NULL);
@@ -582,7 +582,7 @@ int main(void)
         cmocka_unit_test(more_forks_than_a_segment_holds_are_joined),
         cmocka_unit_test(typed_tasks_return_their_results),
         cmocka_unit_test(typed_forks_may_be_taken_while_their_body_waits),
-        cmocka_unit_test(what_a_fork_spawns_belongs_to_the_scope_of_its_forker),
+        cmocka_unit_test(what_a_fork_spawns_is_joined_with_it),
         cmocka_unit_test(forks_below_a_scope_are_not_its_business),
         cmocka_unit_test(a_fork_left_over_is_named),
         cmocka_unit_test(a_fork_is_made_by_a_task_only),

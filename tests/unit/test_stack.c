@@ -190,9 +190,9 @@ static void what_was_put_back_is_given_again(void **state)
     (void)state;
     visit(s);
     stack_put(&pool, s);
-    assert_int_equal(pool.warm_count, 1);
+    assert_int_equal(pool.spares, 1);
     assert_ptr_equal(get(), s);
-    assert_int_equal(pool.warm_count, 0);
+    assert_int_equal(pool.spares, 0);
     visit(s); /* it goes on from where it was */
     assert_int_equal(visits, 2);
     assert_ptr_not_equal(get(), other);
@@ -214,7 +214,7 @@ static bool is_clean(struct stack *s)
     return slots_of(s)[5].u.bytes[0] == 0 && s->low[memory_page()] == 0;
 }
 
-static void beyond_so_many_spares_the_pages_are_given_back(void **state)
+static void of_too_many_spares_the_pages_are_given_back_when_asked(void **state)
 {
     static struct stack *all[WARM + 10];
 
@@ -227,11 +227,13 @@ static void beyond_so_many_spares_the_pages_are_given_back(void **state)
     for (int i = 0; i < WARM + 10; i++)
         stack_put(&pool, all[i]);
 
+    assert_false(stack_pool_trim(&pool)); /* ten were too many: the newest */
+
     for (int i = WARM - 1; i >= 0; i--) { /* newest first */
         assert_ptr_equal(get(), all[i]);
         assert_true(is_dirty(all[i]));
     }
-    for (int i = WARM + 9; i >= WARM; i--) { /* then those without pages */
+    for (int i = WARM; i < WARM + 10; i++) {
         assert_ptr_equal(get(), all[i]);
         assert_true(is_clean(all[i]));
     }
@@ -427,11 +429,13 @@ static void a_cold_stack_keeps_its_canary(void **state)
     fail_after(FAIL_GUARD, 1);
     s = get();
     visit(s);
-    pool.warm_count = WARM; /* as if there were so many */
     stack_put(&pool, s);
-    s = get();
+    pool.spares = WARM + 1;               /* as if there were so many */
+    assert_false(stack_pool_trim(&pool)); /* one was too many */
+    assert_ptr_equal(pool.trimmed, s);
+    assert_ptr_equal(get(), s);
     stack_put(&pool, s); /* would die */
-    pool.warm_count = 0;
+    pool.spares = 1;
 }
 
 /* ---------------------------------------------------------------- no memory */
@@ -483,7 +487,7 @@ int main(void)
         TEST(many_stacks_lie_apart),
         TEST(a_pool_can_be_closed_and_another_opened),
         TEST(what_was_put_back_is_given_again),
-        TEST(beyond_so_many_spares_the_pages_are_given_back),
+        TEST(of_too_many_spares_the_pages_are_given_back_when_asked),
         TEST(the_same_ones_go_round_however_many_have_been_made),
         TEST(a_segment_belongs_to_the_deque_it_was_made_for),
         TEST(a_stack_put_back_gives_its_segments_back),

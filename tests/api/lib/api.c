@@ -1,6 +1,7 @@
 #include "api.h"
 
 #include <dirent.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -26,6 +27,24 @@ void expect_ok(thrum_err *e)
         return;
     (void)thrum_err_format(e, text, sizeof text);
     fprintf(stderr, "with %u workers: not expected: %s\n", workers, text);
+    abort();
+}
+
+void expect_kind(thrum_err *e, const thrum_kind *kind)
+{
+    char text[4096];
+
+    if (e != NULL && kind != NULL && thrum_err_kind(e) == kind &&
+        thrum_err_count(e) == 1) {
+        thrum_err_drop(e);
+        return;
+    }
+    if (e == NULL && kind == NULL)
+        return;
+    (void)thrum_err_format(e, text, sizeof text);
+    fprintf(stderr, "with %u workers: expected %s, not: %s\n", workers,
+            kind == NULL ? "no error" : kind->name,
+            e == NULL ? "no error" : text);
     abort();
 }
 
@@ -67,6 +86,22 @@ void block_count(_Atomic unsigned *count, unsigned wanted)
 {
     while (atomic_load(count) < wanted)
         sched_yield();
+}
+
+void await_cancel(void)
+{
+    while (!thrum_canceled())
+        thrum_yield();
+}
+
+thrum_err *wait_for_cancel(void *arg)
+{
+    _Atomic unsigned *count = arg;
+
+    if (count != NULL)
+        atomic_fetch_add(count, 1);
+    CHECK(thrum_sleep(HOUR) == -ECANCELED);
+    return thrum_rc(-ECANCELED);
 }
 
 void gate_meet(struct gate *g)
@@ -207,8 +242,25 @@ struct footprint footprint(void)
 
 static size_t threads_at_start;
 
+static void *say_which(void *tid)
+{
+    *(pid_t *)tid = gettid();
+    return NULL;
+}
+
+/* A sanitizer starts a thread of its own with the program's first one. */
 __attribute__((constructor)) static void count_threads(void)
 {
+    char name[64];
+    pthread_t thread;
+    pid_t tid;
+
+    if (pthread_create(&thread, NULL, say_which, &tid) != 0 ||
+        pthread_join(thread, NULL) != 0)
+        return;
+    snprintf(name, sizeof name, "/proc/self/task/%d", tid);
+    while (access(name, F_OK) == 0)
+        sched_yield();
     threads_at_start = entries_of("/proc/self/task");
 }
 

@@ -56,6 +56,10 @@ _Noreturn void check_failed(const char *what);
 /* It did not fail; else its report, and the end. */
 void expect_ok(thrum_err *e);
 
+/* It is one failure of exactly this kind, or with kind NULL no failure; consumes
+ * it. */
+void expect_kind(thrum_err *e, const thrum_kind *kind);
+
 /* It failed with exactly these leaves, in this order; consumes it. */
 void expect_indices(thrum_err *e, size_t count, const size_t *indices);
 
@@ -91,6 +95,16 @@ void await_count(_Atomic unsigned *count, unsigned wanted);
 
 /* Keep the worker until it is there. */
 void block_count(_Atomic unsigned *count, unsigned wanted);
+
+/* Let other tasks run until the running one is canceled. */
+void await_cancel(void);
+
+/* What would take this long is never waited for to the end. */
+#define HOUR THRUM_SEC(3600)
+
+/* Wait until canceled, and say so. arg: an _Atomic unsigned to be counted up
+ * before, or NULL. */
+thrum_err *wait_for_cancel(void *arg);
 
 /* The kernel's name of the running thread, asked anew. */
 int thread_id(void);

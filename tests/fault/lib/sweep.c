@@ -1,7 +1,9 @@
 #include "sweep.h"
 
 #include <dirent.h>
+#include <pthread.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 
@@ -62,15 +64,38 @@ static size_t mappings(void)
     return n;
 }
 
-/* With no runtime: the threads there were when the program began. One that was
- * joined may be listed for a moment more. */
+static void *say_which(void *tid)
+{
+    *(pid_t *)tid = gettid();
+    return NULL;
+}
+
+/* Asked first when nothing has run yet. A sanitizer starts a thread of its own
+ * with the program's first one, so that there has to be one. */
+static size_t threads_at_rest(void)
+{
+    static size_t n;
+    char name[64];
+    pthread_t thread;
+    pid_t tid;
+
+    if (n > 0)
+        return n;
+    CHECK(pthread_create(&thread, NULL, say_which, &tid) == 0 &&
+          pthread_join(thread, NULL) == 0);
+    snprintf(name, sizeof name, "/proc/self/task/%d", tid);
+    while (access(name, F_OK) == 0)
+        sched_yield();
+    n = entries_of("/proc/self/task");
+    return n;
+}
+
+/* With no runtime: one thread that was joined may be listed for a moment more. */
 static struct footprint footprint(void)
 {
-    static size_t at_rest; /* the first time nothing has run yet */
+    size_t at_rest = threads_at_rest();
     struct footprint f = {.threads = entries_of("/proc/self/task")};
 
-    if (at_rest == 0)
-        at_rest = f.threads;
     for (int i = 0; f.threads > at_rest && i < 1000000; i++) {
         sched_yield();
         f.threads = entries_of("/proc/self/task");

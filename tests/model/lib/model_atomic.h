@@ -111,6 +111,8 @@ void model_barrier_light(const char *where);
 #define sub_acq_rel(p, n) MODEL_ADD(p, -(uint64_t)(n), ACQ_REL)
 #define sub_seq_cst(p, n) MODEL_ADD(p, -(uint64_t)(n), SEQ_CST)
 
+#define or_acquire(p, v)  MODEL_OR(p, v, ACQUIRE)
+#define or_release(p, v)  MODEL_OR(p, v, RELEASE)
 #define or_acq_rel(p, v)  MODEL_OR(p, v, ACQ_REL)
 #define or_seq_cst(p, v)  MODEL_OR(p, v, SEQ_CST)
 #define and_acq_rel(p, v) MODEL_AND(p, v, ACQ_REL)

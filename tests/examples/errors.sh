@@ -1,2 +1,0 @@
-#!/bin/sh
-exec sh tests/examples/compare.sh "$@"

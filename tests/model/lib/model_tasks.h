@@ -1,0 +1,77 @@
+/* model_tasks.h - stands in for sched/worker.c in programs whose threads sleep
+ * as tasks do: a thread is a task, on a stack of its own, and has no worker.
+ *
+ * A program includes it once, after the sources it explores. A task that is
+ * suspended lies on its bed until somebody resumes it, who must be the only one.
+ * Threads of which a scenario says that they are outsiders block instead.
+ */
+#ifndef MODEL_TASKS_H
+#define MODEL_TASKS_H
+
+#include "os/clock.h"
+#include "sched/worker.h"
+
+static struct stack model_stacks[MODEL_THREADS];
+static struct parker model_beds[MODEL_THREADS];
+static int model_in_bed[MODEL_THREADS];
+static struct worker model_worker;
+static struct sched model_sched;
+static unsigned model_outsiders; /* bits of threads; of the scenario */
+
+static void model_tasks_setup(unsigned outsiders)
+{
+    model_outsiders = outsiders;
+    model_worker.sched = &model_sched;
+    for (int i = 0; i < MODEL_THREADS; i++) {
+        model_stacks[i].worker = &model_worker;
+        parker_init(&model_beds[i]);
+        model_in_bed[i] = 0;
+    }
+    model_watch(model_in_bed, sizeof model_in_bed);
+    model_name(model_beds, "beds");
+}
+
+struct stack *worker_current(void)
+{
+    int i = model_thread();
+
+    return i < 0 || (model_outsiders >> i & 1) ? NULL : &model_stacks[i];
+}
+
+void worker_resume(struct sched *sched, struct stack *s)
+{
+    int i = (int)(s - model_stacks);
+
+    MODEL_ASSERT(sched == &model_sched);
+    MODEL_ASSERT(model_in_bed[i] == 1);
+    model_in_bed[i] = 0;
+    parker_unpark(&model_beds[i]);
+}
+
+void sched_push(struct worker *w, struct thrum_job_ *job)
+{
+    worker_resume(w->sched, stack_of_resume(job));
+}
+
+bool worker_suspend(struct stack *s, worker_after *after, void *arg)
+{
+    int i = (int)(s - model_stacks);
+
+    model_in_bed[i] = 1;
+    after(s->worker, s, arg);
+    (void)parker_park(&model_beds[i], CLOCK_NEVER);
+    return true;
+}
+
+void worker_yield(struct stack *s)
+{
+    (void)s;
+}
+
+bool worker_run_one(struct stack *s)
+{
+    (void)s;
+    return false;
+}
+
+#endif
