@@ -1,7 +1,10 @@
-/* errors.c - an error is a value: it has a kind, a message, a cause, company.
+/* ExceptionGroup, except*
  *
- * Three orders are placed at the same time. What goes wrong below is given its
- * meaning on the way up; nothing is printed until somebody has to decide.
+ * Three orders are placed at the same time, and two fail. What comes back is one
+ * error with both: it can be asked, walked through, and split by kind.
+ *
+ * Pitfall: thrum_err_is is about the first failure alone, as `except` is about
+ * one exception. thrum_err_has and thrum_err_split look at them all.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,8 +1,13 @@
-/* fork_join.c - a fork is a call that may run on another core.
+/* ProcessPoolExecutor.submit(), future.result(): fork and join
  *
- * Sort by merging: one half in a fork, the other one here; join, merge. Where no
- * core is free the join calls the fork in place, so the recursion costs little
- * more than without; and how many cores there are is nowhere said.
+ * A fork is a call that may run on another core. Sort by merging: one half in a
+ * fork, the other one here; join, merge. Where no core is free the join calls the
+ * fork in place, so the recursion costs little more than without; and how many
+ * cores there are is nowhere said.
+ *
+ * Pitfall: fork, work and join are three statements. In
+ * thrum_err_add(sort(&high), thrum_join(&task)) C may call the join first, and
+ * nothing would run in parallel.
  */
 #include <stdio.h>
 #include <string.h>

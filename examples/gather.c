@@ -1,56 +1,68 @@
-/* gather.c - several calls at once, and what became of each.
+/* asyncio.gather(user(), posts(), comments())
  *
- * Each job waits, as for an answer from afar; they all wait at the same time, on
- * any number of cores. THRUM_SETTLE means that each may fail on its own account:
- * its error is in its job. With THRUM_ALL there would be one error with them all.
+ * Different calls at once, each with its place for the result. The first failure
+ * cancels the others, and gather returns when all have ended: nothing writes
+ * into `page` any more.
+ *
+ * Pitfall: the jobs run on several cores, so that each must write members of its
+ * own. Two that write the same one are a data race.
  */
 #include <stdio.h>
 #include <thrum.h>
 
-enum { QUESTIONS = 20 };
-
-struct question {
-    int number, answer;
+struct page {
+    bool broken;
+    const char *user;
+    int posts, comments;
 };
 
-static thrum_err *ask(void *arg)
+static thrum_err *load_user(void *arg)
 {
-    struct question *question = arg;
+    struct page *page = arg;
 
-    THRUM_TRY(thrum_sleep(THRUM_MS(20)));
-    if (question->number % 10 == 7)
-        return thrum_fail(&THRUM_ERROR, "nobody knows %d", question->number);
-    question->answer = question->number * question->number;
+    THRUM_TRY(thrum_sleep(THRUM_MS(2)));
+    page->user = "Ada";
     return NULL;
 }
 
-static thrum_err *app(void *arg)
+static thrum_err *load_posts(void *arg)
 {
-    struct question questions[QUESTIONS];
-    thrum_job jobs[QUESTIONS];
+    struct page *page = arg;
 
-    (void)arg;
-    for (int i = 0; i < QUESTIONS; i++) {
-        questions[i] = (struct question){.number = i};
-        jobs[i] = (thrum_job){.fn = ask, .arg = &questions[i]};
-    }
-    THRUM_TRY(thrum_gather(jobs, QUESTIONS, THRUM_SETTLE));
-    for (int i = 5; i < QUESTIONS; i += 6) {
-        if (jobs[i].err)
-            printf("%s\n", thrum_err_msg(jobs[i].err));
-        else
-            printf("%d squared is %d\n", i, questions[i].answer);
-    }
-    for (int i = 0; i < QUESTIONS; i++)
-        thrum_err_drop(jobs[i].err);
+    if (page->broken)
+        return thrum_fail(&THRUM_ERROR, "the posts are gone");
+    page->posts = 3;
+    return NULL;
+}
+
+static thrum_err *load_comments(void *arg)
+{
+    struct page *page = arg;
+
+    /* When the posts fail, nobody waits an hour. */
+    THRUM_TRY(thrum_sleep(page->broken ? THRUM_SEC(3600) : THRUM_MS(1)));
+    page->comments = 5;
+    return NULL;
+}
+
+static thrum_err *load(void *arg)
+{
+    struct page *page = arg;
+    thrum_job jobs[] = {{.fn = load_user, .arg = page},
+                        {.fn = load_posts, .arg = page},
+                        {.fn = load_comments, .arg = page}};
+
+    THRUM_TRY(thrum_gather(jobs, 3, THRUM_ALL));
+    printf("%s: %d posts, %d comments\n", page->user, page->posts,
+           page->comments);
     return NULL;
 }
 
 int main(void)
 {
-    thrum_err *e = thrum_run(NULL, app, NULL);
-    int failed = e != NULL;
+    thrum_report(thrum_run(NULL, load, &(struct page){0}));
 
-    thrum_report(e);
-    return failed;
+    thrum_err *e = thrum_run(NULL, load, &(struct page){.broken = true});
+    printf("job %zu failed: %s\n", thrum_err_index(e), thrum_err_msg(e));
+    thrum_err_drop(e);
 }

@@ -1,8 +1,12 @@
-/* offload.c - a call that blocks its thread goes to a thread of its own.
+/* loop.run_in_executor(None, read), asyncio.to_thread(read)
  *
- * There is one worker. The reader's task has read(2) called in the pool, where
- * it blocks until there is something in the pipe. Only the task waits: the worker
- * goes on, with the writer. On the worker that read(2) would wait for ever.
+ * A call that blocks its thread goes to a thread of its own. There is one worker
+ * here. The reader's task has read(2) called in the pool, where it blocks until
+ * something is in the pipe. Only the task waits: the worker goes on, with the
+ * writer. On the worker that read(2) would wait for ever.
+ *
+ * Pitfall: nothing can stop a thread that blocks, no timeout either. Offload
+ * returns when the call does, and so may use the caller's variables.
  */
 #include <errno.h>
 #include <stdio.h>

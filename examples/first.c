@@ -1,0 +1,50 @@
+/* asyncio.wait(tasks, return_when=FIRST_COMPLETED)
+ *
+ * Two things may end it, and whichever comes first does: the work, or a signal
+ * to stop. THRUM_FIRST cancels the other one, and waits until it has ended.
+ *
+ * Pitfall: the first to end decides even by failing. Of mirrors, where another
+ * one may do better, one wants the first success: see race.c.
+ */
+#include <stdio.h>
+#include <thrum.h>
+
+struct call {
+    thrum_time takes;
+    bool done;
+};
+
+static thrum_err *answer(void *arg)
+{
+    struct call *call = arg;
+
+    THRUM_TRY(thrum_sleep(call->takes));
+    call->done = true;
+    return NULL;
+}
+
+static thrum_err *run(thrum_time work_takes, thrum_time stop_takes)
+{
+    struct call work = {.takes = work_takes}, stop = {.takes = stop_takes};
+    thrum_job jobs[] = {{.fn = answer, .arg = &work},
+                        {.fn = answer, .arg = &stop}};
+
+    THRUM_TRY(thrum_gather(jobs, 2, THRUM_FIRST));
+    if (work.done)
+        puts("the work is done");
+    if (stop.done)
+        puts("somebody wants us to stop");
+    return NULL;
+}
+
+static thrum_err *app(void *arg)
+{
+    (void)arg;
+    THRUM_TRY(run(THRUM_MS(1), THRUM_SEC(3600)));
+    return run(THRUM_SEC(3600), THRUM_MS(1));
+}
+
+int main(void)
+{
+    return thrum_report(thrum_run(NULL, app, NULL));
+}
