@@ -135,9 +135,10 @@ thrum_scope_close(thrum_scope *s, thrum_err *body);
  *
  *     THRUM_AUTO thrum_scope s;
  *
- * If it is still open where its block ends, it is canceled and closed there, and
- * thrum_report is given its errors and the mistake. (It cannot change what is
- * returned: the value has been computed by then. Close it on every path.) */
+ * Put it on every scope of a function. One that is still open where its block
+ * ends is canceled and closed there, and thrum_report is given its errors and the
+ * mistake. (It cannot change what is returned: the value has been computed by
+ * then. Close it on every path.) */
 #define THRUM_AUTO __attribute__((__cleanup__(thrum_scope_abandon_)))
 
 /* int thrum_spawn(thrum_scope *s, thrum_fn *fn, const void *arg, size_t copy)

@@ -460,7 +460,7 @@ static thrum_err *call_deep(void *arg)
 {
     (void)arg;
     for (enum how how = IN_PLACE; how < HOWS; how++)
-        expect_ok(go_deep(&(struct deep){SANITIZED ? 100 : 400, how}));
+        expect_ok(go_deep(&(struct deep){SANITIZED ? 100 : 200, how}));
     return NULL;
 }
 

@@ -267,13 +267,19 @@ static void without_guards_the_canary_tells(void **state)
 
 /* --- enough ------------------------------------------------------------------------ */
 
+#ifdef __OPTIMIZE__
+enum { HALF = 8192 };
+#else
+enum { HALF = 6144 }; /* the library's own frames are larger */
+#endif
+
 static thrum_err *use_half(void *arg)
 {
-    volatile char frame[8192];
+    volatile char frame[HALF];
 
     memset((char *)(uintptr_t)frame, 1, sizeof frame);
     thrum_yield();
-    CHECK(frame[0] == 1 && frame[8191] == 1);
+    CHECK(frame[0] == 1 && frame[HALF - 1] == 1);
     return arg;
 }
 
