@@ -219,25 +219,36 @@ void stack_put(struct stack_pool *pool, struct stack *s)
     spin_unlock(&pool->lock);
 }
 
-bool stack_pool_trim(struct stack_pool *pool)
+static bool trim_one(struct stack_pool *pool)
 {
     struct stack *s;
 
-    for (int i = 0; i < TRIM; i++) {
-        if (load_relaxed(&pool->spares) <= STACK_POOL_WARM) /* a hint */
-            return false;
-        spin_lock(&pool->lock);
-        s = pool->spare == NULL ? NULL : take_spare(pool);
-        spin_unlock(&pool->lock);
-        if (s == NULL)
-            return false;
-        make_cold(s);
-        spin_lock(&pool->lock);
-        s->next = pool->trimmed;
-        pool->trimmed = s;
-        spin_unlock(&pool->lock);
-    }
+    if (load_relaxed(&pool->spares) <= STACK_POOL_WARM) /* a hint */
+        return false;
+    spin_lock(&pool->lock);
+    s = pool->spare == NULL ? NULL : take_spare(pool);
+    spin_unlock(&pool->lock);
+    if (s == NULL)
+        return false;
+    make_cold(s);
+    spin_lock(&pool->lock);
+    s->next = pool->trimmed;
+    pool->trimmed = s;
+    spin_unlock(&pool->lock);
     return true;
+}
+
+bool stack_pool_trim(struct stack_pool *pool)
+{
+    bool more = true;
+
+    if (load_relaxed(&pool->spares) <= STACK_POOL_WARM || /* a hint */
+        exchange_acquire(&pool->trimming, 1) != 0)        /* [A4] */
+        return false;
+    for (int i = 0; more && i < TRIM; i++)
+        more = trim_one(pool);
+    store_release(&pool->trimming, 0); /* [A3] */
+    return more;
 }
 
 struct thrum_deque_ *segment_get(struct stack_pool *pool,

@@ -22,6 +22,7 @@
  *
  * Ordering
  *   [A1] an arena is opened -> [A2] the fault handler   its fields
+ *   [A3] one has trimmed    -> [A4] the next one trims  nothing but its turn
  */
 #ifndef SCHED_STACK_H
 #define SCHED_STACK_H
@@ -76,6 +77,8 @@ struct stack_pool {
     struct thrum_deque_ *segments; /* lock: spare ones, linked by prev */
     struct arena *arenas;          /* lock */
     size_t made;                   /* lock */
+    _Atomic uint32_t
+        trimming;          /* one does: the kernel lets in no more [A3] [A4] */
     _Atomic size_t spares; /* written with the lock; not the cold ones */
 };
 
@@ -92,7 +95,8 @@ struct stack *stack_get(struct stack_pool *pool);
 /* Its deque is empty and nobody stands on it. */
 void stack_put(struct stack_pool *pool, struct stack *s);
 
-/* Give back the pages of some spare stacks. False: there are not too many. */
+/* Give back the pages of some spare stacks. False: there are not too many, or
+ * somebody else does. */
 bool stack_pool_trim(struct stack_pool *pool);
 
 /* Die if a stack without a guard was overflowed. */
