@@ -6,8 +6,6 @@
 
 enum { BLOCK = 15 };
 
-#define GRACE_DEFAULT THRUM_SEC(10)
-
 struct deferred_block {
     struct deferred_block *below;
     unsigned count;

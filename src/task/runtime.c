@@ -17,8 +17,6 @@ enum {
     BLOCKING_DEFAULT = 256,
 };
 
-#define GRACE_DEFAULT THRUM_SEC(10)
-
 /* The default runtime: started by the first thrum_run, stopped by the last. */
 static struct lock default_lock = LOCK_INITIALIZER;
 static unsigned default_users; /* lock: default_lock */

@@ -7,7 +7,8 @@
  * only in close, that can only be when the closer waits.
  *
  * One scope, several files: scope.c opens, joins, closes; cancel.c is the tree;
- * alarm.c the deadline and `slow`; defer.c the clean-up; local.c what is bound.
+ * permits.c the limit; alarm.c the deadline and `slow`; defer.c the clean-up;
+ * report.c what the program is told; local.c what is bound.
  *
  * Invariants
  *   I1  A scope is open from scope_open to scope_close, by one task; scopes of a
@@ -53,13 +54,16 @@ enum alarm { ALARM_OFF, ALARM_SET, ALARM_RINGS };
 
 enum { DEFERRED_INLINE = 4 };
 
+/* What clean-ups of a scope, and background tasks of a runtime, get to end. */
+#define GRACE_DEFAULT THRUM_SEC(10)
+
 struct deferred {
     thrum_fn *fn;
     void *arg;
 };
 
 struct scope {
-    _Atomic uint64_t seen; /* cancel.h; first: thrum/fork.h reads it */
+    _Atomic uint64_t seen; /* cancel.c; first: thrum/fork.h reads it */
 
     /* const while open */
     struct scope *parent;
