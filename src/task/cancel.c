@@ -190,16 +190,39 @@ static void hide(struct scope *s, struct scope_wait *w)
     spin_unlock(&s->lock);
 }
 
+/* A thread that is no worker. Where no runtime keeps the time for its scope, it
+ * looks at the clock itself. */
+static enum wake block(struct scope *s, struct scope_wait *w)
+{
+    bool kept = s == NULL || s->sched != NULL;
+    int64_t until = kept ? CLOCK_NEVER : thrum_deadline();
+
+    return wait_block(&w->wait, until) == WAKE_EVENT ? WAKE_EVENT : WAKE_CANCEL;
+}
+
 enum wake scope_sleep(struct scope *s, struct scope_wait *w)
 {
     enum wake cause;
 
     if (s != NULL)
         show(s, w);
-    cause = wait_sleep(&w->wait);
+    cause = w->wait.stack == NULL ? block(s, w) : wait_sleep(&w->wait);
     if (s != NULL)
         hide(s, w);
     return cause;
+}
+
+bool scope_sleep_in(struct scope *s, struct scope_wait *w, struct line *l,
+                    struct spin *lock, struct line_place *p)
+{
+    if (scope_sleep(s, w) == WAKE_EVENT) {
+        line_settle(p);
+        return true;
+    }
+    spin_lock(lock);
+    line_leave(l, p);
+    spin_unlock(lock);
+    return false;
 }
 
 enum wake scope_block(struct scope *s, struct scope_wait *w, int64_t until)

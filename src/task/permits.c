@@ -1,13 +1,5 @@
 #include "task/scope.h"
 
-#include "base/base.h"
-
-struct permit_wait {
-    struct scope_wait wait;
-    struct permit_wait *next, *prev; /* lock: the permits' */
-    bool queued;                     /* lock */
-};
-
 void permits_init(struct permits *p, uint32_t n)
 {
     *p = (struct permits){.left = n};
@@ -32,59 +24,30 @@ bool permits_try_take(struct permits *p)
     return taken;
 }
 
-/* Under the lock. */
-static void enter_queue(struct permits *p, struct permit_wait *w)
-{
-    w->queued = true;
-    w->prev = p->last;
-    if (p->last == NULL)
-        p->first = w;
-    else
-        p->last->next = w;
-    p->last = w;
-}
-
-/* Under the lock. */
-static void leave_queue(struct permits *p, struct permit_wait *w)
-{
-    *(w->prev == NULL ? &p->first : &w->prev->next) = w->next;
-    *(w->next == NULL ? &p->last : &w->next->prev) = w->prev;
-    w->queued = false;
-}
-
 bool permits_take(struct permits *p, struct scope *scope)
 {
-    struct permit_wait w = {.queued = false};
+    struct line_place place;
+    struct scope_wait w;
     bool taken;
 
-    wait_init(&w.wait.wait);
+    wait_init(&w.wait);
     spin_lock(&p->lock);
     taken = take(p);
     if (!taken)
-        enter_queue(p, &w);
+        line_enter(&p->line, &place, &w.wait);
     spin_unlock(&p->lock);
-    if (taken || scope_sleep(scope, &w.wait) == WAKE_EVENT)
-        return true;
-    spin_lock(&p->lock); /* whoever took us out of the queue is done with us */
-    if (w.queued)
-        leave_queue(p, &w);
-    spin_unlock(&p->lock);
-    return false;
+    return taken || scope_sleep_in(scope, &w, &p->line, &p->lock, &place);
 }
 
 void permits_give(struct permits *p)
 {
-    enum claim claim = CLAIM_LOST;
-    struct permit_wait *w;
+    struct line_place *next;
 
     spin_lock(&p->lock);
-    while (claim == CLAIM_LOST && (w = p->first) != NULL) {
-        leave_queue(p, w);
-        claim = wait_claim(&w->wait.wait, WAKE_EVENT); /* lost: a cancel won */
-    }
-    if (claim == CLAIM_LOST)
+    next = line_call(&p->line);
+    if (next == NULL)
         p->left++;
     spin_unlock(&p->lock);
-    if (claim == CLAIM_WAKE)
-        wait_deliver(&w->wait.wait);
+    if (next != NULL)
+        line_let_go(next);
 }

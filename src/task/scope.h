@@ -28,10 +28,10 @@
 #include "os/spin.h"
 #include "sched/wait.h"
 #include "task/error_sink.h"
+#include "task/line.h"
 
 struct scope_wait;
 struct deferred_block;
-struct permit_wait;
 
 /* Why a scope is canceled; several may be true. */
 enum stop {
@@ -46,8 +46,8 @@ enum stop {
  * that is given back goes to the one who has waited longest. */
 struct permits {
     struct spin lock;
-    uint32_t left;                    /* lock */
-    struct permit_wait *first, *last; /* lock: who waits; then left is 0 */
+    uint32_t left;    /* lock */
+    struct line line; /* lock: who waits; then left is 0 */
 };
 
 enum alarm { ALARM_OFF, ALARM_SET, ALARM_RINGS };
@@ -257,6 +257,11 @@ struct scope_wait {
 /* Wait in scope s, the running task's innermost, or NULL for none. WAKE_CANCEL:
  * it is canceled, and no wait_wake of the source has won or will. */
 enum wake scope_sleep(struct scope *s, struct scope_wait *w);
+
+/* The same, at place p in a line. False: it is canceled; it was not called, and
+ * has left the line. */
+bool scope_sleep_in(struct scope *s, struct scope_wait *w, struct line *l,
+                    struct spin *lock, struct line_place *p);
 
 /* A thread that is no worker: the same, until it wakes itself (WAKE_DEADLINE). */
 enum wake scope_block(struct scope *s, struct scope_wait *w, int64_t until);

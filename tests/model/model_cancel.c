@@ -6,6 +6,7 @@
 #include "parts/waiter.c"
 #include "sched/wait.c"
 #include "task/cancel.c"
+#include "task/line.c"
 
 #include "model_tasks.h"
 
@@ -28,6 +29,11 @@ static bool event_won[MODEL_THREADS];
 void alarm_late(struct scope *s)
 {
     model_plain_read(&s->parent);
+}
+
+thrum_time thrum_deadline(void)
+{
+    return CLOCK_NEVER;
 }
 
 struct scope *scope_current(void)

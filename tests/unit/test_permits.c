@@ -91,7 +91,7 @@ static thrum_err *give_one_by_one(void *unused)
     thrum_scope_open(&s, .name = "waiters");
     for (intptr_t i = 0; i < TASKS; i++)
         must(thrum_spawn(&s, take_and_note, (void *)i, 0) == 0);
-    while (permits.last == NULL)
+    while (!line_any(&permits.line))
         thrum_yield();
     thrum_yield();
     for (int i = 0; i < TASKS; i++) {

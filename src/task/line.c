@@ -1,0 +1,60 @@
+#include "task/line.h"
+
+void line_enter(struct line *l, struct line_place *p, struct wait *wait)
+{
+    struct line_place *first = l->first;
+
+    p->wait = wait;
+    p->in = true;
+    store_relaxed(&p->let_go, 0); /* shown by the lock */
+    if (first == NULL) {
+        l->first = p->next = p->prev = p;
+        return;
+    }
+    p->next = first;
+    p->prev = first->prev;
+    first->prev->next = p;
+    first->prev = p;
+}
+
+void line_leave(struct line *l, struct line_place *p)
+{
+    if (!p->in)
+        return;
+    p->in = false;
+    p->prev->next = p->next;
+    p->next->prev = p->prev;
+    if (l->first == p)
+        l->first = p->next == p ? NULL : p->next;
+}
+
+struct line_place *line_call(struct line *l)
+{
+    struct line_place *p;
+
+    while ((p = l->first) != NULL) {
+        enum claim claim;
+
+        line_leave(l, p);
+        claim = wait_claim(p->wait, WAKE_EVENT);
+        p->asleep = claim == CLAIM_WAKE;
+        if (claim != CLAIM_LOST)
+            return p;
+    }
+    return NULL;
+}
+
+void line_let_go(struct line_place *p)
+{
+    struct wait *wait = p->asleep ? p->wait : NULL; /* p may be gone soon */
+
+    store_release(&p->let_go, 1); /* [N1] */
+    if (wait != NULL)
+        wait_deliver(wait);
+}
+
+void line_settle(struct line_place *p)
+{
+    while (unlikely(load_acquire(&p->let_go) == 0)) /* [N2] */
+        thread_yield();
+}
