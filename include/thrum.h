@@ -6,6 +6,7 @@
 #include <thrum/err.h>
 #include <thrum/time.h>
 #include <thrum/fork.h>
+#include <thrum/gen.h>
 #include <thrum/scope.h>
 #include <thrum/task.h>
 #include <thrum/local.h>

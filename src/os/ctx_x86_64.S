@@ -67,9 +67,25 @@ ctx_switch_to:
         .cfi_register rip, rcx
         subq    $-128, %rsp
         .cfi_def_cfa_offset 0
+        xorl    %eax, %eax              /* what ctx_swap returns */
         jmpq    *%rcx
         .cfi_endproc
         .size   ctx_switch_to, . - ctx_switch_to
+
+/* rdi: struct ctx *from, rsi: struct ctx *to. Its frame is gone at once: what is
+ * put away is its caller, at the place where it returns. */
+        .globl  ctx_swap
+        .hidden ctx_swap
+        .type   ctx_swap, @function
+        .p2align 4
+ctx_swap:
+        .cfi_startproc
+        popq    %rax
+        .cfi_def_cfa rsp, 0
+        .cfi_register rip, rax
+        jmp     ctx_switch_to
+        .cfi_endproc
+        .size   ctx_swap, . - ctx_swap
 
 /* The outermost frame of a made stack. rbx: entry, r12: its argument, rbp: 0,
  * rsp: 16-aligned, above it a return address of 0. A new stack begins after the

@@ -221,7 +221,7 @@ switches_stacks void worker_main(void *arg)
 
 /* A stack that is put away takes its forks out of reach of thieves, who look at
  * the stacks that run: make them ready on the worker. */
-static void give_forks(struct stack *s)
+static cold void give_them(struct stack *s)
 {
     struct worker *w = s->worker;
     struct thrum_job_ *job;
@@ -229,6 +229,12 @@ static void give_forks(struct stack *s)
     while (deque_any_own(&s->deque))
         if (deque_steal(&s->deque, true, &job) == STEAL_GOT)
             sched_push(w, job);
+}
+
+static inline void give_forks(struct stack *s)
+{
+    if (unlikely(deque_any_own(&s->deque)))
+        give_them(s);
 }
 
 static inline void settle(struct stack *s)
@@ -254,6 +260,44 @@ bool worker_suspend(struct stack *s, worker_after *after, void *arg)
     }
     switch_stacks(s, to, after, arg);
     return true;
+}
+
+/* All that is to be done after a switch is done before it. */
+static void swap_errno(struct stack *s, struct stack *to)
+{
+    s->saved_errno = *s->worker->errno_at;
+    *s->worker->errno_at = to->saved_errno;
+}
+
+int worker_swap(struct stack *s, struct stack *to)
+{
+    settle(s);
+    give_forks(s);
+    if (SANITIZE_STACKS) {
+        switch_stacks(s, to, NULL, NULL);
+        return 0;
+    }
+    swap_errno(s, to);
+    depart(s->worker, to, s, NULL, NULL);
+    return ctx_swap(&s->ctx, &to->ctx);
+}
+
+int worker_swap_new(struct stack *s, struct thrum_job_ *job)
+{
+    struct stack *to = stack_for(s->worker, job);
+
+    return to == NULL ? -ENOMEM : worker_swap(s, to);
+}
+
+void worker_swap_end(struct stack *s, struct stack *to)
+{
+    swap_errno(s, to);
+    switch_stacks(s, to, NULL, NULL);
+}
+
+void worker_give_back(struct stack *s, struct stack *ended)
+{
+    spare_put(s->worker, ended);
 }
 
 static void push_left(struct worker *w, struct stack *left, void *unused)

@@ -32,6 +32,18 @@ void worker_loop(void *stack);
  * False: no memory for a stack to go on with; nothing happened. */
 bool worker_suspend(struct stack *s, worker_after *after, void *arg);
 
+/* Hand the CPU over to a stack that is at rest in worker_swap: put s away, which
+ * the caller stands on, and go on there. Who goes on finds s at rest, and is to
+ * see to it that it is swapped to again. Returns 0 then: to be the last act of a
+ * function (os/ctx.h). */
+int worker_swap(struct stack *s, struct stack *to);
+
+/* The same to a spare stack that begins with `job`. -ENOMEM: there is no memory
+ * for one. Its last act is worker_swap_end, and then `to` gives it back. */
+int worker_swap_new(struct stack *s, struct thrum_job_ *job);
+void worker_swap_end(struct stack *s, struct stack *to);
+void worker_give_back(struct stack *s, struct stack *ended);
+
 /* Let the jobs that are ready go first, if there are any. */
 void worker_yield(struct stack *s);
 

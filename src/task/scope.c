@@ -90,12 +90,13 @@ static void init(struct scope *s, struct scope *parent, struct stack *stack,
     s->stack = stack;
     s->policy = THRUM_ALL;
     s->framed = s->limited = s->has_grace = s->has_trace = s->supervised =
-        false;
+        s->generates = false;
     s->shield = shield;
     store_relaxed(&s->timed, 0); /* nobody else knows it yet */
     s->ending = s->alarm_ended = s->alarm_used = false;
     s->alarm_rang = false;
     s->defers_inline = 0;
+    s->generators = 0;
     s->alarm = ALARM_OFF;
     store_relaxed(&s->stops, 0);       /* nobody else knows it yet */
     store_relaxed(&s->children, LIVE); /* the body; likewise */
@@ -357,6 +358,8 @@ static void check(struct scope *s)
         complain(is_around(s, inner) ? "closed, but an inner one is still open"
                                      : "closed, but it is not open here",
                  s);
+    if (unlikely(s->generators != 0))
+        complain("closed, but a generator that was opened in it is not", s);
     if (s->stack == NULL || likely(!fork_any_above(s->forks_from)))
         return;
     fork = fork_open_above(s->stack, s->forks_from);

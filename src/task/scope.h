@@ -79,6 +79,7 @@ struct scope {
     bool has_grace, has_trace; /* `grace` and `trace` are set */
     bool framed;     /* the library's frame, that of who calls the body */
     bool supervised; /* a runtime's root: errors are reported as they come */
+    bool generates;  /* a generator's body runs in it */
 
     uint8_t alarm;          /* lock: enum alarm */
     bool alarm_ended;       /* lock */
@@ -87,6 +88,7 @@ struct scope {
     _Atomic uint32_t timed; /* the fields of alarm.c are set [K8] [K9] */
     bool ending;           /* its deferred functions run: `outcome` tells how */
     uint8_t defers_inline; /* lock */
+    uint16_t generators;   /* its task's: opened in it, and not closed */
 
     _Atomic uint32_t stops; /* enum stop [K1] */
     /* the tree, cancel.c: lock is this one's, next and prev are the parent's */

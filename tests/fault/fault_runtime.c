@@ -488,68 +488,6 @@ static void the_blocking_pool_grows_after_a_refusal(void **state)
     sweep_max_blocking = 0;
 }
 
-/* --- stacks and segments ----------------------------------------------------------- */
-
-static thrum_err *meet_task(void *arg)
-{
-    _Atomic unsigned *here = arg;
-
-    atomic_fetch_add(here, 1);
-    while (atomic_load(here) < 60)
-        thrum_yield();
-    return NULL;
-}
-
-static thrum_err *stack_story(void *arg)
-{
-    _Atomic unsigned here = 0;
-    thrum_scope s;
-
-    (void)arg;
-    thrum_scope_open(&s, .name = "stacks");
-    for (int i = 0; i < 60; i++)
-        while (thrum_spawn(&s, meet_task, &here, 0) < 0)
-            CHECK(faulty);
-    CHECK(thrum_scope_close(&s, NULL) == NULL);
-    return NULL;
-}
-
-static void stacks_are_had_when_one_mapping_or_guard_is_refused(void **state)
-{
-    (void)state;
-    sweep_os(stack_story, FAIL_MAP);
-    sweep_os(stack_story, FAIL_GUARD);
-}
-
-THRUM_PROC(add, _Atomic unsigned *, to)
-{
-    atomic_fetch_add(to, 1);
-}
-
-THRUM_TASK(unsigned, many_forks, unsigned, n)
-{
-    _Atomic unsigned sum = 0;
-
-    for (unsigned i = 0; i < n; i++)
-        THRUM_FORK(add, &sum);
-    for (unsigned i = 0; i < n; i++)
-        THRUM_JOIN(add);
-    return atomic_load(&sum);
-}
-
-static thrum_err *segment_story(void *arg)
-{
-    (void)arg;
-    CHECK(many_forks(4000) == 4000);
-    return NULL;
-}
-
-static void segments_are_had_when_one_mapping_is_refused(void **state)
-{
-    (void)state;
-    sweep_os(segment_story, FAIL_MAP);
-}
-
 static void hundreds_of_faults_were_met(void **state)
 {
     (void)state;
@@ -572,8 +510,6 @@ int main(void)
         cmocka_unit_test(a_post_without_memory_says_so_and_is_not_called),
         cmocka_unit_test(gathering_keeps_its_errors_without_memory),
         cmocka_unit_test(a_reduction_without_memory_says_so),
-        cmocka_unit_test(stacks_are_had_when_one_mapping_or_guard_is_refused),
-        cmocka_unit_test(segments_are_had_when_one_mapping_is_refused),
         cmocka_unit_test(an_offload_that_fails_was_not_called),
         cmocka_unit_test(the_blocking_pool_grows_after_a_refusal),
         cmocka_unit_test(hundreds_of_faults_were_met),

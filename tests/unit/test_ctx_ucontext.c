@@ -6,6 +6,7 @@
 #endif
 #define ctx_make   ctx_make_by_ucontext
 #define ctx_switch ctx_switch_by_ucontext
+#define ctx_swap   ctx_swap_by_ucontext
 
 #include "os/ctx_ucontext.c"
 #include "test_ctx.c"
