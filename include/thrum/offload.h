@@ -21,10 +21,10 @@ extern "C" {
  *             before fn has.
  * Order:      fn sees what came before; what it did is visible on return.
  * Returns:    what fn returned, even when the task is canceled meanwhile: fn may
- *             ask thrum_canceled() and come back early. THRUM_CANCELED when it
- *             was before: fn is then not called. Of kind THRUM_OS with EAGAIN, or THRUM_NOMEM,
- *             when the pool has no thread and none can be made: fn was then not
- *             called.
+ *             ask thrum_canceled() and come back early. THRUM_CANCELED when the
+ *             task was canceled before fn was called: it never will be. Of kind
+ *             THRUM_OS with EAGAIN, or THRUM_NOMEM, when the pool has no thread
+ *             and none can be made: fn was then not called.
  * Cost:       no allocation.
  *
  * fn is no task: of this library it may call what says "anywhere" or "any other
@@ -34,7 +34,62 @@ extern "C" {
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD thrum_err *thrum_offload(thrum_fn *fn,
                                                                   void *arg);
 
+/* All zero is thrum_offload. */
+typedef struct thrum_offload_opts {
+    const char *where; /* filled in */
+    int _;
+    const char *name; /* for reports; NULL: the function and the place */
+    /* How many bytes arg points to. fn is given a copy of them, and they are
+     * copied back when it has returned; so the caller need not wait when it is
+     * canceled. 0: fn is given arg itself, and the caller waits. */
+    size_t size;
+    /* Called with the copy, on any thread, when fn has returned after its caller
+     * was canceled: give back what the copy owns. */
+    void (*drop)(void *copy);
+} thrum_offload_opts;
+
+/* thrum_err *thrum_offload_ex(fn, void *arg, .size = ..., .drop = ...)
+ *
+ * As thrum_offload, but with .size the caller can leave a call that has begun: a
+ * deadline holds although fn does not return.
+ *
+ * Call from:  a task; on another thread fn(arg) is simply called.
+ * Suspends:   the task always.
+ * Ownership:  with .size fn must know none of the caller's variables but by its
+ *             copy. When THRUM_CANCELED is returned and fn had begun, the copy is
+ *             fn's until it returns, and then `drop`'s. When it had not, what
+ *             arg points to is as before, and `drop` is not called.
+ * Returns:    as thrum_offload; with .size THRUM_CANCELED also while fn goes on:
+ *             abandoned. In fn thrum_canceled() is then true; what it returns
+ *             goes to on_error if it is an error, and thrum_stop waits for it as
+ *             for a task of the background (.grace of thrum_opts).
+ * Cost:       one allocation with .size, else none.
+ *
+ * With .size fn runs in a scope of its own, which has the caller's trace id and
+ * none of its bindings (thrum_bind).
+ */
+#define thrum_offload_ex(...) THRUM_OFFLOAD_I_(__VA_ARGS__, ._ = 0)
+
+THRUM_API THRUM_SUSPENDS THRUM_NODISCARD thrum_err *
+thrum_offload_ex_(thrum_fn *fn, void *arg, const thrum_offload_opts *opts);
+
 #ifdef __cplusplus
 }
+#endif
+
+#define THRUM_OFFLOAD_I_(fn, arg, ...)                                         \
+    thrum_offload_ex_((fn), (arg),                                             \
+                      THRUM_OFFLOAD_OPTS_(#fn " at " THRUM_HERE, __VA_ARGS__))
+#if !defined(__cplusplus)
+#define THRUM_OFFLOAD_OPTS_(at, ...)                                           \
+    (&(const thrum_offload_opts){.where = at, __VA_ARGS__})
+#elif __cplusplus >= 202002L
+#define THRUM_OFFLOAD_OPTS_(at, ...)                                           \
+    (&static_cast<const thrum_offload_opts &>(                                 \
+        thrum_offload_opts{.where = at, __VA_ARGS__}))
+#else
+#define THRUM_OFFLOAD_OPTS_(at, ...)                                           \
+    (&static_cast<const thrum_offload_opts &>(                                 \
+        thrum_offload_opts{at, 0, nullptr, 0, nullptr}))
 #endif
 #endif

@@ -116,6 +116,12 @@ static enum next next(struct pool *p, struct blocking_thread *t, bool looked,
 
 /* ------------------------------------------------------------- running a job */
 
+static void end(struct offload *job)
+{
+    if (!offload_end(job))
+        private_end(job);
+}
+
 /* On a worker: wake all whose calls have returned. */
 static void deliver(struct thrum_job_ *job)
 {
@@ -129,7 +135,7 @@ static void deliver(struct thrum_job_ *job)
         after = item->next;
         tray_look_ahead(item);
         tsan_rely(offload_of(item));
-        (void)wait_wake(&offload_of(item)->wait, WAKE_EVENT); /* it is gone */
+        end(offload_of(item)); /* it is gone */
     }
 }
 
@@ -142,7 +148,7 @@ static void finish(struct pool *p, struct blocking_thread *t,
     bool first;
 
     if (t->burst < FLOOD) {
-        (void)wait_wake(&job->wait, WAKE_EVENT); /* the job is gone */
+        end(job); /* it is gone */
         return;
     }
     tsan_promise(job);
@@ -155,13 +161,26 @@ static void finish(struct pool *p, struct blocking_thread *t,
     }
 }
 
-static void run(struct pool *p, struct blocking_thread *t, struct offload *job)
+/* In the scope of its task. False: it was canceled, and is gone. */
+static bool call_out(struct offload *job)
 {
-    (void)scope_adopt(job->scope);
-    tsan_rely(job);
+    struct scope *scope;
+
+    if (!offload_begin(job, &scope)) {
+        offload_skip(job);
+        return false;
+    }
+    (void)scope_adopt(scope);
     job->u.err = job->fn(job->u.arg);
     (void)scope_adopt(NULL);
-    finish(p, t, job);
+    return true;
+}
+
+static void run(struct pool *p, struct blocking_thread *t, struct offload *job)
+{
+    tsan_rely(job);
+    if (offload_is_private(job) ? private_run(job) : call_out(job))
+        finish(p, t, job);
 }
 
 /* Run it, and tell the pool when calls begin to be long, or brief again.

@@ -27,7 +27,7 @@ static void fail_all(struct tray_item *item, int rc)
         struct offload *job = offload_of(item);
 
         job->u.err = thrum_rc(rc);
-        (void)wait_wake(&job->wait, WAKE_EVENT);
+        (void)offload_end(job); /* nobody abandons what was not called */
         item = next;
     }
 }
@@ -210,6 +210,74 @@ static void rely_on_others(struct pool *p)
         arm(p);
 }
 
+/* ------------------------------------------------------------------ sweeping */
+
+/* Take the canceled ones out of the list at *at. Returns its last item. */
+static struct tray_item *pick(struct tray_item **at, struct tray_item **picked)
+{
+    struct tray_item *item, *last = NULL;
+
+    while ((item = *at) != NULL) {
+        if (offload_is_canceled(offload_of(item))) {
+            *at = item->next;
+            item->next = *picked;
+            *picked = item;
+        } else {
+            last = item;
+            at = &item->next;
+        }
+    }
+    return last;
+}
+
+/* Under both locks. */
+static struct tray_item *pick_all(struct pool *p)
+{
+    struct tray_item *picked = NULL, *first = load_relaxed(&p->queue);
+
+    (void)pick(&first, &picked);
+    store_relaxed(&p->queue, first); /* locked */
+    p->came.last = pick(&p->came.first, &picked);
+    p->came.count = 0;
+    store_relaxed(&p->any, p->came.first != NULL); /* locked */
+    return picked;
+}
+
+/* On a worker. */
+static void sweep(struct thrum_job_ *job)
+{
+    struct pool *p = container_of(job, struct pool, sweep);
+    struct tray_item *item, *after;
+
+    spin_lock(&p->lock);
+    spin_lock(&p->serve_lock);
+    p->sweeping = false; /* who withdraws from here on asks anew */
+    item = pick_all(p);
+    spin_unlock(&p->serve_lock);
+    spin_unlock(&p->lock);
+    for (; item != NULL; item = after) {
+        after = item->next;
+        tsan_rely(offload_of(item));
+        offload_skip(offload_of(item)); /* it is gone */
+    }
+}
+
+static const struct thrum_site_ pool_sweeper = {sweep, "offload", "thrum"};
+
+void pool_sweep(struct pool *p)
+{
+    bool first;
+
+    spin_lock(&p->lock);
+    first = !p->sweeping;
+    p->sweeping = true;
+    spin_unlock(&p->lock);
+    if (first) {
+        tsan_promise(&p->sweep);
+        sched_push(worker_current()->worker, &p->sweep); /* after its like */
+    }
+}
+
 /* ---------------------------------------------------------- start and stop */
 
 /* No job is left, and no worker: nobody else calls. */
@@ -252,6 +320,8 @@ static struct pool *pool_new(struct thrum_rt *rt)
     parker_init(&p->stopper);
     store_relaxed(&p->deliver.site, &pool_deliver); /* nobody knows it yet */
     store_relaxed(&p->deliver.scope, JOB_SHORT);
+    store_relaxed(&p->sweep.site, &pool_sweeper);
+    store_relaxed(&p->sweep.scope, JOB_SHORT);
     return p;
 }
 
@@ -271,25 +341,17 @@ static struct pool *pool_of(struct thrum_rt *rt)
     return p;
 }
 
-thrum_err *thrum_offload(thrum_fn *fn, void *arg)
+struct pool *pool_here(void)
 {
-    struct offload job = {.fn = fn, .u.arg = arg, .scope = scope_current()};
-    struct stack *here = worker_current();
-    struct pool *p;
+    return pool_of(runtime_of(worker_current()->worker->sched));
+}
+
+void pool_submit(struct pool *p, struct offload *job)
+{
     struct duty duty;
 
-    REQUIRE(fn != NULL, "no function");
-    if (job.scope != NULL && scope_canceled(job.scope))
-        return thrum_rc(-ECANCELED);
-    if (here == NULL)
-        return fn(arg);
-    p = pool_of(runtime_of(here->worker->sched));
-    if (p == NULL)
-        return thrum_rc(-ENOMEM);
-
-    wait_init(&job.wait);
-    tsan_promise(&job);
-    duty = enqueue(p, &job);
+    tsan_promise(job);
+    duty = enqueue(p, job);
     if (duty.called != NULL)
         parker_unpark(&duty.called->parker);
     if (duty.arm)
@@ -298,6 +360,48 @@ thrum_err *thrum_offload(thrum_fn *fn, void *arg)
         rely_on_others(p); /* or the job has failed, with all others */
     if (duty.behind)
         thread_yield();
-    (void)wait_sleep(&job.wait);
-    return job.u.err;
+}
+
+/* -------------------------------------------------------------- the interface */
+
+/* A cancel came while the job was waited for. Its arguments are borrowed: it
+ * waits until the job is out of the queue, or done. */
+static cold thrum_err *canceled(struct pool *p, struct offload *job,
+                                struct scope *scope)
+{
+    struct wait again;
+
+    wait_init(&again);
+    if (offload_withdraw(job, scope, &again)) {
+        pool_sweep(p);
+        (void)wait_sleep(&again);
+        return thrum_rc(-ECANCELED);
+    }
+    if (offload_wait_again(job, &again))
+        (void)wait_sleep(&again);
+    tsan_rely(job);
+    return job->u.err;
+}
+
+thrum_err *thrum_offload(thrum_fn *fn, void *arg)
+{
+    struct scope *scope = scope_current();
+    struct offload job;
+    struct pool *p;
+
+    REQUIRE(fn != NULL, "no function");
+    if (scope != NULL && scope_canceled(scope))
+        return thrum_rc(-ECANCELED);
+    if (worker_current() == NULL)
+        return fn(arg);
+    p = pool_here();
+    if (p == NULL)
+        return thrum_rc(-ENOMEM);
+
+    offload_init(&job, fn, arg, scope);
+    wait_init(&job.wait.wait);
+    pool_submit(p, &job);
+    if (likely(scope_sleep(scope, &job.wait) == WAKE_EVENT))
+        return job.u.err;
+    return canceled(p, &job, scope);
 }

@@ -21,6 +21,10 @@
  * time, unless some are still on their way. So a flood of short jobs makes few
  * threads and few wake-ups, and jobs behind blocked ones are soon served.
  *
+ * A task that is canceled while its job is in the queue need not wait for its
+ * turn: the pool's own job `sweep` takes all out that are canceled by the time it
+ * runs, so that a thousand cancels do not walk the queue a thousand times.
+ *
  * One thread that has nothing to do, the looker, spins for a moment, because the
  * next job often comes at once: shortly after one, longer after a flood, and then
  * with pauses while the workers are busy, so that some jobs come together. The
@@ -39,6 +43,7 @@
  *   I5  While no thread runs, queue is empty: who goes to rest has seen it so.
  *   I6  queue is filled under both locks, when it is empty: it stays so while
  *       lock is held.
+ *   I7  sweep is submitted, or about to be, exactly while `sweeping`.
  *
  * Ordering
  *   [O1] the pool is shown -> [O2] who asks for it   its fields
@@ -47,26 +52,9 @@
 #ifndef AWAIT_POOL_H
 #define AWAIT_POOL_H
 
-#include <thrum/err.h>
-
+#include "await/job.h"
 #include "os/spin.h"
-#include "parts/tray.h"
-#include "sched/wait.h"
 #include "task/runtime.h"
-
-/* One line of memory: it goes to a thread and back. */
-struct offload {
-    _Alignas(CACHE_LINE) struct tray_item item;
-    thrum_fn *fn;
-    union {
-        void *arg;
-        thrum_err *err; /* when done */
-    } u;
-    struct scope *scope; /* of who waits */
-    struct wait wait;
-};
-
-_Static_assert(sizeof(struct offload) <= CACHE_LINE, "one line");
 
 struct blocking_thread {
     struct thread thread;
@@ -93,7 +81,7 @@ struct pool {
     unsigned grow;                          /* lock: how many the timer adds */
     bool brief;                             /* lock: the last job was */
     bool looking;                           /* lock: there is a looker */
-    bool armed, stopping;                   /* lock */
+    bool armed, stopping, sweeping;         /* lock */
     struct tray came;                       /* lock */
     struct blocking_thread *rest, *retired; /* lock: newest first; to join */
     uint64_t seen;                          /* lock: taken, seen by the timer */
@@ -106,9 +94,20 @@ struct pool {
     struct tray done; /* done_lock */
     struct thrum_job_ deliver;
 
+    struct thrum_job_ sweep;
     struct timer timer;
     struct parker stopper; /* who waits for the last thread */
 };
+
+/* Put a job into the queue and see that it is taken. The task does not wait yet. */
+void pool_submit(struct pool *p, struct offload *job);
+
+/* A job in the queue was canceled: have it taken out. */
+void pool_sweep(struct pool *p);
+
+/* The pool of the runtime that the caller's task is in; made when it is first
+ * asked for. NULL: no memory. */
+struct pool *pool_here(void);
 
 static inline struct offload *offload_of(struct tray_item *item)
 {
@@ -120,6 +119,11 @@ void blocking_thread_run(void *blocking_thread);
 
 /* Join those that have retired. */
 void blocking_threads_join(struct pool *p);
+
+/* A private one: run it (false: it was canceled, and is gone); and what is to be
+ * done when its task has left it (await/private.c). */
+bool private_run(struct offload *job);
+void private_end(struct offload *job);
 
 /* What p->deliver runs. */
 extern const struct thrum_site_ pool_deliver;

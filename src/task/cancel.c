@@ -291,22 +291,36 @@ static struct scope_wait *claim_inside(struct scope *top)
     }
 }
 
-bool scope_stop(struct scope *s, enum stop why)
+/* Returns what it was stopped by before. */
+static uint32_t stop(struct scope *s, enum stop why)
 {
     uint32_t before = or_acq_rel(&s->stops, why); /* [K1] */
     struct scope_wait *w, *next;
 
     count(s, before);
     if (before != 0) /* who was first wakes */
-        return (before & why) == 0;
+        return before;
     for (w = claim_inside(s); w != NULL; w = next) {
         next = w->next; /* it is gone once it runs */
         if (next != NULL)
             __builtin_prefetch(next->wait.stack);
         wait_deliver(&w->wait);
     }
-    alarm_late(s);
-    return true;
+    return 0;
+}
+
+void scope_tell(struct scope *s, enum stop why)
+{
+    (void)stop(s, why);
+}
+
+bool scope_stop(struct scope *s, enum stop why)
+{
+    uint32_t before = stop(s, why);
+
+    if (before == 0)
+        alarm_late(s);
+    return (before & why) == 0;
 }
 
 void thrum_scope_cancel(thrum_scope *scope, const char *why)

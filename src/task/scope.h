@@ -284,6 +284,10 @@ bool scope_canceled_outside(struct scope *s);
 /* Cancel it, and all inside. False: that had been said before. */
 bool scope_stop(struct scope *s, enum stop why);
 
+/* The same of one that may be closing just now, and is then still there: nobody
+ * is told if it takes long to end. */
+void scope_tell(struct scope *s, enum stop why);
+
 /* Let a parked scope's waiters be found no more: the last act of a close. */
 void scope_unlink(struct scope *s);
 

@@ -16,6 +16,7 @@ static bool park(struct parker *p)
 #define release(p)               ((void)(p))
 
 #include "await/blocking_thread.c"
+#include "await/job.c"
 #include "await/offload.c"
 
 #include <string.h>
@@ -28,6 +29,7 @@ static struct sched sched;
 static struct pool pool;
 static struct blocking_thread threads[THREADS];
 static struct offload jobs[JOBS];
+static struct scope scopes[JOBS];
 static int ids[JOBS], calls[JOBS], wakes[JOBS];
 static _Atomic uint32_t awake[JOBS]; /* the task has been woken */
 static _Atomic uint32_t ran[JOBS];
@@ -79,7 +81,7 @@ void sched_submit(struct sched *s, struct thrum_job_ *job)
 
 bool wait_wake(struct wait *w, enum wake cause)
 {
-    int id = (int)(container_of(w, struct offload, wait) - jobs);
+    int id = (int)(container_of(w, struct offload, wait.wait) - jobs);
 
     MODEL_ASSERT(cause == WAKE_EVENT);
     MODEL_ASSERT(calls[id] == 1 && jobs[id].u.err == NULL);
@@ -161,6 +163,23 @@ enum wake wait_sleep(struct wait *w)
     return WAKE_EVENT;
 }
 
+enum wake scope_sleep(struct scope *s, struct scope_wait *w)
+{
+    (void)s;
+    return wait_sleep(&w->wait);
+}
+
+bool private_run(struct offload *job)
+{
+    (void)job;
+    return false;
+}
+
+void private_end(struct offload *job)
+{
+    (void)job;
+}
+
 void lock_acquire(struct lock *l)
 {
     (void)l;
@@ -179,7 +198,7 @@ thrum_err *thrum_rc(int64_t rc)
 
 /* -------------------------------------------------------------------- threads */
 
-static thrum_err *call_out(void *arg)
+static thrum_err *work(void *arg)
 {
     int id = *(int *)arg;
 
@@ -197,7 +216,8 @@ static void submit(int id)
     struct duty duty;
 
     ids[id] = id;
-    jobs[id] = (struct offload){.fn = call_out, .u.arg = &ids[id]};
+    memset((void *)&jobs[id], 0, sizeof jobs[id]);
+    offload_init(&jobs[id], work, &ids[id], (struct scope *)&scopes[id]);
     duty = enqueue(&pool, &jobs[id]);
     MODEL_ASSERT(!duty.add);
     if (duty.called != NULL)

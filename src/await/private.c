@@ -1,0 +1,146 @@
+/* Calls that block and may be left alone: with copies of their arguments, and a
+ * scope of their own, as that of their task may be gone before they end. */
+
+#include <thrum/local.h>
+#include <thrum/offload.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "await/pool.h"
+#include "base/alloc.h"
+#include "base/sanitize.h"
+
+struct private_call {
+    struct offload job;
+    void (*drop)(void *copy);
+    const char *name, *where;
+    uint32_t index; /* in the runtime's root scope, once it was abandoned */
+    struct thrum_rt *rt;
+    struct scope own; /* open while it is called */
+    thrum_trace_id trace;
+    max_align_t copy[];
+};
+
+static struct private_call *call_of(struct offload *job)
+{
+    return container_of(job, struct private_call, job);
+}
+
+static struct private_call *call_new(thrum_fn *fn, const void *arg,
+                                     const thrum_offload_opts *opts)
+{
+    struct private_call *c = NULL;
+    size_t bytes = sizeof *c + CACHE_LINE - 1;
+
+    if (opts->size <= SIZE_MAX - bytes)
+        c = alloc_aligned(CACHE_LINE,
+                          (bytes + opts->size) & ~(size_t)(CACHE_LINE - 1));
+    if (c == NULL)
+        return NULL;
+    c->drop = opts->drop;
+    c->name = opts->name != NULL ? opts->name : opts->where;
+    c->where = opts->where;
+    c->rt = runtime_of(worker_current()->worker->sched);
+    c->trace = thrum_trace_id_current();
+    memcpy(c->copy, arg, opts->size);
+    offload_init(&c->job, fn, c->copy, NULL);
+    wait_init(&c->job.wait.wait);
+    return c;
+}
+
+/* --- on a thread of the pool */
+
+bool private_run(struct offload *job)
+{
+    struct private_call *c = call_of(job);
+    struct scope *none;
+    bool begun;
+
+    scope_open(&c->own,
+               &(thrum_scope_opts){
+                   .name = c->name, .where = c->where, .trace = c->trace},
+               &c->rt->sched);
+    begun = offload_begin(job, &none);
+    job->u.err = scope_close(&c->own, begun ? job->fn(job->u.arg) : NULL);
+    if (!begun)
+        offload_skip(job);
+    return begun;
+}
+
+/* It counts as a task of the background: reported if it failed, and waited for
+ * when the runtime stops. */
+void private_end(struct offload *job)
+{
+    struct private_call *c = call_of(job);
+    struct scope *root = &c->rt->root;
+    uint32_t index;
+    thrum_err *err;
+
+    tsan_rely(c);
+    err = job->u.err;
+    index = c->index;
+    if (err != NULL)
+        err = thrum_wrap_(c->where, err, thrum_err_kind(err),
+                          "%s, abandoned by a task that was canceled", c->name);
+    if (c->drop != NULL)
+        c->drop(c->copy);
+    release(c);
+    scope_leave(root, index, err, false);
+}
+
+/* --- by the task */
+
+/* False: it is done after all. */
+static bool leave(struct pool *p, struct private_call *c)
+{
+    struct scope *root = &c->rt->root;
+
+    if (offload_withdraw(&c->job, NULL, NULL)) {
+        pool_sweep(p);
+        return true;
+    }
+    c->index = scope_enter(root);
+    scope_tell(&c->own, STOP_CANCEL); /* for who asks thrum_canceled */
+    tsan_promise(c);
+    if (offload_abandon(&c->job))
+        return true;
+    scope_leave(root, c->index, NULL, false);
+    return false;
+}
+
+static thrum_err *call_private(thrum_fn *fn, void *arg,
+                               const thrum_offload_opts *opts)
+{
+    struct scope *scope = scope_current();
+    struct pool *p = pool_here();
+    struct private_call *c = p == NULL ? NULL : call_new(fn, arg, opts);
+    thrum_err *err;
+
+    if (c == NULL)
+        return thrum_rc(-ENOMEM);
+    pool_submit(p, &c->job);
+    if (scope_sleep(scope, &c->job.wait) == WAKE_CANCEL && leave(p, c))
+        return thrum_rc(-ECANCELED);
+    tsan_rely(&c->job);
+    err = c->job.u.err;
+    memcpy(arg, c->copy, opts->size);
+    release(c);
+    return err;
+}
+
+thrum_err *thrum_offload_ex_(thrum_fn *fn, void *arg,
+                             const thrum_offload_opts *opts)
+{
+    struct scope *scope = scope_current();
+
+    REQUIRE(fn != NULL && opts != NULL, "no function, or no options");
+    REQUIRE(arg != NULL || opts->size == 0, "bytes to copy, and no argument");
+    REQUIRE(opts->drop == NULL || opts->size > 0,
+            "nothing that can be dropped");
+    if (worker_current() == NULL || opts->size == 0)
+        return thrum_offload(fn, arg);
+    if (scope_canceled(scope))
+        return thrum_rc(-ECANCELED);
+    return call_private(fn, arg, opts);
+}
