@@ -12,5 +12,6 @@
 #include <thrum/local.h>
 #include <thrum/run.h>
 #include <thrum/offload.h>
+#include <thrum/sync.h>
 
 #endif

@@ -355,11 +355,20 @@ bool worker_run_one(struct stack *s)
     return true;
 }
 
+/* Or in a signal handler that has interrupted this worker anywhere, in a push or
+ * a switch, and has a stack of its own? */
+static bool stands_on(const struct stack *s)
+{
+    const char *here = __builtin_frame_address(0);
+
+    return here >= s->low && here < (const char *)s;
+}
+
 void worker_resume(struct sched *sched, struct stack *s)
 {
     struct stack *here = worker_current();
 
-    if (here != NULL && here->worker->sched == sched)
+    if (here != NULL && here->worker->sched == sched && stands_on(here))
         sched_push(here->worker, &s->resume);
     else
         sched_submit(sched, &s->resume);

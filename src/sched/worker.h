@@ -60,7 +60,8 @@ static inline bool worker_has_room(const struct stack *s)
  * that cannot be put away for lack of memory. */
 bool worker_run_one(struct stack *s);
 
-/* Let a suspended stack go on. From any thread. `sched`: its runtime. */
+/* Let a suspended stack go on. From any thread, and from a signal handler (on a
+ * stack of its own): takes no lock. `sched`: its runtime. */
 void worker_resume(struct sched *sched, struct stack *s);
 
 #endif

@@ -17,6 +17,12 @@ void line_enter(struct line *l, struct line_place *p, struct wait *wait)
     first->prev = p;
 }
 
+void line_enter_first(struct line *l, struct line_place *p, struct wait *wait)
+{
+    line_enter(l, p, wait);
+    l->first = p;
+}
+
 void line_leave(struct line *l, struct line_place *p)
 {
     if (!p->in)
@@ -28,20 +34,36 @@ void line_leave(struct line *l, struct line_place *p)
         l->first = p->next == p ? NULL : p->next;
 }
 
+struct line_place *line_call_first(struct line *l)
+{
+    struct line_place *p = l->first;
+    enum claim claim;
+
+    line_leave(l, p);
+    claim = wait_claim(p->wait, WAKE_EVENT);
+    p->asleep = claim == CLAIM_WAKE;
+    return claim == CLAIM_LOST ? NULL : p;
+}
+
 struct line_place *line_call(struct line *l)
 {
-    struct line_place *p;
+    struct line_place *p = NULL;
 
-    while ((p = l->first) != NULL) {
-        enum claim claim;
+    while (p == NULL && l->first != NULL)
+        p = line_call_first(l);
+    return p;
+}
 
-        line_leave(l, p);
-        claim = wait_claim(p->wait, WAKE_EVENT);
-        p->asleep = claim == CLAIM_WAKE;
-        if (claim != CLAIM_LOST)
-            return p;
+struct line_place *line_call_all(struct line *l)
+{
+    struct line_place *first = NULL, **end = &first, *p;
+
+    while ((p = line_call(l)) != NULL) {
+        *end = p;
+        end = &p->next;
     }
-    return NULL;
+    *end = NULL;
+    return first;
 }
 
 void line_let_go(struct line_place *p)
@@ -51,6 +73,16 @@ void line_let_go(struct line_place *p)
     store_release(&p->let_go, 1); /* [N1] */
     if (wait != NULL)
         wait_deliver(wait);
+}
+
+void line_let_go_all(struct line_place *first)
+{
+    struct line_place *next;
+
+    for (; first != NULL; first = next) {
+        next = first->next;
+        line_let_go(first);
+    }
 }
 
 void line_settle(struct line_place *p)

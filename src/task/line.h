@@ -43,6 +43,9 @@ static inline bool line_any(const struct line *l)
 
 void line_enter(struct line *l, struct line_place *p, struct wait *wait);
 
+/* The same, at its head: for who was there and must come back. */
+void line_enter_first(struct line *l, struct line_place *p, struct wait *wait);
+
 /* No effect if it is out of it. */
 void line_leave(struct line *l, struct line_place *p);
 
@@ -50,9 +53,17 @@ void line_leave(struct line *l, struct line_place *p);
  * line_let_go, until which it and its place stay. NULL: there is none. */
 struct line_place *line_call(struct line *l);
 
+/* The same, of the very first, who is taken out. NULL: somebody else has woken
+ * it. There must be one. */
+struct line_place *line_call_first(struct line *l);
+
+/* The same, of all: linked by next, the first one first. */
+struct line_place *line_call_all(struct line *l);
+
 /* --- with no lock held */
 
 void line_let_go(struct line_place *p);
+void line_let_go_all(struct line_place *first);
 
 /* A waiter that was called: until it has been let go. */
 void line_settle(struct line_place *p);

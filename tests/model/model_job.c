@@ -25,7 +25,7 @@ static struct scope scope;
 static struct offload heap; /* where a private one lies */
 static _Atomic(struct offload *) queue;
 static _Atomic uint32_t ends; /* of the thread, the sweeper */
-static int opened; /* the scope of a private one */
+static int opened;            /* the scope of a private one */
 static int argument, calls, finished, freed, abandoned;
 static bool canceled;
 static bool fails; /* no thread is to be had */
