@@ -2,6 +2,8 @@
 
 #include "base/alloc.h"
 
+enum { HOPE_MOST = 2, HOPE_AGAIN = -30 };
+
 _Static_assert(sizeof(struct chan) <= sizeof(thrum_chan),
                "the public type has room for a channel");
 
@@ -25,11 +27,16 @@ static inline uint32_t next_slot(const struct chan *c, uint32_t i)
     return i + 1 == c->cap ? 0 : i + 1;
 }
 
+static inline void count_add(struct chan *c, uint32_t n)
+{
+    store_relaxed(&c->count, load_relaxed(&c->count) + n); /* locked */
+}
+
 static inline void ring_put(struct chan *c, const void *item)
 {
     copy(c, slot(c, c->in), item);
     c->in = next_slot(c, c->in);
-    c->count++;
+    count_add(c, 1);
 }
 
 static inline void ring_take(struct chan *c, void *item)
@@ -37,7 +44,7 @@ static inline void ring_take(struct chan *c, void *item)
     if (likely(item != NULL))
         copy(c, item, slot(c, c->out));
     c->out = next_slot(c, c->out);
-    c->count--;
+    count_add(c, (uint32_t)-1);
 }
 
 /* The first in line, told what comes of his wait; NULL: there is none. */
@@ -104,7 +111,7 @@ static inline int put(struct chan *c, const void *item,
         return end_of(c);
     if (unlikely(line_any(&c->receivers)) && give_to_waiting(c, item, called))
         return 0;
-    if (unlikely(c->count == c->cap))
+    if (unlikely(load_relaxed(&c->count) == c->cap))
         return CHAN_LATER;
     ring_put(c, item);
     return 0;
@@ -112,7 +119,7 @@ static inline int put(struct chan *c, const void *item,
 
 static inline int take(struct chan *c, void *item, struct line_place **called)
 {
-    if (likely(c->count > 0)) {
+    if (likely(load_relaxed(&c->count) > 0)) {
         ring_take(c, item);
         if (unlikely(line_any(&c->senders)))
             refill(c, called);
@@ -158,7 +165,7 @@ void thrum_chan_fini(thrum_chan *chan)
     REQUIRE(!line_any(&c->senders) && !line_any(&c->receivers),
             "somebody waits at the channel");
     c->closed = c->gone = true;
-    c->count = 0;
+    store_relaxed(&c->count, 0);
     chan_unlock(c);
     release(c->ring);
     c->ring = NULL;
@@ -216,8 +223,10 @@ cold int chan_wait_for_nothing(struct scope *scope)
 }
 
 /* Enter the line, unlock, and wait to be called. */
-static __attribute__((noinline)) int wait_to(struct chan *c, thrum_direction op,
-                                             void *item, struct scope *scope)
+static __attribute__((noinline)) int wait_in_line(struct chan *c,
+                                                  thrum_direction op,
+                                                  void *item,
+                                                  struct scope *scope)
 {
     struct chan_place p;
     struct scope_wait w;
@@ -230,20 +239,61 @@ static __attribute__((noinline)) int wait_to(struct chan *c, thrum_direction op,
     return p.rc;
 }
 
+/* Who is to fill or empty the ring may be next on this worker: then it is cheaper
+ * to let him run, and look again, than to be woken by him. Without a ring he
+ * would find nobody. A channel where that does not help gives up hope, and tries
+ * it again only now and then. */
+static __attribute__((noinline)) bool let_others_run(struct chan *c)
+{
+    struct stack *here = worker_current();
+    int hope = load_relaxed(
+        &c->hope); /* what others note meanwhile may be lost */
+
+    if (here == NULL || c->cap == 0)
+        return false;
+    if (hope < 0) {
+        store_relaxed(&c->hope, (int8_t)(hope + 1));
+        return false;
+    }
+    worker_yield(here);
+    return true;
+}
+
+static __attribute__((noinline)) void note_hope(struct chan *c, bool helped)
+{
+    int hope = load_relaxed(&c->hope);
+
+    if (helped)
+        hope = HOPE_MOST;
+    else
+        hope = hope > 0 ? hope - 1 : HOPE_AGAIN;
+    store_relaxed(&c->hope, (int8_t)hope);
+}
+
+static inline bool looks_late(struct chan *c, thrum_direction op)
+{
+    return load_relaxed(&c->count) == (op == THRUM_SEND ? c->cap : 0);
+}
+
 static inline int now_or_later(struct chan *c, thrum_direction op, void *item)
 {
     struct scope *scope = scope_current();
     struct line_place *called = NULL;
+    bool let = false;
     int rc;
 
     if (scope != NULL && scope_canceled(scope))
         return -ECANCELED;
     if (unlikely(c == NULL))
         return chan_wait_for_nothing(scope);
+    if (unlikely(looks_late(c, op)))
+        let = let_others_run(c);
     chan_lock(c);
     rc = put_or_take(c, op, item, &called);
+    if (unlikely(let))
+        note_hope(c, rc == 0);
     if (unlikely(rc == CHAN_LATER))
-        return wait_to(c, op, item, scope);
+        return wait_in_line(c, op, item, scope);
     chan_unlock(c);
     if (called != NULL)
         line_let_go(called);

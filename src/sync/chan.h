@@ -46,10 +46,12 @@
 
 struct chan {
     struct spin lock;
-    uint32_t item, cap;      /* const */
-    uint32_t in, out, count; /* lock: of the ring, in items */
-    bool closed;             /* lock */
-    bool gone;               /* it is closed for good, and freed */
+    uint32_t item, cap;     /* const */
+    uint32_t in, out;       /* lock: of the ring */
+    _Atomic uint32_t count; /* written with the lock: of items in it */
+    bool closed;            /* lock */
+    bool gone;              /* it is closed for good, and freed */
+    _Atomic int8_t hope;    /* a hint: see let_others_run */
     char *ring;
     struct line senders, receivers; /* lock: of chan_place */
 };
@@ -76,7 +78,7 @@ static inline struct chan_place *chan_place_of(struct line_place *p)
 
 static inline void chan_lock(struct chan *c)
 {
-    spin_lock(&c->lock);
+    spin_lock_apart(&c->lock);
     tsan_rely(c);
 }
 

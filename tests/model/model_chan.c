@@ -175,7 +175,7 @@ static void receives_all_and_frees(void)
     store_relaxed(&c->lock.held, 1);
     c->closed = c->gone = true;
     c->senders = c->receivers = (struct line){NULL};
-    c->count = 0;
+    store_relaxed(&c->count, 0);
 }
 
 /* -------------------------------------------------------------------- setups */

@@ -140,7 +140,7 @@ static unsigned left_in(int which)
     struct chan *c = &chans[which];
     unsigned bits = 0;
 
-    for (uint32_t i = 0, at = c->out; i < c->count; i++) {
+    for (uint32_t i = 0, at = c->out; i < load_relaxed(&c->count); i++) {
         bits |= 1u << rings[which][at];
         at = at + 1 == c->cap ? 0 : at + 1;
     }
