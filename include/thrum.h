@@ -12,5 +12,7 @@
 #include <thrum/run.h>
 #include <thrum/offload.h>
 #include <thrum/chan.h>
+#include <thrum/broadcast.h>
+#include <thrum/pipeline.h>
 
 #endif

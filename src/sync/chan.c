@@ -11,10 +11,7 @@ _Static_assert(sizeof(struct chan) <= sizeof(thrum_chan),
 
 static inline void copy(const struct chan *c, void *to, const void *from)
 {
-    if (likely(c->item == sizeof(uint64_t)))
-        memcpy(to, from, sizeof(uint64_t));
-    else if (c->item != 0)
-        memcpy(to, from, c->item);
+    item_copy(c->item, to, from);
 }
 
 static inline char *slot(const struct chan *c, uint32_t i)
@@ -171,19 +168,23 @@ void thrum_chan_fini(thrum_chan *chan)
     c->ring = NULL;
 }
 
-/* All of a line, linked by `next`, in their order. */
-static struct line_place **call_all(struct line *l, struct line_place **end)
+struct line_place *chan_call_all(struct line *l, int rc, const void *item,
+                                 uint32_t size)
 {
+    struct line_place *first = NULL, **end = &first;
     struct chan_place *p;
 
-    while ((p = call(l, -EPIPE)) != NULL) {
+    while ((p = call(l, rc)) != NULL) {
+        if (item != NULL && p->item != NULL)
+            item_copy(size, p->item, item);
         *end = &p->place;
         end = &p->place.next;
     }
-    return end;
+    *end = NULL;
+    return first;
 }
 
-static void let_go_all(struct line_place *p)
+void chan_let_go_all(struct line_place *p)
 {
     struct line_place *next;
 
@@ -196,19 +197,17 @@ static void let_go_all(struct line_place *p)
 void thrum_chan_close(thrum_chan *chan)
 {
     struct chan *c = chan_of(chan);
-    struct line_place *called = NULL, **end = &called;
+    struct line_place *receivers, *senders;
 
     if (c == NULL)
         return;
     chan_lock(c);
-    if (!c->closed) {
-        c->closed = true;
-        end = call_all(&c->receivers, end);
-        end = call_all(&c->senders, end);
-        *end = NULL;
-    }
+    c->closed = true;
+    receivers = chan_call_all(&c->receivers, -EPIPE, NULL, 0);
+    senders = chan_call_all(&c->senders, -EPIPE, NULL, 0);
     chan_unlock(c);
-    let_go_all(called);
+    chan_let_go_all(receivers);
+    chan_let_go_all(senders);
 }
 
 /* ------------------------------------------------------------------ one item */
@@ -371,7 +370,7 @@ static int64_t many_now(struct chan *c, thrum_direction op, void *items,
     }
     *end = NULL;
     chan_unlock(c);
-    let_go_all(called);
+    chan_let_go_all(called);
     return done == 0 && rc == -EPIPE ? rc : done;
 }
 

@@ -103,6 +103,22 @@ static inline void chan_enter(struct chan *c, thrum_direction op,
     line_enter(chan_line(c, op), &p->place, wait);
 }
 
+static inline void item_copy(uint32_t size, void *to, const void *from)
+{
+    if (likely(size == sizeof(uint64_t)))
+        memcpy(to, from, sizeof(uint64_t));
+    else if (size != 0)
+        memcpy(to, from, size);
+}
+
+/* All of a line: each is told rc, and gets the item, if there is one, of `size`
+ * bytes. Linked by `next`, in their order, for chan_let_go_all. */
+struct line_place *chan_call_all(struct line *l, int rc, const void *item,
+                                 uint32_t size);
+
+/* With no lock held. */
+void chan_let_go_all(struct line_place *first);
+
 /* Under the lock. 0, -EPIPE, or CHAN_LATER: nothing was done. *called: who was
  * served by it, to be given to line_let_go without the lock; else left as is. */
 int chan_do(struct chan *c, thrum_direction op, void *item,
