@@ -6,12 +6,15 @@
 #include <thrum/err.h>
 #include <thrum/time.h>
 #include <thrum/fork.h>
-#include <thrum/gen.h>
 #include <thrum/scope.h>
 #include <thrum/task.h>
 #include <thrum/local.h>
 #include <thrum/run.h>
 #include <thrum/offload.h>
 #include <thrum/sync.h>
+#include <thrum/chan.h>
+#include <thrum/broadcast.h>
+#include <thrum/pipeline.h>
+#include <thrum/gen.h>
 
 #endif

@@ -80,5 +80,11 @@ static inline void cpu_relax(void)
 #endif
 }
 
+static inline void cpu_relax_for(int times)
+{
+    while (times-- > 0)
+        cpu_relax();
+}
+
 #endif
 #endif

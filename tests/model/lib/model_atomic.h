@@ -118,7 +118,8 @@ void model_barrier_light(const char *where);
 #define and_acq_rel(p, v) MODEL_AND(p, v, ACQ_REL)
 #define and_seq_cst(p, v) MODEL_AND(p, v, SEQ_CST)
 
-#define barrier_light() model_barrier_light(MODEL_HERE)
-#define cpu_relax()     model_yield()
+#define barrier_light()  model_barrier_light(MODEL_HERE)
+#define cpu_relax()      model_yield()
+#define cpu_relax_for(n) ((void)(n), model_yield())
 
 #endif

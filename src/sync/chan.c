@@ -1,0 +1,404 @@
+#include "sync/chan.h"
+
+#include "base/alloc.h"
+
+enum { HOPE_MOST = 2, HOPE_AGAIN = -30 };
+
+_Static_assert(sizeof(struct chan) <= sizeof(thrum_chan),
+               "the public type has room for a channel");
+
+/* ------------------------------------------------- items, and who is in a line */
+
+static inline void copy(const struct chan *c, void *to, const void *from)
+{
+    item_copy(c->item, to, from);
+}
+
+static inline char *slot(const struct chan *c, uint32_t i)
+{
+    return c->ring + (size_t)i * c->item;
+}
+
+static inline uint32_t next_slot(const struct chan *c, uint32_t i)
+{
+    return i + 1 == c->cap ? 0 : i + 1;
+}
+
+static inline void count_add(struct chan *c, uint32_t n)
+{
+    store_relaxed(&c->count, load_relaxed(&c->count) + n); /* locked */
+}
+
+static inline void ring_put(struct chan *c, const void *item)
+{
+    copy(c, slot(c, c->in), item);
+    c->in = next_slot(c, c->in);
+    count_add(c, 1);
+}
+
+static inline void ring_take(struct chan *c, void *item)
+{
+    if (likely(item != NULL))
+        copy(c, item, slot(c, c->out));
+    c->out = next_slot(c, c->out);
+    count_add(c, (uint32_t)-1);
+}
+
+/* The first in line, told what comes of his wait; NULL: there is none. */
+static struct chan_place *call(struct line *l, int rc)
+{
+    struct line_place *first = line_call(l);
+    struct chan_place *p;
+
+    if (first == NULL)
+        return NULL;
+    p = chan_place_of(first);
+    p->rc = rc;
+    p->called = true;
+    return p;
+}
+
+static bool give_to_waiting(struct chan *c, const void *item,
+                            struct line_place **called)
+{
+    struct chan_place *p = call(&c->receivers, 0);
+
+    if (p == NULL)
+        return false;
+    if (p->item != NULL)
+        copy(c, p->item, item);
+    *called = &p->place;
+    return true;
+}
+
+static bool take_from_waiting(struct chan *c, void *item,
+                              struct line_place **called)
+{
+    struct chan_place *p = call(&c->senders, 0);
+
+    if (p == NULL)
+        return false;
+    if (item != NULL)
+        copy(c, item, p->item);
+    *called = &p->place;
+    return true;
+}
+
+/* There is room in the ring now. */
+static void refill(struct chan *c, struct line_place **called)
+{
+    struct chan_place *p = call(&c->senders, 0);
+
+    if (p == NULL)
+        return;
+    ring_put(c, p->item);
+    *called = &p->place;
+}
+
+static cold int end_of(struct chan *c)
+{
+    REQUIRE(!c->gone, "a channel after thrum_chan_fini");
+    return -EPIPE;
+}
+
+static inline int put(struct chan *c, const void *item,
+                      struct line_place **called)
+{
+    if (unlikely(c->closed))
+        return end_of(c);
+    if (unlikely(line_any(&c->receivers)) && give_to_waiting(c, item, called))
+        return 0;
+    if (unlikely(load_relaxed(&c->count) == c->cap))
+        return CHAN_LATER;
+    ring_put(c, item);
+    return 0;
+}
+
+static inline int take(struct chan *c, void *item, struct line_place **called)
+{
+    if (likely(load_relaxed(&c->count) > 0)) {
+        ring_take(c, item);
+        if (unlikely(line_any(&c->senders)))
+            refill(c, called);
+        return 0;
+    }
+    if (line_any(&c->senders) && take_from_waiting(c, item, called))
+        return 0;
+    return c->closed ? end_of(c) : CHAN_LATER;
+}
+
+static inline int put_or_take(struct chan *c, thrum_direction op, void *item,
+                              struct line_place **called)
+{
+    return op == THRUM_SEND ? put(c, item, called) : take(c, item, called);
+}
+
+int chan_do(struct chan *c, thrum_direction op, void *item,
+            struct line_place **called)
+{
+    return put_or_take(c, op, item, called);
+}
+
+/* ----------------------------------------------------------- making and ending */
+
+int thrum_chan_init(thrum_chan *chan, size_t item, size_t cap)
+{
+    struct chan *c = chan_of(chan);
+
+    if (item > UINT32_MAX || cap > UINT32_MAX)
+        return -EINVAL;
+    *c = (struct chan){.item = (uint32_t)item, .cap = (uint32_t)cap};
+    if (item == 0 || cap == 0)
+        return 0;
+    c->ring = alloc(item * cap);
+    return c->ring == NULL ? -ENOMEM : 0;
+}
+
+void thrum_chan_fini(thrum_chan *chan)
+{
+    struct chan *c = chan_of(chan);
+
+    chan_lock(c);
+    REQUIRE(!line_any(&c->senders) && !line_any(&c->receivers),
+            "somebody waits at the channel");
+    c->closed = c->gone = true;
+    store_relaxed(&c->count, 0);
+    chan_unlock(c);
+    release(c->ring);
+    c->ring = NULL;
+}
+
+struct line_place *chan_call_all(struct line *l, int rc, const void *item,
+                                 uint32_t size)
+{
+    struct line_place *first = NULL, **end = &first;
+    struct chan_place *p;
+
+    while ((p = call(l, rc)) != NULL) {
+        if (item != NULL && p->item != NULL)
+            item_copy(size, p->item, item);
+        *end = &p->place;
+        end = &p->place.next;
+    }
+    *end = NULL;
+    return first;
+}
+
+void chan_let_go_all(struct line_place *p)
+{
+    struct line_place *next;
+
+    for (; p != NULL; p = next) {
+        next = p->next; /* it is gone once it was let go */
+        line_let_go(p);
+    }
+}
+
+void thrum_chan_close(thrum_chan *chan)
+{
+    struct chan *c = chan_of(chan);
+    struct line_place *receivers, *senders;
+
+    if (c == NULL)
+        return;
+    chan_lock(c);
+    c->closed = true;
+    receivers = chan_call_all(&c->receivers, -EPIPE, NULL, 0);
+    senders = chan_call_all(&c->senders, -EPIPE, NULL, 0);
+    chan_unlock(c);
+    chan_let_go_all(receivers);
+    chan_let_go_all(senders);
+}
+
+/* ------------------------------------------------------------------ one item */
+
+cold int chan_wait_for_nothing(struct scope *scope)
+{
+    struct scope_wait w;
+
+    wait_init(&w.wait);
+    (void)scope_sleep(scope, &w); /* nobody knows it but a cancel */
+    return -ECANCELED;
+}
+
+/* Enter the line, unlock, and wait to be called. */
+static __attribute__((noinline)) int wait_in_line(struct chan *c,
+                                                  thrum_direction op,
+                                                  void *item,
+                                                  struct scope *scope)
+{
+    struct chan_place p;
+    struct scope_wait w;
+
+    wait_init(&w.wait);
+    chan_enter(c, op, &p, &w.wait, item);
+    chan_unlock(c);
+    if (!scope_sleep_in(scope, &w, chan_line(c, op), &c->lock, &p.place))
+        return -ECANCELED;
+    return p.rc;
+}
+
+/* Who is to fill or empty the ring may be next on this worker: then it is cheaper
+ * to let him run, and look again, than to be woken by him. Without a ring he
+ * would find nobody. A channel where that does not help gives up hope, and tries
+ * it again only now and then. */
+static __attribute__((noinline)) bool let_others_run(struct chan *c)
+{
+    struct stack *here = worker_current();
+    int hope = load_relaxed(
+        &c->hope); /* what others note meanwhile may be lost */
+
+    if (here == NULL || c->cap == 0)
+        return false;
+    if (hope < 0) {
+        store_relaxed(&c->hope, (int8_t)(hope + 1));
+        return false;
+    }
+    worker_yield(here);
+    return true;
+}
+
+static __attribute__((noinline)) void note_hope(struct chan *c, bool helped)
+{
+    int hope = load_relaxed(&c->hope);
+
+    if (helped)
+        hope = HOPE_MOST;
+    else
+        hope = hope > 0 ? hope - 1 : HOPE_AGAIN;
+    store_relaxed(&c->hope, (int8_t)hope);
+}
+
+static inline bool looks_late(struct chan *c, thrum_direction op)
+{
+    return load_relaxed(&c->count) == (op == THRUM_SEND ? c->cap : 0);
+}
+
+static inline int now_or_later(struct chan *c, thrum_direction op, void *item)
+{
+    struct scope *scope = scope_current();
+    struct line_place *called = NULL;
+    bool let = false;
+    int rc;
+
+    if (scope != NULL && scope_canceled(scope))
+        return -ECANCELED;
+    if (unlikely(c == NULL))
+        return chan_wait_for_nothing(scope);
+    if (unlikely(looks_late(c, op)))
+        let = let_others_run(c);
+    chan_lock(c);
+    rc = put_or_take(c, op, item, &called);
+    if (unlikely(let))
+        note_hope(c, rc == 0);
+    if (unlikely(rc == CHAN_LATER))
+        return wait_in_line(c, op, item, scope);
+    chan_unlock(c);
+    if (called != NULL)
+        line_let_go(called);
+    return rc;
+}
+
+static inline int now(struct chan *c, thrum_direction op, void *item)
+{
+    struct line_place *called = NULL;
+    int rc;
+
+    if (c == NULL)
+        return -EAGAIN;
+    chan_lock(c);
+    rc = put_or_take(c, op, item, &called);
+    chan_unlock(c);
+    if (called != NULL)
+        line_let_go(called);
+    return rc == CHAN_LATER ? -EAGAIN : rc;
+}
+
+/* It is only read. */
+static inline void *unconst(const void *item)
+{
+    return (void *)(uintptr_t)item;
+}
+
+int thrum_chan_send(thrum_chan *c, const void *item)
+{
+    return now_or_later(chan_of(c), THRUM_SEND, unconst(item));
+}
+
+int thrum_chan_recv(thrum_chan *c, void *item)
+{
+    return now_or_later(chan_of(c), THRUM_RECV, item);
+}
+
+int thrum_chan_try_send(thrum_chan *c, const void *item)
+{
+    return now(chan_of(c), THRUM_SEND, unconst(item));
+}
+
+int thrum_chan_try_recv(thrum_chan *c, void *item)
+{
+    return now(chan_of(c), THRUM_RECV, item);
+}
+
+/* ---------------------------------------------------------------- many items */
+
+static void *nth(const struct chan *c, void *items, size_t i)
+{
+    return items == NULL ? NULL : (char *)items + i * c->item;
+}
+
+/* As many of the items from `i` on as go without waiting. If that is none: 0, or
+ * -EPIPE. */
+static int64_t many_now(struct chan *c, thrum_direction op, void *items,
+                        size_t i, size_t n)
+{
+    struct line_place *called = NULL, **end = &called;
+    int64_t done = 0;
+    int rc = 0;
+
+    chan_lock(c);
+    for (; i < n; i++, done++) {
+        struct line_place *p = NULL;
+
+        rc = chan_do(c, op, nth(c, items, i), &p);
+        if (rc != 0)
+            break;
+        if (p != NULL) {
+            *end = p;
+            end = &p->next;
+        }
+    }
+    *end = NULL;
+    chan_unlock(c);
+    chan_let_go_all(called);
+    return done == 0 && rc == -EPIPE ? rc : done;
+}
+
+static int64_t many(struct chan *c, thrum_direction op, void *items, size_t n)
+{
+    struct scope *scope = scope_current();
+    int64_t done = 0;
+    int rc;
+
+    if (n == 0)
+        return 0;
+    if (c != NULL && (scope == NULL || !scope_canceled(scope)))
+        done = many_now(c, op, items, 0, n);
+    if (done != 0)
+        return done;
+    rc = now_or_later(c, op, items);
+    if (rc != 0)
+        return rc;
+    done = many_now(c, op, items, 1, n);
+    return done < 0 ? 1 : 1 + done;
+}
+
+int64_t thrum_chan_send_many(thrum_chan *c, const void *items, size_t n)
+{
+    return many(chan_of(c), THRUM_SEND, unconst(items), n);
+}
+
+int64_t thrum_chan_recv_many(thrum_chan *c, void *items, size_t n)
+{
+    return many(chan_of(c), THRUM_RECV, items, n);
+}
