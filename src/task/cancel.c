@@ -196,8 +196,11 @@ static enum wake block(struct scope *s, struct scope_wait *w)
 {
     bool kept = s == NULL || s->sched != NULL;
     int64_t until = kept ? CLOCK_NEVER : thrum_deadline();
+    enum wake cause = wait_block(&w->wait, until);
 
-    return wait_block(&w->wait, until) == WAKE_EVENT ? WAKE_EVENT : WAKE_CANCEL;
+    if (cause == WAKE_DEADLINE)
+        (void)scope_ask_canceled(s); /* which says whose deadline it was */
+    return cause == WAKE_EVENT ? WAKE_EVENT : WAKE_CANCEL;
 }
 
 enum wake scope_sleep(struct scope *s, struct scope_wait *w)
