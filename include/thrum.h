@@ -16,5 +16,6 @@
 #include <thrum/broadcast.h>
 #include <thrum/pipeline.h>
 #include <thrum/gen.h>
+#include <thrum/io.h>
 
 #endif

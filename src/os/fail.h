@@ -13,6 +13,8 @@ enum fail {
     FAIL_MAP,    /* memory_map, memory_reserve: no memory */
     FAIL_GUARD,  /* memory_guard: false */
     FAIL_THREAD, /* thread_start: -EAGAIN */
+    FAIL_POLL,   /* poll_open: -EMFILE */
+    FAIL_WATCH,  /* poll_add: -ENOSPC */
     FAIL_KINDS
 };
 

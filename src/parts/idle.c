@@ -6,6 +6,7 @@ void idle_init(struct idle *idle, unsigned workers, bool fenced)
 {
     idle->fenced = fenced;
     idle->words = (workers + 63) / 64;
+    idle->alone = workers == 1;
     store_relaxed(&idle->hungry, 0); /* no other thread knows it yet */
     store_relaxed(&idle->searching, 0);
     for (int i = 0; i < IDLE_WORDS; i++)
@@ -25,6 +26,15 @@ bool idle_any_asleep(struct idle *idle)
     return false;
 }
 
+unsigned idle_asleep_count(struct idle *idle)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < idle->words; i++) /* a hint */
+        n += (unsigned)__builtin_popcountll(load_relaxed(&idle->asleep[i]));
+    return n;
+}
+
 bool idle_any_searching(struct idle *idle)
 {
     return load_seq_cst(&idle->searching) != 0; /* [I6] */
@@ -38,6 +48,8 @@ bool idle_found(struct idle *idle)
 
 void idle_ask(struct idle *idle)
 {
+    if (idle->alone)
+        return;
     exchange_seq_cst(&idle->hungry, 1); /* [I2] */
     if (!idle->fenced)
         barrier_heavy(); /* [I2] */

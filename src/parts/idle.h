@@ -63,6 +63,8 @@ struct idle {
 
     /* const after idle_init */
     bool fenced;
+    bool
+        alone; /* one worker: only it takes what lies in its queue, and asks nobody */
     unsigned words; /* of asleep that are in use */
 };
 
@@ -108,6 +110,9 @@ static inline bool idle_published(struct idle *idle)
 bool idle_answer(struct idle *idle);
 
 bool idle_any_asleep(struct idle *idle);
+
+/* How many; a hint. */
+unsigned idle_asleep_count(struct idle *idle);
 
 /* Somebody will look at everything before it sleeps. [I6] */
 bool idle_any_searching(struct idle *idle);

@@ -4,7 +4,7 @@
 
 #include "os/futex.h"
 
-enum { EMPTY, PARKED, TOKEN };
+enum { EMPTY, PARKED, TOKEN, POLLING };
 
 void parker_init(struct parker *p)
 {
@@ -34,4 +34,25 @@ void parker_unpark(struct parker *p)
 {
     if (exchange_acq_rel(&p->word, TOKEN) == PARKED) /* [P1] */
         futex_wake(&p->word, 1);
+}
+
+bool parker_poll(struct parker *p, struct poll_set *set, int64_t deadline_ns,
+                 struct poll_event *events, int most, int *n)
+{
+    uint32_t seen = EMPTY;
+
+    *n = 0;
+    if (cas_acq_rel(&p->word, &seen, POLLING)) /* [P3]; or a token */
+        *n = poll_wait(set, events, most, deadline_ns);
+    return exchange_acquire(&p->word, EMPTY) == TOKEN; /* [P2] */
+}
+
+void parker_unpark_in(struct parker *p, struct poll_set *set)
+{
+    uint32_t was = exchange_acq_rel(&p->word, TOKEN); /* [P1] */
+
+    if (was == PARKED)
+        futex_wake(&p->word, 1);
+    else if (was == POLLING)
+        poll_interrupt(set);
 }

@@ -7,7 +7,7 @@ enum {
     LEAVE_NS = 1000000,   /* time left to the workers */
     PERIOD_NS = 1000000,  /* it looks no more often */
     WATCH_NS = 2000000,   /* between two looks while it watches */
-    PATIENCE = 32,        /* looks in vain before it stops watching */
+    VAIN_LOOKS = 32,      /* looks in vain before it stops watching */
     RELIEF_STACK = 65536, /* bytes; hooks of the program run on it */
 };
 
@@ -40,7 +40,7 @@ static unsigned watch(struct relief *r, unsigned vain)
 {
     if (look(r))
         return 0;
-    if (vain < PATIENCE)
+    if (vain < VAIN_LOOKS)
         return vain + 1;
     store_seq_cst(&r->watching, 0); /* [R5]; one more look, behind that */
     if (look(r))
@@ -48,11 +48,31 @@ static unsigned watch(struct relief *r, unsigned vain)
     return 0;
 }
 
+/* `vain`: how often there was no need. */
+static unsigned stand_in(struct relief *r, unsigned vain)
+{
+    if (r->stand_in(r->arg, ++r->rounds))
+        return 0;
+    if (vain < VAIN_LOOKS)
+        return vain + 1;
+    store_seq_cst(&r->stands_in, 0); /* [U4]; one more look, behind that */
+    if (r->stand_in(r->arg, 0))
+        store_seq_cst(&r->stands_in, 1); /* [U4] */
+    return 0;
+}
+
+/* Is there anything to look at now and then? */
+static bool looks(struct relief *r)
+{
+    return load_seq_cst(&r->watching) != 0 || /* [R5] */
+           load_seq_cst(&r->stands_in) != 0;  /* [U4] */
+}
+
 static void keep_time(void *arg)
 {
     struct relief *r = arg;
     int64_t at, now, until;
-    unsigned vain = 0;
+    unsigned vain = 0, unneeded = 0;
 
     while (load_acquire(&r->over) == 0) { /* [R3] */
         at = timers_earliest(r->timers);
@@ -61,10 +81,11 @@ static void keep_time(void *arg)
             timers_fire(r->timers, now);
         if (load_seq_cst(&r->watching) != 0) /* [R5] */
             vain = watch(r, vain);
+        if (load_seq_cst(&r->stands_in) != 0) /* [U4] */
+            unneeded = stand_in(r, unneeded);
         until = next_look(timers_earliest(r->timers), now);
-        store_seq_cst(&r->until, until);       /* [R1] */
-        if (load_seq_cst(&r->watching) != 0 && /* [R5] */
-            until > now + WATCH_NS)
+        store_seq_cst(&r->until, until); /* [R1] */
+        if (looks(r) && until > now + WATCH_NS)
             until = now + WATCH_NS;
         if (next_look(timers_earliest(r->timers), now) >= until)
             (void)parker_park(&r->parker, until);
@@ -86,6 +107,8 @@ void relief_init(struct relief *r, struct timers *timers, bool can_watch,
     store_relaxed(&r->over, 0);
     store_relaxed(&r->watching, 0);
     store_relaxed(&r->looking, 0);
+    store_relaxed(&r->stands_in, 0);
+    r->rounds = 0;
 }
 
 static bool start(struct relief *r)
@@ -114,6 +137,14 @@ void relief_watch(struct relief *r)
     if (!start(r)) /* the next one tries again */
         return;
     store_seq_cst(&r->watching, 1); /* [R4] */
+    parker_unpark(&r->parker);
+}
+
+void relief_begin_to_stand_in(struct relief *r)
+{
+    if (!start(r)) /* the next one tries again */
+        return;
+    store_seq_cst(&r->stands_in, 1); /* [U3] */
     parker_unpark(&r->parker);
 }
 

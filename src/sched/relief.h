@@ -13,6 +13,9 @@
  * now and then (it watches). It stops watching when it has found none for a
  * while.
  *
+ * It stands in for who polls as well (sched/poller): it looks whether anybody
+ * does, as long as workers go to work, and stops when somebody has for a while.
+ *
  * Who forgets what he noted does not wait, unless the relief is looking just
  * then. Neither passes a fence: the relief makes all others pass one.
  *
@@ -37,6 +40,8 @@ struct relief {
     /* const after relief_init */
     struct timers *timers;
     bool (*look)(void *arg); /* at what is noted: is there any? */
+    /* Poll, if nobody does: was it needed? Round 0 is the last one. */
+    bool (*stand_in)(void *arg, unsigned round);
     void *arg;
     bool can_watch;         /* there is a membarrier, and an even counter */
     struct clock_pair base; /* of the counter */
@@ -45,10 +50,12 @@ struct relief {
     bool started, stopping; /* lock */
     struct thread thread;
     struct parker parker;
-    _Atomic int64_t until;     /* when it looks next [R1] */
-    _Atomic uint32_t over;     /* [R2] [R3] */
-    _Atomic uint32_t watching; /* [R4] [R5] */
-    _Atomic uint32_t looking;  /* [R6] to [R9] */
+    _Atomic int64_t until;      /* when it looks next [R1] */
+    _Atomic uint32_t over;      /* [R2] [R3] */
+    _Atomic uint32_t watching;  /* [R4] [R5] */
+    _Atomic uint32_t looking;   /* [R6] to [R9] */
+    _Atomic uint32_t stands_in; /* [U3] [U4] */
+    unsigned rounds;            /* the thread's; that 0 comes by is no matter */
 };
 
 void relief_init(struct relief *r, struct timers *timers, bool can_watch,
@@ -61,6 +68,15 @@ void relief_ask(struct relief *r, int64_t at);
 
 /* After something was noted on the stack that runs. */
 void relief_watch(struct relief *r);
+
+/* After the role of who polls was given up. */
+void relief_begin_to_stand_in(struct relief *r);
+
+static inline void relief_stand_in(struct relief *r)
+{
+    if (unlikely(load_seq_cst(&r->stands_in) == 0)) /* [U3] */
+        relief_begin_to_stand_in(r);
+}
 
 static inline void relief_noted(struct relief *r)
 {

@@ -8,6 +8,8 @@ enum {
     BATCH = 64,         /* jobs handed over at once */
     INBOX_TURN = 61,    /* every so often the inbox goes first */
     CLOCK_TURN = 4,     /* every so often a busy worker looks at the clock */
+    POLL_TURN = 64,     /* .. and at descriptors */
+    CHECK_ROUNDS = 16,  /* every so often the relief checks them */
 };
 
 /* ------------------------------------------------------------ where jobs are */
@@ -32,7 +34,7 @@ static bool sched_any(struct sched *s)
 static void wake(struct sched *s, int worker)
 {
     if (worker != IDLE_NOBODY)
-        parker_unpark(&s->workers[worker].parker);
+        parker_unpark_in(&s->workers[worker].parker, &s->poller.set);
 }
 
 void sched_notify(struct sched *s)
@@ -173,16 +175,20 @@ static inline void see_to_time(struct sched *s)
         find_keeper(s, earliest);
 }
 
+/* It is to look anew at what it waits for. */
+static void wake_keeper(struct sched *s)
+{
+    int32_t keeper = load_seq_cst(&s->keeper); /* [S3] */
+
+    if (keeper != IDLE_NOBODY && idle_wake(&s->idle, (unsigned)keeper))
+        wake(s, keeper);
+}
+
 void sched_arm(struct sched *s, struct timer *t, int64_t deadline,
                void (*fire)(struct timer *t))
 {
-    int32_t keeper;
-
-    if (!timers_add(&s->timers, t, deadline, fire)) /* t may be gone now */
-        return;
-    keeper = load_seq_cst(&s->keeper); /* [S3] */
-    if (keeper != IDLE_NOBODY && idle_wake(&s->idle, (unsigned)keeper))
-        wake(s, keeper);
+    if (timers_add(&s->timers, t, deadline, fire)) /* t may be gone now */
+        wake_keeper(s);
 }
 
 void sched_arm_running(struct sched *s, struct timer *t, int64_t deadline,
@@ -196,6 +202,74 @@ void sched_arm_running(struct sched *s, struct timer *t, int64_t deadline,
 bool sched_disarm(struct sched *s, struct timer *t)
 {
     return timers_remove(&s->timers, t);
+}
+
+/* -------------------------------------------------------------- descriptors */
+
+int sched_open_poller(struct sched *s, const struct poller_hooks *hooks)
+{
+    int rc = poller_open(&s->poller, hooks);
+
+    if (rc > 0)
+        wake_keeper(s); /* it sleeps where it hears of timers only [U1] */
+    return rc > 0 ? 0 : rc;
+}
+
+static void deliver(struct sched *s, struct worker *w)
+{
+    int n = w->told;
+
+    w->told = 0;
+    poller_deliver(&s->poller, w->events, n);
+}
+
+/* Look, unless somebody polls, or it is closed: hints, as this comes again. */
+static bool look_at_fds(struct sched *s, struct worker *w)
+{
+    if (load_acquire(&s->poller.hooks) == NULL || /* [U2] */
+        load_relaxed(&s->keeper) != IDLE_NOBODY)  /* a hint */
+        return false;
+    w->told = poll_wait(&s->poller.set, w->events, POLLER_BATCH, 0);
+    if (w->told == 0)
+        return false;
+    deliver(s, w);
+    return true;
+}
+
+/* A worker goes to work: the relief looks now and then whether anybody polls. */
+static inline void see_to_fds(struct sched *s)
+{
+    if (load_relaxed(&s->poller.hooks) != NULL) /* its own, or it is woken */
+        relief_stand_in(&s->relief);
+}
+
+/* False: a worker polls. */
+static bool poll_instead(struct sched *s)
+{
+    struct poll_event events[POLLER_BATCH];
+    int n;
+
+    if (load_seq_cst(&s->keeper) != IDLE_NOBODY) /* [U4] */
+        return false;
+    if (idle_any_asleep(&s->idle)) {
+        sched_notify(s);
+        return true;
+    }
+    n = poll_wait(&s->poller.set, events, POLLER_BATCH, 0);
+    poller_deliver(&s->poller, events, n);
+    return true;
+}
+
+bool sched_stand_in(void *sched, unsigned round)
+{
+    struct sched *s = sched;
+    bool needed;
+
+    if (!poller_is_open(
+            &s->poller)) /* [U2]: another runtime's is waited with */
+        return false;
+    needed = poll_instead(s);
+    return (round % CHECK_ROUNDS == 0 && poller_check(&s->poller)) || needed;
 }
 
 /* ---------------------------------------------------------------- searching */
@@ -241,19 +315,30 @@ static struct thrum_job_ *steal_round(struct sched *s, struct worker *w)
     return job;
 }
 
+/* Is anybody else awake who might make a job? What comes from outside is worth no
+ * spinning if it comes through a descriptor. */
+static bool may_come(struct sched *s)
+{
+    return load_relaxed(&s->poller.hooks) == NULL || /* a hint */
+           idle_asleep_count(&s->idle) + 1 < s->count;
+}
+
 /* As a searcher: a job, or NULL after some tens of microseconds. Whom this
  * worker has just woken may have been put onto the same CPU: let him run. */
 static struct thrum_job_ *search(struct sched *s, struct worker *w)
 {
-    int64_t until = clock_now() + SPIN_NS;
-    struct thrum_job_ *job;
+    struct thrum_job_ *job = queue_pop(&w->queue); /* what it was told of */
+    int64_t until;
 
+    if (job != NULL)
+        return job;
+    until = may_come(s) ? clock_now() + SPIN_NS : 0;
     for (;;) {
         job = steal_round(s, w);
-        if (job == NULL && fire_due(s))
+        if (job == NULL && (fire_due(s) || (until != 0 && look_at_fds(s, w))))
             job = queue_pop(&w->queue);
         if (job != NULL || load_relaxed(&s->stopping) != 0 || /* [S2] later */
-            clock_now() >= until)
+            until == 0 || clock_now() >= until)
             return job;
         thread_yield();
     }
@@ -261,32 +346,43 @@ static struct thrum_job_ *search(struct sched *s, struct worker *w)
 
 /* ------------------------------------------------------------------ resting */
 
-/* Sleep until woken, or as the keeper until the earliest timer is due. True: a
- * token was taken, so whoever left it has made us a searcher. */
+/* As the keeper: until the earliest timer is due, or something can be told. */
+static bool keep(struct sched *s, struct worker *w)
+{
+    int64_t until = timers_earliest(&s->timers); /* [T4] */
+    bool token;
+
+    if (poller_is_open(&s->poller)) /* [U2] */
+        token = parker_poll(&w->parker, &s->poller.set, until, w->events,
+                            POLLER_BATCH, &w->told);
+    else
+        token = parker_park(&w->parker, until);
+    store_seq_cst(&s->keeper, IDLE_NOBODY); /* [S3] [U3] */
+    return token;
+}
+
+/* Sleep until woken, or as the keeper. True: a token was taken, so whoever left
+ * it has made us a searcher. */
 static bool park(struct sched *s, struct worker *w)
 {
     int32_t nobody = IDLE_NOBODY;
-    int64_t until = CLOCK_NEVER;
-    bool keeper, token;
 
-    keeper = timers_earliest(&s->timers) != TIMERS_NEVER &&
-             cas_seq_cst(&s->keeper, &nobody, (int32_t)w->index); /* [S3] */
-    if (keeper)
-        until = timers_earliest(&s->timers); /* [T4] */
-    token = parker_park(&w->parker, until);
-    if (keeper)
-        store_seq_cst(&s->keeper, IDLE_NOBODY); /* [S3] */
-    return token;
+    if ((poller_is_open(&s->poller) ||
+         timers_earliest(&s->timers) != TIMERS_NEVER) &&
+        cas_seq_cst(&s->keeper, &nobody, (int32_t)w->index)) /* [S3] */
+        return keep(s, w);
+    return parker_park(&w->parker, CLOCK_NEVER);
 }
 
 /* Searching before and after; asleep between, if there is nothing to do. */
 static void rest(struct sched *s, struct worker *w)
 {
     idle_sleep(&s->idle, w->index);
-    if (!sched_any(s) && park(s, w))
-        return;
-    if (!idle_rouse(&s->idle, w->index)) /* somebody wakes us: his token */
+    if ((sched_any(s) || !park(s, w)) &&
+        !idle_rouse(&s->idle, w->index)) /* somebody wakes us: his token */
         (void)parker_park(&w->parker, CLOCK_NEVER);
+    if (w->told > 0)
+        deliver(s, w);
 }
 
 /* The last searcher has found a job while others sleep. [I8] */
@@ -304,6 +400,8 @@ static inline uint32_t begin_turn(struct sched *s, struct worker *w)
     store_relaxed(&w->turn, turn); /* thieves compare it */
     if (turn % CLOCK_TURN == 0)
         (void)fire_due(s);
+    if (turn % POLL_TURN == 0)
+        (void)look_at_fds(s, w);
     return turn;
 }
 
@@ -360,8 +458,10 @@ struct thrum_job_ *sched_find(struct sched *s, struct worker *w)
             rest(s, w);
     if (idle_found(&s->idle) && job != NULL)
         pass_on(s);
-    if (job != NULL)
+    if (job != NULL) {
         see_to_time(s);
+        see_to_fds(s);
+    }
     return job;
 }
 

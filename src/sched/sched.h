@@ -8,7 +8,7 @@
  * Timers are kept by a worker that rests (the keeper): it parks until the
  * earliest. A busy worker looks at them between jobs. If the keeper finds a job
  * while others rest, one of them is woken to keep the time; if none does, there
- * is sched/relief.
+ * is sched/relief. The keeper polls, too (sched/poller).
  *
  * Ordering
  *   [S6] show a stack -> [S7] a thief looks at it   its deque
@@ -27,6 +27,7 @@
 #include "parts/parker.h"
 #include "parts/queue.h"
 #include "parts/timers.h"
+#include "sched/poller.h"
 #include "sched/relief.h"
 #include "sched/stack.h"
 
@@ -58,6 +59,9 @@ struct worker {
     struct ctx home;               /* the thread's first stack */
     struct sanitize_fiber home_fiber;
 
+    int told; /* events it was told of, and has not delivered */
+    struct poll_event events[POLLER_BATCH];
+
     struct queue queue;
     struct parker parker;
     struct thread thread;
@@ -81,6 +85,7 @@ struct sched {
     struct inbox inbox;
     struct timers timers;
     struct relief relief;
+    struct poller poller;
     struct stack_pool pool;
     _Atomic uint32_t
         always; /* 1: what hungry says where there is no membarrier */
@@ -128,6 +133,15 @@ void sched_arm_running(struct sched *s, struct timer *t, int64_t deadline,
 /* Not any more. False: it is being fired on another thread, or was. */
 bool sched_disarm(struct sched *s, struct timer *t);
 
+/* Open the poller, for who is about to suspend. 0, or as poller_open. */
+int sched_open_poller(struct sched *s, const struct poller_hooks *hooks);
+
+/* Somebody waits for what was watched before: see that it is checked. */
+static inline void sched_fd_waits(struct sched *s)
+{
+    relief_stand_in(&s->relief);
+}
+
 /* Does a worker look for something to do just now? A hint. */
 static inline bool sched_any_searches(struct sched *s)
 {
@@ -149,6 +163,10 @@ struct thrum_job_ *sched_take_child(struct worker *w, struct thrum_scope *scope,
 
 /* The relief's look at what is noted on the stacks that run. */
 bool sched_look(void *sched);
+
+/* The relief: look at descriptors, if no worker does; in some rounds, check them.
+ * False: no need. */
+bool sched_stand_in(void *sched, unsigned round);
 
 /* Workers that rest are told of [S1]. */
 void sched_wake_all(struct sched *s);

@@ -61,7 +61,9 @@ int sched_start(struct sched *s, const struct sched_opts *opts)
     idle_init(&s->idle, opts->workers, fenced);
     inbox_init(&s->inbox);
     timers_init(&s->timers);
+    poller_init(&s->poller);
     relief_init(&s->relief, &s->timers, !fenced, sched_look, s);
+    s->relief.stand_in = sched_stand_in;
     store_relaxed(&s->always, 1);
     store_relaxed(&s->stopping, 0);
     store_relaxed(&s->visitors, 0);
@@ -89,6 +91,7 @@ void sched_stop(struct sched *s, void (*done)(struct worker *w))
 {
     relief_stop(&s->relief);
     workers_stop(s, s->count);
+    poller_close(&s->poller);
     for (unsigned i = 0; i < s->count; i++)
         done(&s->workers[i]);
     stack_pool_deinit(&s->pool);

@@ -181,7 +181,7 @@ bool scope_stop(struct scope *s, enum stop why)
 static void tired(void)
 {
     if (state == TIRED)
-        (void)watch(&sched.relief, PATIENCE);
+        (void)watch(&sched.relief, VAIN_LOOKS);
 }
 
 static void relief(void)

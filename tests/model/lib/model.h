@@ -82,6 +82,10 @@ void model_yield(void);
 /* Which of the scenario's threads runs. */
 int model_thread(void);
 
+/* A descriptor of this set is ready, once. */
+struct poll_set;
+void model_tell(struct poll_set *set);
+
 /* One of 0 .. n-1, chosen like everything else. */
 int model_choose(int n);
 

@@ -6,6 +6,7 @@
 #include "os/barrier.h"
 #include "os/clock.h"
 #include "os/futex.h"
+#include "os/poll.h"
 #include "os/thread.h"
 
 enum {
@@ -90,4 +91,74 @@ void futex_wake(_Atomic uint32_t *word, int n)
         trace("wakes", NULL, 0, t->name, NULL);
         sched_wake(t);
     }
+}
+
+/* ---------------------------------------------------------------- descriptors */
+
+/* A set is two numbers: what is to be told, and whether a wait is to end. */
+static void end_a_wait(struct poll_set *set)
+{
+    struct fiber *t = any_sleeper(set);
+
+    if (t != NULL) {
+        trace("wakes", NULL, 0, t->name, NULL);
+        sched_wake(t);
+    }
+}
+
+void poll_interrupt(struct poll_set *set)
+{
+    if (!model_now.running)
+        return;
+    model_step();
+    trace("poll_interrupt", set, 0, NULL, NULL);
+    set->wakeup = 1;
+    end_a_wait(set);
+}
+
+void model_tell(struct poll_set *set)
+{
+    model_step();
+    trace("tell", set, 0, NULL, NULL);
+    set->epoll++;
+    end_a_wait(set);
+}
+
+static int take_what_is_told(struct poll_set *set, struct poll_event *events)
+{
+    int n = 0;
+
+    if (set->epoll > 0) {
+        set->epoll--;
+        events[n].of.events = EPOLLIN;
+        events[n++].of.data.ptr = set;
+    }
+    if (set->wakeup) {
+        set->wakeup = 0;
+        events[n].of.events = EPOLLIN;
+        events[n++].of.data.ptr = NULL;
+    }
+    trace(n > 0 ? "poll tells" : "poll", set, (uint64_t)n, NULL, NULL);
+    return n;
+}
+
+int poll_wait(struct poll_set *set, struct poll_event *events, int most,
+              int64_t until)
+{
+    int n;
+
+    (void)most;
+    if (!model_now.running)
+        return 0;
+    model_step();
+    n = take_what_is_told(set, events);
+    if (n > 0 || until <= model_now.now)
+        return n;
+    if (until < far && model_choose(4) == 3) {
+        model_now.now = until;
+        return 0;
+    }
+    trace("poll_wait", set, 0, "sleeps", NULL);
+    (void)sched_sleep(set, until >= far ? CLOCK_NEVER : until);
+    return take_what_is_told(set, events);
 }

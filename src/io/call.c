@@ -1,0 +1,31 @@
+#include "io/call.h"
+
+#include <errno.h>
+
+bool call_canceled(void)
+{
+    struct scope *scope = scope_current();
+
+    return scope != NULL && scope_canceled(scope);
+}
+
+ssize_t call_until_done(struct call *c, attempt *try, unsigned what)
+{
+    struct fd_seen seen;
+    ssize_t rc = 0;
+    int no = 0;
+
+    if (call_canceled())
+        return -ECANCELED;
+    c->f = fd_of(c->fd, &no);
+    if (unlikely(c->f == NULL))
+        return no;
+    do {
+        seen = fd_see(c->f);
+        rc = try(c);
+        if (likely(rc != -EAGAIN))
+            return rc;
+        rc = fd_wait(c->fd, c->f, &seen, what);
+    } while (rc == 0);
+    return rc;
+}

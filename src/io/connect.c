@@ -1,0 +1,51 @@
+/* Connections: taking them, making them. */
+
+#include <thrum/io.h>
+#include <thrum/time.h>
+
+#include <errno.h>
+#include <poll.h>
+
+#include "io/call.h"
+#include "os/transfer.h"
+
+static ssize_t try_accept(struct call *c)
+{
+    return transfer_accept(c->fd, c->u.accept.addr, c->u.accept.size);
+}
+
+int thrum_accept(int fd, struct sockaddr *addr, socklen_t *size)
+{
+    struct call c = {.fd = fd, .u.accept = {addr, size}};
+    int got = (int)call_until_done(&c, try_accept, POLL_READ);
+
+    if (got >= 0)
+        fd_fresh(got);
+    return got;
+}
+
+/* It says itself that it is connected, or why not. */
+static ssize_t try_connected(struct call *c)
+{
+    int rc = transfer_poll(c->fd, POLLOUT);
+
+    if (rc <= 0)
+        return rc < 0 ? rc : -EAGAIN;
+    return transfer_connected(c->fd);
+}
+
+int thrum_connect(int fd, const struct sockaddr *addr, socklen_t size)
+{
+    struct call c = {.fd = fd};
+    int rc;
+
+    if (call_canceled())
+        return -ECANCELED;
+    /* A Unix socket whose listener has no room says so, and then no more. */
+    while ((rc = transfer_connect(fd, addr, size)) == -EAGAIN)
+        if (thrum_sleep(THRUM_MS(1)) < 0)
+            return -ECANCELED;
+    if (rc != -EINPROGRESS && rc != -EALREADY)
+        return rc;
+    return (int)call_until_done(&c, try_connected, POLL_WRITE);
+}

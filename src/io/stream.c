@@ -1,0 +1,257 @@
+/* Reading and writing. */
+
+#include <thrum/io.h>
+#include <thrum/offload.h>
+
+#include <errno.h>
+#include <poll.h>
+
+#include "io/call.h"
+#include "os/transfer.h"
+
+/* ------------------------------------------- what is no socket, and what is */
+
+static ssize_t try_readv(struct call *c)
+{
+    ssize_t rc = transfer_readv(c->fd, c->u.vector.v, c->u.vector.count);
+    int watched;
+
+    if (likely(rc != -EOPNOTSUPP))
+        return rc;
+    watched = fd_watch(c->fd, c->f); /* is it one that may be waited for? */
+    return watched < 0
+               ? watched
+               : transfer_readv_ready(c->fd, c->u.vector.v, c->u.vector.count);
+}
+
+/* Workers have SIGPIPE blocked, as all threads of the library. */
+static ssize_t try_writev(struct call *c)
+{
+    bool quiet = worker_current() != NULL;
+    ssize_t rc = transfer_writev(c->fd, c->u.vector.v, c->u.vector.count,
+                                 quiet);
+    int watched;
+
+    if (likely(rc != -EOPNOTSUPP))
+        return rc;
+    watched = fd_watch(c->fd, c->f);
+    return watched < 0 ? watched
+                       : transfer_writev_ready(c->fd, c->u.vector.v,
+                                               c->u.vector.count, quiet);
+}
+
+static bool is_no_socket(struct call *c)
+{
+    return load_relaxed(&c->f->no_socket) != 0; /* a hint */
+}
+
+static void note_no_socket(struct call *c)
+{
+    store_relaxed(&c->f->no_socket, 1); /* a hint */
+}
+
+static ssize_t try_read(struct call *c)
+{
+    struct iovec one = {c->u.some.bytes, c->u.some.n};
+    struct call as_vector = {c->fd, c->f, {.vector = {&one, 1}}};
+
+    if (!is_no_socket(c)) {
+        ssize_t rc = transfer_recv(c->fd, c->u.some.bytes, c->u.some.n);
+
+        if (likely(rc != -ENOTSOCK))
+            return rc;
+        note_no_socket(c);
+    }
+    return try_readv(&as_vector);
+}
+
+static ssize_t try_write(struct call *c)
+{
+    struct iovec one = {c->u.some.bytes, c->u.some.n};
+    struct call as_vector = {c->fd, c->f, {.vector = {&one, 1}}};
+
+    if (!is_no_socket(c)) {
+        ssize_t rc = transfer_send(c->fd, c->u.some.bytes, c->u.some.n);
+
+        if (likely(rc != -ENOTSOCK))
+            return rc;
+        note_no_socket(c);
+    }
+    return try_writev(&as_vector);
+}
+
+static ssize_t try_socket_or_readv(struct call *c)
+{
+    struct msghdr m = {.msg_iov = (struct iovec *)c->u.vector.v,
+                       .msg_iovlen = (size_t)c->u.vector.count};
+    ssize_t rc = is_no_socket(c) ? -ENOTSOCK : transfer_recvmsg(c->fd, &m, 0);
+
+    return rc == -ENOTSOCK ? (note_no_socket(c), try_readv(c)) : rc;
+}
+
+static ssize_t try_socket_or_writev(struct call *c)
+{
+    struct msghdr m = {.msg_iov = (struct iovec *)c->u.vector.v,
+                       .msg_iovlen = (size_t)c->u.vector.count};
+    ssize_t rc = is_no_socket(c) ? -ENOTSOCK : transfer_sendmsg(c->fd, &m, 0);
+
+    return rc == -ENOTSOCK ? (note_no_socket(c), try_writev(c)) : rc;
+}
+
+/* ------------------------------------------- a file that is not waited for */
+
+struct blocking {
+    int fd;
+    const struct iovec *v;
+    int count;
+    bool write;
+    ssize_t result;
+};
+
+static thrum_err *block(void *arg)
+{
+    struct blocking *b = arg;
+
+    b->result = b->write ? transfer_writev_blocking(b->fd, b->v, b->count)
+                         : transfer_readv_blocking(b->fd, b->v, b->count);
+    return NULL;
+}
+
+static ssize_t elsewhere(int fd, const struct iovec *v, int count, bool write)
+{
+    struct blocking b = {fd, v, count, write, 0};
+    thrum_err *e = thrum_offload(block, &b);
+
+    if (e != NULL) {
+        b.result = -thrum_err_errno(e);
+        thrum_err_drop(e);
+    }
+    return b.result;
+}
+
+/* ------------------------------------------------------------ the functions */
+
+ssize_t thrum_read(int fd, void *bytes, size_t n)
+{
+    struct call c = {.fd = fd, .u.some = {bytes, n}};
+    ssize_t rc = call_until_done(&c, try_read, POLL_READ);
+
+    return rc == -EPERM ? elsewhere(fd, &(struct iovec){bytes, n}, 1, false)
+                        : rc;
+}
+
+ssize_t thrum_write(int fd, const void *bytes, size_t n)
+{
+    struct call c = {.fd = fd, .u.some = {(void *)(uintptr_t)bytes, n}};
+    ssize_t rc = call_until_done(&c, try_write, POLL_WRITE);
+
+    return rc == -EPERM
+               ? elsewhere(fd, &(struct iovec){c.u.some.bytes, n}, 1, true)
+               : rc;
+}
+
+ssize_t thrum_readv(int fd, const struct iovec *v, int count)
+{
+    struct call c = {.fd = fd, .u.vector = {v, count}};
+    ssize_t rc = call_until_done(&c, try_socket_or_readv, POLL_READ);
+
+    return rc == -EPERM ? elsewhere(fd, v, count, false) : rc;
+}
+
+ssize_t thrum_writev(int fd, const struct iovec *v, int count)
+{
+    struct call c = {.fd = fd, .u.vector = {v, count}};
+    ssize_t rc = call_until_done(&c, try_socket_or_writev, POLL_WRITE);
+
+    return rc == -EPERM ? elsewhere(fd, v, count, true) : rc;
+}
+
+int thrum_read_full(int fd, void *bytes, size_t n, size_t *done)
+{
+    size_t at = 0;
+    ssize_t got = 1;
+
+    while (at < n && got > 0) {
+        got = thrum_read(fd, (char *)bytes + at, n - at);
+        at += got > 0 ? (size_t)got : 0;
+    }
+    if (done != NULL)
+        *done = at;
+    return got < 0 ? (int)got : at < n ? -ENODATA : 0;
+}
+
+int thrum_write_full(int fd, const void *bytes, size_t n, size_t *done)
+{
+    size_t at = 0;
+    ssize_t put = 0;
+
+    while (at < n && put >= 0) {
+        put = thrum_write(fd, (const char *)bytes + at, n - at);
+        at += put > 0 ? (size_t)put : 0;
+    }
+    if (done != NULL)
+        *done = at;
+    return put < 0 ? (int)put : 0;
+}
+
+/* ----------------------------------------------------------------- messages */
+
+static ssize_t try_recvmsg(struct call *c)
+{
+    return transfer_recvmsg(c->fd, c->u.message.m, c->u.message.flags);
+}
+
+static ssize_t try_sendmsg(struct call *c)
+{
+    return transfer_sendmsg(c->fd, c->u.message.m, c->u.message.flags);
+}
+
+ssize_t thrum_recvmsg(int fd, struct msghdr *message, int flags)
+{
+    struct call c = {.fd = fd, .u.message = {message, flags}};
+
+    if (flags & MSG_DONTWAIT)
+        return call_canceled() ? -ECANCELED : try_recvmsg(&c);
+    return call_until_done(&c, try_recvmsg, POLL_READ);
+}
+
+ssize_t thrum_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    struct call c = {.fd = fd,
+                     .u.message = {(struct msghdr *)(uintptr_t)message, flags}};
+
+    if (flags & MSG_DONTWAIT)
+        return call_canceled() ? -ECANCELED : try_sendmsg(&c);
+    return call_until_done(&c, try_sendmsg, POLL_WRITE);
+}
+
+/* ------------------------------------------------------------------- waiting */
+
+struct waiting {
+    struct call call;
+    int events;
+};
+
+static ssize_t try_poll(struct call *c)
+{
+    int events = ((struct waiting *)(void *)c)->events;
+    int rc = transfer_poll(c->fd, events);
+
+    return rc == 0 ? -EAGAIN : rc;
+}
+
+int thrum_wait_fd(int fd, int events)
+{
+    struct waiting w = {.call.fd = fd, .events = events};
+    unsigned what = (events & (POLLIN | POLLPRI) ? POLL_READ : 0u) |
+                    (events & POLLOUT ? POLL_WRITE : 0u);
+
+    if (events == 0 || (events & ~(POLLIN | POLLPRI | POLLOUT)))
+        return -EINVAL;
+    return (int)call_until_done(&w.call, try_poll, what);
+}
+
+int thrum_close(int fd)
+{
+    return fd_close(fd);
+}

@@ -1,0 +1,126 @@
+#include "os/poll.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "os/clock.h"
+#include "os/fail.h"
+
+static int add(struct poll_set *set, int op, int fd, void *key)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLPRI |
+                                          EPOLLRDHUP | EPOLLET};
+    int saved = errno;
+    int rc;
+
+    event.data.ptr = key;
+    rc = epoll_ctl(set->epoll, op, fd, &event) < 0 ? -errno : 0;
+    errno = saved;
+    return rc;
+}
+
+static int open_both(struct poll_set *set)
+{
+    if (fail_now(FAIL_POLL))
+        return -EMFILE;
+    set->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (set->epoll < 0)
+        return -errno;
+    set->wakeup = fail_now(FAIL_POLL) ? (errno = EMFILE, -1)
+                                      : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (set->wakeup < 0) {
+        int rc = -errno;
+
+        close(set->epoll);
+        return rc;
+    }
+    return 0;
+}
+
+/* The eventfd is never read: each write is an edge. */
+int poll_open(struct poll_set *set)
+{
+    int saved = errno;
+    int rc = open_both(set);
+
+    if (rc == 0 && (rc = poll_add(set, set->wakeup, NULL)) < 0)
+        poll_close(set);
+    errno = saved;
+    return rc;
+}
+
+void poll_close(struct poll_set *set)
+{
+    close(set->wakeup);
+    close(set->epoll);
+}
+
+int poll_add(struct poll_set *set, int fd, void *key)
+{
+    int rc;
+
+    if (fail_now(FAIL_WATCH))
+        return -ENOSPC;
+    rc = add(set, EPOLL_CTL_ADD, fd, key);
+    return rc == -EEXIST ? 0 : rc;
+}
+
+int poll_check(struct poll_set *set, int fd, void *key)
+{
+    return add(set, EPOLL_CTL_MOD, fd, key);
+}
+
+/* Where the kernel has no nanoseconds (before 5.11), milliseconds, rounded up. */
+static int wait_coarse(struct poll_set *set, struct epoll_event *events,
+                       int most, int64_t ns)
+{
+    int64_t ms = ns / 1000000 + (ns % 1000000 != 0);
+
+    return epoll_wait(set->epoll, events, most,
+                      ms > INT32_MAX ? INT32_MAX : (int)ms);
+}
+
+static int wait_until(struct poll_set *set, struct epoll_event *events,
+                      int most, int64_t until)
+{
+    int64_t ns = until - clock_now();
+    struct timespec left;
+    int n;
+
+    if (ns < 0)
+        ns = 0;
+    left = (struct timespec){.tv_sec = ns / 1000000000,
+                             .tv_nsec = (long)(ns % 1000000000)};
+    n = (int)syscall(SYS_epoll_pwait2, set->epoll, events, most, &left, NULL,
+                     0);
+    return n < 0 && errno == ENOSYS ? wait_coarse(set, events, most, ns) : n;
+}
+
+int poll_wait(struct poll_set *set, struct poll_event *events, int most,
+              int64_t until)
+{
+    struct epoll_event *raw = &events->of; /* nothing else is in it */
+    int saved = errno;
+    int n;
+
+    if (until == 0 || until == CLOCK_NEVER)
+        n = epoll_wait(set->epoll, raw, most, until == 0 ? 0 : -1);
+    else
+        n = wait_until(set, raw, most, until);
+    assert_invariant(n >= 0 || errno == EINTR);
+    errno = saved;
+    return n < 0 ? 0 : n;
+}
+
+void poll_interrupt(struct poll_set *set)
+{
+    static const uint64_t one = 1;
+    int saved = errno;
+
+    (void)!write(set->wakeup, &one, sizeof one);
+    errno = saved;
+}

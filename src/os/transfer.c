@@ -1,0 +1,220 @@
+#include "os/transfer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/base.h"
+
+/* The call, again if a signal came. */
+#define CALL(result, call)                                                     \
+    do {                                                                       \
+        do                                                                     \
+            (result) = (call);                                                 \
+        while ((result) < 0 && errno == EINTR);                                \
+        if ((result) < 0)                                                      \
+            (result) = -errno;                                                 \
+    } while (0)
+
+ssize_t transfer_recv(int fd, void *bytes, size_t n)
+{
+    ssize_t rc;
+
+    CALL(rc, recv(fd, bytes, n, MSG_DONTWAIT));
+    return rc;
+}
+
+ssize_t transfer_send(int fd, const void *bytes, size_t n)
+{
+    ssize_t rc;
+
+    CALL(rc, send(fd, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL));
+    return rc;
+}
+
+ssize_t transfer_recvmsg(int fd, struct msghdr *m, int flags)
+{
+    ssize_t rc;
+
+    CALL(rc, recvmsg(fd, m, flags | MSG_DONTWAIT));
+    return rc;
+}
+
+ssize_t transfer_sendmsg(int fd, const struct msghdr *m, int flags)
+{
+    ssize_t rc;
+
+    CALL(rc, sendmsg(fd, m, flags | MSG_DONTWAIT | MSG_NOSIGNAL));
+    return rc;
+}
+
+ssize_t transfer_readv(int fd, const struct iovec *v, int count)
+{
+    ssize_t rc;
+
+    CALL(rc, preadv2(fd, v, count, -1, RWF_NOWAIT));
+    return rc;
+}
+
+/* --------------------------------------------------------------- SIGPIPE */
+
+/* A pipe has no MSG_NOSIGNAL: the signal is kept from this thread, and taken
+ * away if it is ours. */
+struct quiet {
+    bool was_pending;
+    sigset_t before;
+};
+
+static void be_quiet(struct quiet *q)
+{
+    sigset_t pipe, pending;
+
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    sigpending(&pending);
+    q->was_pending = sigismember(&pending, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, &q->before);
+}
+
+static void be_loud(const struct quiet *q, ssize_t rc)
+{
+    static const struct timespec at_once = {0, 0};
+    sigset_t pipe;
+
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    if (rc == -EPIPE && !q->was_pending)
+        (void)sigtimedwait(&pipe, NULL, &at_once);
+    pthread_sigmask(SIG_SETMASK, &q->before, NULL);
+}
+
+static ssize_t write_with(int fd, const struct iovec *v, int count, int flags,
+                          bool quiet)
+{
+    struct quiet q;
+    ssize_t rc;
+
+    if (!quiet)
+        be_quiet(&q);
+    CALL(rc, pwritev2(fd, v, count, -1, flags));
+    if (!quiet)
+        be_loud(&q, rc);
+    return rc;
+}
+
+ssize_t transfer_writev(int fd, const struct iovec *v, int count, bool quiet)
+{
+    return write_with(fd, v, count, RWF_NOWAIT, quiet);
+}
+
+/* ------------------------------------------------- where the kernel cannot say */
+
+int transfer_poll(int fd, int events)
+{
+    struct pollfd p = {.fd = fd, .events = (short)events};
+    int rc;
+
+    CALL(rc, poll(&p, 1, 0));
+    if (rc < 0)
+        return rc;
+    return p.revents & POLLNVAL ? -EBADF : p.revents;
+}
+
+ssize_t transfer_readv_ready(int fd, const struct iovec *v, int count)
+{
+    ssize_t rc = transfer_poll(fd, POLLIN);
+
+    if (rc <= 0)
+        return rc < 0 ? rc : -EAGAIN;
+    CALL(rc, readv(fd, v, count));
+    return rc;
+}
+
+ssize_t transfer_writev_ready(int fd, const struct iovec *v, int count,
+                              bool quiet)
+{
+    struct iovec some = {0};
+    ssize_t rc = transfer_poll(fd, POLLOUT);
+
+    if (rc <= 0)
+        return rc < 0 ? rc : -EAGAIN;
+    for (int i = 0; i < count && some.iov_len == 0; i++)
+        some = v[i];
+    if (some.iov_len > PIPE_BUF)
+        some.iov_len = PIPE_BUF;
+    return write_with(fd, &some, 1, 0, quiet);
+}
+
+ssize_t transfer_readv_blocking(int fd, const struct iovec *v, int count)
+{
+    ssize_t rc;
+
+    CALL(rc, readv(fd, v, count));
+    return rc;
+}
+
+ssize_t transfer_writev_blocking(int fd, const struct iovec *v, int count)
+{
+    ssize_t rc;
+
+    CALL(rc, writev(fd, v, count));
+    return rc;
+}
+
+/* -------------------------------------------------------------- connections */
+
+static int make_nonblocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0 ||
+        (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
+        return -errno;
+    return 0;
+}
+
+/* What is wrong with a connection that is gone is not the listener's. */
+int transfer_accept(int fd, struct sockaddr *addr, socklen_t *size)
+{
+    int rc = make_nonblocking(fd);
+
+    if (rc < 0)
+        return rc;
+    do
+        CALL(rc, accept4(fd, addr, size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    while (rc == -ECONNABORTED || rc == -EPROTO);
+    return rc;
+}
+
+int transfer_connect(int fd, const struct sockaddr *addr, socklen_t size)
+{
+    int rc = make_nonblocking(fd);
+
+    if (rc < 0)
+        return rc;
+    return connect(fd, addr, size) < 0
+               ? (errno == EINTR ? -EINPROGRESS : -errno)
+               : 0;
+}
+
+int transfer_connected(int fd)
+{
+    socklen_t size = sizeof(int);
+    int error = 0;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+        return -errno;
+    return -error;
+}
+
+/* Not close(3), which ThreadSanitizer knows. Interrupted it is closed as well. */
+int transfer_close(int fd)
+{
+    return syscall(SYS_close, fd) < 0 && errno != EINTR ? -errno : 0;
+}

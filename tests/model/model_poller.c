@@ -1,0 +1,140 @@
+/* Who hears of descriptors, and when: what a descriptor makes ready runs, though
+ * its worker gives up the role of who polls before it runs anything; who sleeps
+ * in the kernel is woken by everything else as well. Workers, the relief and the
+ * poller are the library's; the kernel is in the checker. */
+#include "model_workers.h"
+
+static void submit_on_time(struct timer *t)
+{
+    (void)t;
+    MODEL_ASSERT(false); /* in some years */
+}
+
+/* A descriptor that is ready makes a job. */
+static void be_ready(void *key, unsigned what)
+{
+    MODEL_ASSERT(key == &sched.poller.set && what == POLL_READ);
+    if (model_thread() < (int)sched.count)
+        sched_push(here(), job_of_id(1, &meeting));
+    else
+        sched_submit(&sched, job_of_id(1, &meeting));
+}
+
+static bool check_nothing(struct poller *p)
+{
+    (void)p;
+    return false;
+}
+
+static const struct poller_hooks hooks = {be_ready, check_nothing, NULL};
+
+/* A task that waits for a descriptor, the first one to do so. */
+static void root_opens_the_poller(struct thrum_job_ *job)
+{
+    MODEL_ASSERT(sched_open_poller(&sched, &hooks) == 0);
+    just_end(job);
+}
+
+static const struct thrum_site_ opener = {root_opens_the_poller, "opener", ""};
+
+static void submit_opener(void)
+{
+    sched_submit(&sched, job_of_id(0, &opener));
+}
+
+/* When somebody keeps the time, asleep where he hears of nothing else. */
+static void submit_late_then_opener(void)
+{
+    sched_submit(&sched, job_of_id(2, &late_sleeper));
+    while (load_relaxed(&sched.keeper) == IDLE_NOBODY)
+        model_yield();
+    sched_submit(&sched, job_of_id(0, &opener));
+}
+
+/* The kernel. */
+static void make_ready(void)
+{
+    while (load_acquire(&sched.poller.hooks) == NULL)
+        model_yield();
+    model_tell(&sched.poller.set);
+}
+
+/* One job comes from outside, one through a descriptor while that one runs. */
+static void submit_and_make_ready(void)
+{
+    while (load_acquire(&sched.poller.hooks) == NULL)
+        model_yield();
+    sched_submit(&sched, job_of_id(2, &meeting));
+    model_tell(&sched.poller.set);
+}
+
+/* Whenever it is asked to, tired of it at once. */
+static void relief(void)
+{
+    while (load_seq_cst(&sched.stopping) == 0) {
+        if (load_seq_cst(&sched.relief.stands_in) != 0)
+            (void)stand_in(&sched.relief, VAIN_LOOKS);
+        model_yield();
+    }
+}
+
+static void submit_when_open(void)
+{
+    while (load_acquire(&sched.poller.hooks) == NULL)
+        model_yield();
+    sched_submit(&sched, job_of_id(1, &meeting));
+}
+
+/* The job that comes through a descriptor meets nobody. */
+static void one_worker_polls(void)
+{
+    prepare_for(1, 2);
+    expected = 1;
+}
+
+static void one_worker_polls_two(void)
+{
+    prepare_for(1, 3);
+    expected = 1;
+}
+
+static void two_workers_poll(void)
+{
+    prepare_for(2, 2);
+    expected = 1;
+}
+
+static void two_workers_poll_and_keep_time(void)
+{
+    prepare_for(2, 3);
+    expected = 1;
+}
+
+static void two_workers_a_job_more(void)
+{
+    prepare_for(2, 3);
+}
+
+static const struct model_scenario scenarios[] = {
+    BOTH("descriptor", two_workers_poll, TWO, {"outsider", submit_opener},
+         {"kernel", make_ready}),
+    BOTH("descriptor_of_one", one_worker_polls, {"w0", work},
+         {"outsider", submit_opener}, {"kernel", make_ready}),
+    BOTH("a_keeper_is_told_to_poll", two_workers_poll_and_keep_time, TWO,
+         {"outsider", submit_late_then_opener}, {"kernel", make_ready}),
+    BOTH("submitted_while_one_polls", two_workers_poll, TWO,
+         {"outsider", submit_opener}, {"outsider2", submit_when_open}),
+    BOTH("submitted_while_the_one_polls", one_worker_polls, {"w0", work},
+         {"outsider", submit_opener}, {"outsider2", submit_when_open}),
+    BOTH("told_while_the_poller_works", two_workers_a_job_more, TWO,
+         {"outsider", submit_opener}, {"kernel", submit_and_make_ready},
+         {"relief", relief}),
+    BOTH("told_while_nobody_sleeps", one_worker_polls_two, {"w0", work},
+         {"outsider", submit_opener}, {"kernel", submit_and_make_ready},
+         {"relief", relief}),
+    {0}};
+
+int main(void)
+{
+    return model_run(&(struct model){"model_poller", scenarios});
+}
