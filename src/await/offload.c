@@ -271,6 +271,38 @@ static struct pool *pool_of(struct thrum_rt *rt)
     return p;
 }
 
+/* ------------------------------------------------------------ in a simulation */
+
+struct nap {
+    struct timer timer;
+    struct wait wait;
+};
+
+static void nap_over(struct timer *t)
+{
+    (void)wait_wake(&container_of(t, struct nap, timer)->wait, WAKE_DEADLINE);
+}
+
+/* No thread: the task waits as long as the call takes to be served, not to be
+ * canceled, and calls fn itself. */
+static cold thrum_err *simulate(struct stack *here, thrum_fn *fn, void *arg)
+{
+    struct sched *sched = here->worker->sched;
+    int64_t takes = sched->sim->blocking(sched->sim);
+    struct nap nap;
+    thrum_err *err;
+
+    if (takes < 0)
+        return thrum_rc(-ENOMEM);
+    wait_init(&nap.wait);
+    wait_tell(&nap.wait, "a blocking call");
+    sched_arm(sched, &nap.timer, clock_now() + takes, nap_over);
+    (void)wait_sleep(&nap.wait);
+    err = fn(arg);
+    sched_point(POINT_CALL);
+    return err;
+}
+
 thrum_err *thrum_offload(thrum_fn *fn, void *arg)
 {
     struct offload job = {.fn = fn, .u.arg = arg, .scope = scope_current()};
@@ -283,11 +315,14 @@ thrum_err *thrum_offload(thrum_fn *fn, void *arg)
         return thrum_rc(-ECANCELED);
     if (here == NULL)
         return fn(arg);
+    if (unlikely(here->worker->sched->sim != NULL))
+        return simulate(here, fn, arg);
     p = pool_of(runtime_of(here->worker->sched));
     if (p == NULL)
         return thrum_rc(-ENOMEM);
 
     wait_init(&job.wait);
+    wait_tell(&job.wait, "a blocking call");
     tsan_promise(&job);
     duty = enqueue(p, &job);
     if (duty.called != NULL)

@@ -316,6 +316,7 @@ static void wait_for_children(struct scope *s)
     if ((uint32_t)load_acquire(&s->children) == mine) /* [C2] nobody else */
         return;
     wait_init(&w);
+    wait_tell(&w, "its children");
     s->closer = &w;
     if ((uint32_t)sub_acq_rel(&s->children, mine) != mine) /* [C3] [C2] */
         (void)wait_sleep(&w);
@@ -500,6 +501,7 @@ thrum_err *scope_close(struct scope *s, thrum_err *body)
 {
     thrum_err *err;
 
+    sched_point(POINT_CALL);
     check(s);
     err = scope_join(s, body);
     if (unlikely(s->defers_inline != 0))
@@ -517,6 +519,7 @@ void thrum_scope_open_(thrum_scope *s, const thrum_scope_opts *opts)
 {
     REQUIRE(s != NULL && opts != NULL, "no scope, or no options");
     REQUIRE((unsigned)opts->policy <= THRUM_FIRST, "an unknown policy");
+    sched_point(POINT_CALL);
     scope_open(scope_of(s), opts, NULL);
 }
 
@@ -532,6 +535,7 @@ thrum_err *thrum_with_(thrum_fn *fn, void *arg, const thrum_scope_opts *opts)
 
     REQUIRE(fn != NULL && opts != NULL, "no function, or no options");
     REQUIRE((unsigned)opts->policy <= THRUM_FIRST, "an unknown policy");
+    sched_point(POINT_CALL);
     scope_open(&s, opts, NULL);
     s.framed = true;
     return scope_close(&s, fn(arg));

@@ -132,6 +132,7 @@ int spawn_into(struct scope *s, const struct thrum_site_ *site, thrum_fn *fn,
         return 0;
     }
     sched_push_child(stack->worker, &r->job);
+    sched_point(POINT_CALL);
     if (may_wait && unlikely(queue_count(&stack->worker->queue) > BURST) &&
         scope_live(s) > BURST)
         worker_yield(stack);

@@ -10,7 +10,7 @@ trap 'rm -rf "$dir"' EXIT
 rank() {
     case $1 in
     base) echo 0 ;; os) echo 1 ;; parts) echo 2 ;; sched) echo 3 ;;
-    task) echo 4 ;; await) echo 5 ;; watch) echo 6 ;; *) echo unknown ;;
+    task) echo 4 ;; await | sim) echo 5 ;; watch) echo 6 ;; *) echo unknown ;;
     esac
 }
 
