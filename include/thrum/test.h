@@ -117,6 +117,15 @@ THRUM_API THRUM_NODISCARD thrum_err *thrum_sim(const thrum_sim_opts *opts,
  */
 THRUM_API bool thrum_chaos(const char *site);
 
+/* The seed of the round that the caller is in: for a program that draws numbers
+ * of its own, so that they are drawn again with the round.
+ *
+ * Call from:  anywhere.
+ * Suspends:   never.
+ * Returns:    the seed; 0 where nothing is simulated.
+ */
+THRUM_API uint64_t thrum_sim_seed(void);
+
 /* Return from the function if cond does not hold, which is an error that names
  * it. For tests: a task cannot use assertions that jump out of it. */
 #define THRUM_CHECK(cond)                                                      \

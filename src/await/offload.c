@@ -289,8 +289,10 @@ static cold thrum_err *simulate(struct stack *here, thrum_fn *fn, void *arg)
 {
     struct sched *sched = here->worker->sched;
     int64_t takes = sched->sim->blocking(sched->sim);
+    struct thrum_here_ borrowed;
     struct nap nap;
     thrum_err *err;
+    int saved;
 
     if (takes < 0)
         return thrum_rc(-ENOMEM);
@@ -298,7 +300,10 @@ static cold thrum_err *simulate(struct stack *here, thrum_fn *fn, void *arg)
     wait_tell(&nap.wait, "a blocking call");
     sched_arm(sched, &nap.timer, clock_now() + takes, nap_over);
     (void)wait_sleep(&nap.wait);
-    err = fn(arg);
+    saved = *here->worker->errno_at; /* fn has another thread's */
+    scope_here_begin(here, &borrowed);
+    err = scope_here_end(here, &borrowed, fn(arg));
+    *here->worker->errno_at = saved;
     sched_point(POINT_CALL);
     return err;
 }

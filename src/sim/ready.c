@@ -46,7 +46,7 @@ void plan_draw(struct sim *sim)
         .interrupts = ONE_OF(sim, 0, 16, 128, 512),
         .calls_child = ONE_OF(sim, 0, 256, 512, 1024),
         .chaos = ONE_OF(sim, 16, 128, 512),
-        .pace = ONE_OF(sim, 10, 1000, 30000, 1000000),
+        .pace = ONE_OF(sim, 100, 3000, 100000, 1000000),
     };
     changes_draw(sim);
 }

@@ -101,6 +101,7 @@ static void begin(struct sim *sim)
     sim->steps = sim->vain = sim->hash = 0;
     sim->stop_at = sim->opts->steps;
     sim->ended = sim->stalled = sim->over = sim->deciding = false;
+    sim->asks = false;
     sim->of_main = NULL;
     sim->err = NULL;
     sim->trace.count = 0;
@@ -286,4 +287,11 @@ bool thrum_chaos(const char *site)
         return false;
     trace_add(sim, "chaos: it is so", (struct place){site, "thrum_chaos"}, 1);
     return true;
+}
+
+uint64_t thrum_sim_seed(void)
+{
+    struct sim *sim = sim_current();
+
+    return sim == NULL ? 0 : sim->seed;
 }

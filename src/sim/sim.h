@@ -131,7 +131,8 @@ struct sim {
     uint64_t steps, stop_at;
     uint64_t hash;
     unsigned polls; /* in a row, by one task */
-    uint64_t vain;  /* decisions in a row with nobody ready who does not poll */
+    uint64_t vain;  /* polls in a row with nobody ready who does not poll */
+    bool asks;      /* who is put away next does so because it polls */
     bool deciding;  /* we are at work: no choice is asked for */
 
     /* the body */

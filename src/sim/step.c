@@ -153,6 +153,10 @@ static void leave(struct sim *sim, struct worker *w)
 
     s->sim.rank = sim->running;
     s->sim.since = sim->now;
+    s->sim.polls = sim->asks;
+    sim->asks = false;
+    if (!s->sim.polls)
+        sim->vain = 0;
 }
 
 static struct thrum_job_ *pick(struct sim *sim)
@@ -162,7 +166,7 @@ static struct thrum_job_ *pick(struct sim *sim)
     fire(sim);
     if (sim->ready.count > sim->ready.polling)
         sim->vain = 0;
-    else if (++sim->vain > VAIN_MAX + 2 * sim->ready.count && leap(sim))
+    else if (sim->vain > VAIN_MAX + 2 * sim->ready.count && leap(sim))
         gather(sim);
     if (sim->ready.count > 0)
         job = ready_pick(sim);
@@ -257,12 +261,13 @@ static void sim_forked(struct sched_sim *hooks, struct stack *s)
 /* --------------------------------------------------------------------- points */
 
 /* Who asks again and again waits for others: they go first. */
-static bool ask(struct sim *sim, struct stack *s, enum point point)
+static bool ask(struct sim *sim, enum point point)
 {
     pass(sim, sim_choose(sim, CHOOSE_PACE, sim->plan.pace + 1));
     if (point != POINT_YIELD && ++sim->polls % POLLS_MAX != 0)
         return false;
-    s->sim.polls = true;
+    sim->asks = true;
+    sim->vain++;
     rank_lowest(sim);
     return point != POINT_YIELD; /* else it does so itself */
 }
@@ -296,7 +301,7 @@ static bool sim_at(struct sched_sim *hooks, struct stack *s, enum point point)
         if (++sim->polls > POLLS_MAX) /* it does nothing but look */
             pass(sim, 1 + sim_choose(sim, CHOOSE_PACE, sim->plan.pace + 1));
     } else if (point != POINT_CALL) {
-        stops = ask(sim, s, point);
+        stops = ask(sim, point);
     } else {
         sim->polls = 0;
         stops = is_interrupted(sim);

@@ -190,6 +190,7 @@ thrum_err *thrum_call(thrum_rt *rt, thrum_fn *fn, void *arg)
     c.job.u.call.fn = fn;
     c.job.u.call.arg = arg;
     wait_init(&c.wait);
+    wait_tell(&c.wait, "a task of another runtime");
     tsan_promise(&c.job);
     sched_submit(&rt->sched, &c.job);
     (void)wait_sleep(&c.wait);

@@ -481,6 +481,7 @@ thrum_err *scope_join(struct scope *s, thrum_err *body)
     bool any = (uint32_t)load_acquire(&s->children) != LIVE; /* [C2] */
 
     if (any) {
+        sched_point(POINT_CALL);
         if (unlikely(body != NULL))
             body_failed(s, body);
         wait_for_children(s);
@@ -501,7 +502,6 @@ thrum_err *scope_close(struct scope *s, thrum_err *body)
 {
     thrum_err *err;
 
-    sched_point(POINT_CALL);
     check(s);
     err = scope_join(s, body);
     if (unlikely(s->defers_inline != 0))
@@ -519,7 +519,6 @@ void thrum_scope_open_(thrum_scope *s, const thrum_scope_opts *opts)
 {
     REQUIRE(s != NULL && opts != NULL, "no scope, or no options");
     REQUIRE((unsigned)opts->policy <= THRUM_FIRST, "an unknown policy");
-    sched_point(POINT_CALL);
     scope_open(scope_of(s), opts, NULL);
 }
 
@@ -535,7 +534,6 @@ thrum_err *thrum_with_(thrum_fn *fn, void *arg, const thrum_scope_opts *opts)
 
     REQUIRE(fn != NULL && opts != NULL, "no function, or no options");
     REQUIRE((unsigned)opts->policy <= THRUM_FIRST, "an unknown policy");
-    sched_point(POINT_CALL);
     scope_open(&s, opts, NULL);
     s.framed = true;
     return scope_close(&s, fn(arg));

@@ -416,7 +416,7 @@ static thrum_err *workers_meet(void *arg)
 static void children_that_keep_their_workers_run_at_once(void **state)
 {
     (void)state;
-    on_runtimes(workers_meet, NULL);
+    on_threads(workers_meet, NULL);
 }
 
 /* Its worker takes turns, but never that child. */
@@ -443,7 +443,7 @@ static thrum_err *busy_beside_a_child(void *arg)
 static void a_child_is_found_whatever_its_spawner_does(void **state)
 {
     (void)state;
-    on_runtimes(busy_beside_a_child, NULL);
+    on_threads(busy_beside_a_child, NULL);
 }
 
 static thrum_err *add(void *arg)
@@ -497,7 +497,7 @@ static thrum_err *spawn_in_little_memory(void *arg)
 static void a_long_loop_of_spawns_holds_little_memory(void **state)
 {
     (void)state;
-    on_runtimes(spawn_in_little_memory, NULL);
+    on_threads(spawn_in_little_memory, NULL);
 }
 
 static thrum_err *runs_before_close(void *arg)
