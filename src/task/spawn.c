@@ -38,11 +38,12 @@ void thrum_spawn_run_(struct thrum_job_ *job)
 /* Is the caller a child of s, however deep? */
 static bool inside_child(struct scope *s)
 {
+    struct scope *c = scope_current();
     bool child = false;
 
-    for (struct scope *c = scope_current(); c != NULL && c != s; c = c->parent)
+    for (; c != NULL && c != s; c = c->parent)
         child = child || c->of_task;
-    return child;
+    return child && c == s;
 }
 
 enum permit { PERMIT_TAKEN, PERMIT_IN_PLACE, PERMIT_CANCELED };
