@@ -18,10 +18,13 @@ static uint32_t one_of(struct sim *sim, const uint32_t *of, uint32_t n)
     one_of(sim, (const uint32_t[]){__VA_ARGS__},                               \
            sizeof(const uint32_t[]){__VA_ARGS__} / sizeof(uint32_t))
 
+/* Within the first so many steps: most tests are short. */
 static void changes_draw(struct sim *sim)
 {
     struct plan *p = &sim->plan;
-    uint32_t bits = 3 + sim_choose(sim, CHOOSE_RANK, CHANGE_BITS - 2);
+    uint32_t bits = sim_choose(sim, CHOOSE_RANK, CHANGE_BITS);
+
+    bits = 2 + sim_choose(sim, CHOOSE_RANK, bits + 1);
 
     p->changes = sim_choose(sim, CHOOSE_RANK, CHANGES_MAX + 1);
     for (unsigned i = 0; i < p->changes; i++) {
@@ -62,6 +65,16 @@ void rank_lowest(struct sim *sim)
 static int64_t rank_draw(struct sim *sim)
 {
     return 1 + (int64_t)sim_choose(sim, CHOOSE_RANK, UINT32_MAX);
+}
+
+/* For who lets others go first. If it were always the lowest, others would always
+ * go first. */
+void rank_anew(struct sim *sim)
+{
+    if (sim_choose(sim, CHOOSE_RANK, 2) == 0)
+        rank_lowest(sim);
+    else
+        sim->running = rank_draw(sim);
 }
 
 bool ready_any_higher(const struct sim *sim)

@@ -32,7 +32,7 @@
  * task asks (polls); and to the next timer when all that is ready does nothing
  * but ask. Of the timers that are due one of the first few is fired at a time,
  * and others may run between two. Who asks again and again is made to let others
- * run, and ranks below them: else a loop that waits for another task would go on
+ * run, and ranks anew: else a loop that waits for another task would go on
  * for ever.
  *
  * Nothing else may influence a choice: no address, no real time, no thread. The
@@ -198,8 +198,9 @@ struct thrum_job_ *ready_pick_child(struct sim *sim, struct thrum_scope *scope);
 /* Under ranks: does somebody who is ready go before who runs? */
 bool ready_any_higher(const struct sim *sim);
 
-/* Who runs ranks below all others from here on. */
+/* Who runs ranks below all others from here on; or somewhere, or there. */
 void rank_lowest(struct sim *sim);
+void rank_anew(struct sim *sim);
 
 /* --- trace.c */
 

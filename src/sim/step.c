@@ -268,7 +268,7 @@ static bool ask(struct sim *sim, enum point point)
         return false;
     sim->asks = true;
     sim->vain++;
-    rank_lowest(sim);
+    rank_anew(sim);
     return point != POINT_YIELD; /* else it does so itself */
 }
 
