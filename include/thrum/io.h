@@ -29,15 +29,20 @@
 #ifndef THRUM_IO_H
 #define THRUM_IO_H
 
-#include <sys/socket.h>
 #include <sys/types.h>
-#include <sys/uio.h>
 
 #include <thrum/base.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Not <sys/socket.h> and its like, which take names such as listen and accept
+ * from who does not need them. */
+struct iovec;
+struct msghdr;
+struct sockaddr;
+typedef unsigned int thrum_socklen_; /* socklen_t */
 
 /* -------------------------------------------------------------------- waiting */
 
@@ -165,7 +170,7 @@ thrum_sendmsg(int fd, const struct msghdr *message, int flags);
  *             or what accept(2) says; not what a connection died of meanwhile
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int
-thrum_accept(int fd, struct sockaddr *addr, socklen_t *size);
+thrum_accept(int fd, struct sockaddr *addr, thrum_socklen_ *size);
 
 /* Connect a socket, as connect(2). It becomes non-blocking.
  *
@@ -177,7 +182,7 @@ thrum_accept(int fd, struct sockaddr *addr, socklen_t *size);
  *             -EBADF      it is not open, or was closed meanwhile
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int
-thrum_connect(int fd, const struct sockaddr *addr, socklen_t size);
+thrum_connect(int fd, const struct sockaddr *addr, thrum_socklen_ size);
 
 /* Close a descriptor: those who wait for it are woken, with -EBADF.
  *

@@ -394,12 +394,15 @@ thrum_err *thrum_offload(thrum_fn *fn, void *arg)
         return thrum_rc(-ECANCELED);
     if (worker_current() == NULL)
         return fn(arg);
+    if (worker_current()->worker->sched->sim != NULL)
+        return pool_simulate(fn, arg);
     p = pool_here();
     if (p == NULL)
         return thrum_rc(-ENOMEM);
 
     offload_init(&job, fn, arg, scope);
     wait_init(&job.wait.wait);
+    wait_tell(&job.wait.wait, "a blocking call");
     pool_submit(p, &job);
     if (likely(scope_sleep(scope, &job.wait) == WAKE_EVENT))
         return job.u.err;

@@ -46,6 +46,7 @@ static struct private_call *call_new(thrum_fn *fn, const void *arg,
     memcpy(c->copy, arg, opts->size);
     offload_init(&c->job, fn, c->copy, NULL);
     wait_init(&c->job.wait.wait);
+    wait_tell(&c->job.wait.wait, "a blocking call");
     return c;
 }
 
@@ -138,7 +139,8 @@ thrum_err *thrum_offload_ex_(thrum_fn *fn, void *arg,
     REQUIRE(arg != NULL || opts->size == 0, "bytes to copy, and no argument");
     REQUIRE(opts->drop == NULL || opts->size > 0,
             "nothing that can be dropped");
-    if (worker_current() == NULL || opts->size == 0)
+    if (worker_current() == NULL || opts->size == 0 ||
+        worker_current()->worker->sched->sim != NULL)
         return thrum_offload(fn, arg);
     if (scope_canceled(scope))
         return thrum_rc(-ECANCELED);

@@ -15,6 +15,7 @@ struct sleeper {
 
 thrum_time thrum_now(void)
 {
+    sched_point(POINT_TIME);
     return clock_now();
 }
 
@@ -70,6 +71,7 @@ int thrum_sleep(thrum_time duration)
     if (here == NULL)
         return sleep_thread(scope, after(duration));
     wait_init(&s.wait.wait);
+    wait_tell(&s.wait.wait, "a sleep");
     store_relaxed(&s.missed, 0); /* still this task's alone */
     if (duration == INT64_MAX)   /* until canceled */
         return scope_sleep(scope, &s.wait) == WAKE_CANCEL ? -ECANCELED : 0;
@@ -84,6 +86,7 @@ void thrum_yield(void)
 {
     struct stack *s = worker_current();
 
+    sched_point(POINT_YIELD);
     if (s != NULL)
         worker_yield(s);
 }

@@ -45,6 +45,9 @@ void alloc_fail_at(uint64_t nth);
 void alloc_fail_from(uint64_t nth);
 void alloc_fail_never(void);
 
+/* Each fails, of whatever thread, for which choose says so; NULL: none. */
+void alloc_fail_if(bool (*choose)(void));
+
 /* How many allocations failed since a fault was last armed. A sweep over n ends
  * when this is 0: then the subject made fewer than n allocations. */
 uint64_t alloc_failures(void);

@@ -2,8 +2,8 @@
  *
  * Time is int64_t nanoseconds of CLOCK_MONOTONIC, so it never steps back and
  * never jumps when the wall clock is set. INT64_MAX means "never" wherever a
- * deadline is asked for. Knows nothing of timers; a simulator replaces this
- * file at link time.
+ * deadline is asked for. Knows nothing of timers. On a thread that simulates
+ * (src/sim) it is the simulation's own time.
  */
 #ifndef OS_CLOCK_H
 #define OS_CLOCK_H
@@ -15,6 +15,9 @@
 
 /* Some 25 ns: glibc reads it without entering the kernel. */
 int64_t clock_now(void);
+
+/* On this thread the clock shows *now from here on; NULL: the time again. */
+void clock_simulate(const int64_t *now);
 
 /* The CPU's own counter: some 8 ns, in a unit of its own. */
 static inline uint64_t clock_ticks(void)

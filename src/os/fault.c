@@ -12,6 +12,7 @@
 enum { LINE_MAX_BYTES = 512 };
 
 static _Atomic(fault_explain *) explainer;
+static _Atomic(void (*)(void)) teller; /* code: relaxed */
 static pthread_once_t installed = PTHREAD_ONCE_INIT;
 
 /* What was there before. */
@@ -81,6 +82,22 @@ static void pass_on(int sig, siginfo_t *info, void *context)
         die_of(sig, info);
 }
 
+/* Once. */
+static void tell(void)
+{
+    void (*told)(void) = load_relaxed(&teller);
+
+    store_relaxed(&teller, NULL);
+    if (told != NULL)
+        told();
+}
+
+static void on_abort(int sig)
+{
+    (void)sig;
+    tell(); /* abort goes on when this returns */
+}
+
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
     /* [FT2] Both kinds of guard count: madvise guards say SEGV_MAPERR, mprotect
@@ -89,6 +106,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
     char line[LINE_MAX_BYTES];
     int saved = errno;
 
+    tell();
     if (info->si_code > 0 && explain(info->si_addr, line, sizeof line)) {
         ssize_t ignored = write(STDERR_FILENO, line, strlen(line));
 
@@ -119,6 +137,19 @@ static void install(void)
 {
     install_one(SIGSEGV, &segv.action);
     install_one(SIGBUS, &bus.action);
+}
+
+/* A program that handles SIGABRT itself is left alone. */
+void fault_tell(void (*told)(void))
+{
+    struct sigaction ours = {.sa_handler = on_abort, .sa_flags = SA_ONSTACK};
+    struct sigaction plain = {.sa_handler = SIG_DFL}, now;
+
+    store_relaxed(&teller, told);
+    sigaction(SIGABRT, NULL, &now);
+    if ((now.sa_flags & SA_SIGINFO) == 0 &&
+        (now.sa_handler == SIG_DFL || now.sa_handler == on_abort))
+        sigaction(SIGABRT, told == NULL ? &plain : &ours, NULL);
 }
 
 void fault_start(fault_explain *explain)

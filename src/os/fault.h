@@ -34,4 +34,8 @@ typedef bool fault_explain(void *addr, char *line, size_t n);
  */
 void fault_start(fault_explain *explain);
 
+/* Call `tell` before the program dies of an abort, or of a fault that is not
+ * explained, on the thread that does; it may print. NULL: not any more. */
+void fault_tell(void (*tell)(void));
+
 #endif

@@ -46,7 +46,7 @@ bool timers_remove(struct timers *ts, struct timer *t)
     return was_set;
 }
 
-static struct timer *take_due(struct timers *ts, int64_t now)
+struct timer *timers_take_due(struct timers *ts, int64_t now)
 {
     struct timer *t = NULL;
 
@@ -65,6 +65,6 @@ void timers_fire(struct timers *ts, int64_t now)
 {
     struct timer *t;
 
-    while (timers_earliest(ts) <= now && (t = take_due(ts, now)) != NULL)
+    while (timers_earliest(ts) <= now && (t = timers_take_due(ts, now)) != NULL)
         t->fire(t);
 }

@@ -48,6 +48,10 @@ bool timers_add(struct timers *ts, struct timer *t, int64_t deadline,
 /* False: it is being fired, or was. True: it never will be. */
 bool timers_remove(struct timers *ts, struct timer *t);
 
+/* One that is due at `now`, to be fired by the caller, or NULL; `earliest` is
+ * exact then. */
+struct timer *timers_take_due(struct timers *ts, int64_t now);
+
 /* Fire all that are due at `now`. */
 void timers_fire(struct timers *ts, int64_t now);
 

@@ -68,6 +68,7 @@ static void wait_until_done(struct thrum_job_ *slot)
 
     if (!is_at(seen, JOB_DONE)) {
         wait_init(&j.wait);
+        wait_tell(&j.wait, "a fork");
         if (cas_acq_rel(&slot->site, &seen, word(&j, JOB_JOINING))) /* [J3] */
             (void)wait_sleep(&j.wait);
         /* Else it was done at this very moment: seen by the cas. [J2] */

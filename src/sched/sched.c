@@ -114,6 +114,10 @@ void sched_share(struct stack *s)
 {
     struct worker *w = s->worker;
 
+    if (unlikely(w->sched->sim != NULL)) {
+        w->sched->sim->forked(w->sched->sim, s);
+        return;
+    }
     /* Where there is no membarrier, this is asked at every fork. */
     if (idle_published(&w->sched->idle))
         answer(w, s);
@@ -195,7 +199,7 @@ void sched_arm_running(struct sched *s, struct timer *t, int64_t deadline,
                        void (*fire)(struct timer *t))
 {
     sched_arm(s, t, deadline, fire);
-    if (load_seq_cst(&s->keeper) == IDLE_NOBODY) /* [S3] */
+    if (s->sim == NULL && load_seq_cst(&s->keeper) == IDLE_NOBODY) /* [S3] */
         relief_ask(&s->relief, deadline);
 }
 
@@ -418,6 +422,8 @@ struct thrum_job_ *sched_take(struct sched *s, struct worker *w)
 {
     struct thrum_job_ *job = NULL;
 
+    if (unlikely(s->sim != NULL))
+        return s->sim->take(s->sim, w);
     if (begin_turn(s, w) % INBOX_TURN == 0)
         job = take_inbox(s, w);
     if (job == NULL)
@@ -434,6 +440,8 @@ struct thrum_job_ *sched_take_child(struct worker *w, struct thrum_scope *scope,
 {
     struct thrum_job_ *job;
 
+    if (unlikely(w->sched->sim != NULL))
+        return w->sched->sim->take_child(w->sched->sim, w, scope, or_newest);
     if (queue_count(&w->queue) == 0)
         return NULL;
     job = queue_pop_child(&w->queue, scope, or_newest);
@@ -446,8 +454,11 @@ struct thrum_job_ *sched_take_child(struct worker *w, struct thrum_scope *scope,
 
 struct thrum_job_ *sched_find(struct sched *s, struct worker *w)
 {
-    struct thrum_job_ *job = sched_take(s, w);
+    struct thrum_job_ *job;
 
+    if (unlikely(s->sim != NULL))
+        return s->sim->find(s->sim, w);
+    job = sched_take(s, w);
     if (job != NULL)
         return job;
 

@@ -80,6 +80,31 @@ struct sched_hooks {
     bool (*look)(struct stack *s);
 };
 
+/* Where a task may be interrupted, in a simulation only. */
+enum point {
+    POINT_CALL,  /* it calls the library */
+    POINT_POLL,  /* it asks whether something has happened */
+    POINT_YIELD, /* it is about to let others run, and asks again then */
+    POINT_TIME,  /* it asks for the time: not interrupted there */
+};
+
+/* Who decides in the scheduler's stead, on one thread: src/sim. */
+struct sched_sim {
+    /* As sched_take, sched_find and sched_take_child. */
+    struct thrum_job_ *(*take)(struct sched_sim *sim, struct worker *w);
+    struct thrum_job_ *(*find)(struct sched_sim *sim, struct worker *w);
+    struct thrum_job_ *(*take_child)(struct sched_sim *sim, struct worker *w,
+                                     struct thrum_scope *scope, bool or_newest);
+    /* A fork was published on stack s: it may be taken away. */
+    void (*forked)(struct sched_sim *sim, struct stack *s);
+    /* Whether the task on stack s is to be interrupted here. */
+    bool (*at)(struct sched_sim *sim, struct stack *s, enum point point);
+    /* The task on stack s goes on no more. */
+    bool (*is_over)(struct sched_sim *sim);
+    /* How long a blocking call is to take. */
+    int64_t (*blocking)(struct sched_sim *sim);
+};
+
 struct sched {
     struct idle idle;
     struct inbox inbox;
@@ -93,6 +118,7 @@ struct sched {
     /* const after sched_start */
     void (*run_fork)(struct stack *s, struct thrum_job_ *slot); /* fork.h */
     struct sched_hooks hooks;
+    struct sched_sim *sim; /* NULL: it is real */
     bool pin;
     unsigned count;
     struct worker *workers;

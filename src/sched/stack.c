@@ -330,6 +330,17 @@ void stack_pool_deinit(struct stack_pool *pool)
     }
 }
 
+void stack_pool_each(struct stack_pool *pool,
+                     void (*see)(struct stack *s, void *arg), void *arg)
+{
+    struct stack *s;
+
+    for (struct arena *a = pool->arenas; a != NULL; a = a->next)
+        for (size_t i = 0; i < load_relaxed(&a->used); i++) /* ours alone */
+            if ((s = stack_at(a, i)) != NULL)
+                see(s, arg);
+}
+
 static struct stack *stack_guarded_at(char *addr)
 {
     for (struct arena *a = arenas; a < arenas + ARENAS; a++) {

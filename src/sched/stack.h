@@ -54,6 +54,12 @@ struct stack {
 
     _Atomic(void *) child_of; /* for reports: whose child runs on it, */
     _Atomic(const struct thrum_site_ *) child_site; /* and where it was made */
+    _Atomic(const char *) waits_for; /* likewise, of one that waits: a hint */
+
+    struct { /* of a simulation, src/sim */
+        int64_t rank, since;
+        bool polls;
+    } sim;
 
     struct spin taken_lock;   /* of deque.taken */
     struct thrum_job_ resume; /* the job that runs it again */
@@ -116,6 +122,11 @@ static inline struct stack *stack_of_resume(struct thrum_job_ *job)
 {
     return container_of(job, struct stack, resume);
 }
+
+/* Call `see` for each stack there is, spare ones too. No other thread makes
+ * one meanwhile. */
+void stack_pool_each(struct stack_pool *pool,
+                     void (*see)(struct stack *s, void *arg), void *arg);
 
 /* Explain a fault in a stack's guard (os/fault.h). */
 bool stack_explain(void *addr, char *line, size_t n);

@@ -43,7 +43,7 @@ static int workers_start(struct sched *s)
 
     for (unsigned i = 0; rc == 0 && i < s->count; i++)
         rc = worker_init(s, i, seed);
-    for (unsigned i = 0; rc == 0 && i < s->count; i++) {
+    for (unsigned i = 0; rc == 0 && i < s->count && s->sim == NULL; i++) {
         snprintf(name, sizeof name, "thrum/%u", i);
         rc = thread_start(&s->workers[i].thread, name, WORKER_STACK,
                           worker_main, &s->workers[i]);
@@ -62,7 +62,8 @@ int sched_start(struct sched *s, const struct sched_opts *opts)
     inbox_init(&s->inbox);
     timers_init(&s->timers);
     poller_init(&s->poller);
-    relief_init(&s->relief, &s->timers, !fenced, sched_look, s);
+    relief_init(&s->relief, &s->timers, !fenced && opts->sim == NULL,
+                sched_look, s);
     s->relief.stand_in = sched_stand_in;
     store_relaxed(&s->always, 1);
     store_relaxed(&s->stopping, 0);
@@ -71,9 +72,11 @@ int sched_start(struct sched *s, const struct sched_opts *opts)
     s->run_fork = fork_run;
     s->pin = opts->pin;
     s->hooks = opts->hooks;
+    s->sim = opts->sim;
     s->count = opts->workers;
     stack_pool_init(&s->pool, opts->stack_bytes,
-                    fenced ? &s->always : &s->idle.hungry, fenced, worker_loop);
+                    fenced || opts->sim != NULL ? &s->always : &s->idle.hungry,
+                    fenced, worker_loop);
     fault_start(stack_explain);
 
     s->workers = alloc_aligned(CACHE_LINE, opts->workers * sizeof *s->workers);
@@ -90,7 +93,7 @@ int sched_start(struct sched *s, const struct sched_opts *opts)
 void sched_stop(struct sched *s, void (*done)(struct worker *w))
 {
     relief_stop(&s->relief);
-    workers_stop(s, s->count);
+    workers_stop(s, s->sim == NULL ? s->count : 0);
     poller_close(&s->poller);
     for (unsigned i = 0; i < s->count; i++)
         done(&s->workers[i]);

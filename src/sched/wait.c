@@ -10,6 +10,7 @@ void wait_init(struct wait *w)
     w->stack = worker_current();
     w->sched = w->stack == NULL ? NULL : w->stack->worker->sched;
     parker_init(&w->parker);
+    wait_tell(w, NULL);
 }
 
 /* On another stack. If the waker came first, the sleeper goes on at once. */
@@ -32,6 +33,8 @@ static cold void sleep_in_place(struct wait *w)
             continue;
         if (worker_suspend(w->stack, fall_asleep, w))
             return;
+        if (w->sched->sim != NULL)
+            continue; /* its time does not pass here */
         parker_init(&never);
         (void)parker_park(&never, clock_now() + NO_STACK_NS);
     }

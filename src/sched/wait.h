@@ -28,6 +28,13 @@ struct wait {
 
 void wait_init(struct wait *w);
 
+/* For who looks at what waits: what it is for, "a sleep". A literal. */
+static inline void wait_tell(struct wait *w, const char *what)
+{
+    if (w->stack != NULL)
+        store_relaxed(&w->stack->waits_for, what); /* a hint to who looks */
+}
+
 /* Returns what woke it; at once, if something has already. */
 enum wake wait_sleep(struct wait *w);
 

@@ -324,6 +324,41 @@ void worker_yield(struct stack *s)
         switch_stacks(s, to, push_left, NULL);
 }
 
+/* ------------------------------------------------------------ in a simulation */
+
+_Atomic uint32_t worker_simulations;
+
+struct stack *worker_resumed_by(struct thrum_job_ *job)
+{
+    return is_resume(job) ? stack_of_resume(job) : NULL;
+}
+
+/* Its forks stay where they are: it does not wait. */
+static void preempt(struct stack *s)
+{
+    struct worker *w = s->worker;
+    struct thrum_job_ *job = sched_take(w->sched, w);
+    struct stack *to = job == NULL ? NULL : stack_for(w, job);
+
+    if (to != NULL)
+        switch_stacks(s, to, push_left, NULL);
+    else if (job != NULL)
+        sched_push(w, job);
+}
+
+cold void worker_interrupt(enum point point)
+{
+    struct stack *s = worker_current();
+    struct sched_sim *sim = s == NULL ? NULL : s->worker->sched->sim;
+
+    if (sim != NULL && sim->at(sim, s, point))
+        preempt(s);
+    while (sim != NULL && sim->is_over(sim)) /* for good */
+        (void)worker_suspend(s, NULL, NULL);
+}
+
+/* -------------------------------------------------------- without memory */
+
 /* Resumes need none, and those that wait for nothing little. */
 static bool may_run(const struct stack *s, const struct thrum_job_ *job)
 {

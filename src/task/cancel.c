@@ -95,8 +95,10 @@ bool scope_canceled_outside(struct scope *s)
 
 bool thrum_canceled(void)
 {
-    struct scope *s = scope_current();
+    struct scope *s;
 
+    sched_point(POINT_POLL);
+    s = scope_current();
     return s != NULL && scope_canceled(s);
 }
 
@@ -330,6 +332,7 @@ void thrum_scope_cancel(thrum_scope *scope, const char *why)
 {
     struct scope *s = scope_given(scope);
 
+    sched_point(POINT_CALL);
     spin_lock(&s->lock);
     if ((load_relaxed(&s->stops) & STOP_CANCEL) == 0) /* locked: one reason */
         s->why = why;

@@ -119,8 +119,10 @@ static void run_part(struct loop *l, size_t lo, size_t hi, void *acc)
 
     for (;;) {
         size_t chunk = load_relaxed(&l->chunk);
-        bool stop = lo < hi && scope_canceled(&l->scope);
+        bool stop;
 
+        sched_point(POINT_POLL);
+        stop = lo < hi && scope_canceled(&l->scope);
         while (!stop && hi - lo > chunk && p < open + OPEN_MAX) {
             size_t mid = lo + (hi - lo) / 2;
 

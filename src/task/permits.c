@@ -31,6 +31,7 @@ bool permits_take(struct permits *p, struct scope *scope)
     bool taken;
 
     wait_init(&w.wait);
+    wait_tell(&w.wait, "a permit of a limited scope");
     spin_lock(&p->lock);
     taken = take(p);
     if (!taken)

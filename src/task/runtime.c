@@ -64,13 +64,13 @@ static int fill_in(thrum_opts *o)
     return 0;
 }
 
-int thrum_start(thrum_rt **out, const thrum_opts *opts)
+int runtime_start(struct thrum_rt **out, const thrum_opts *opts,
+                  struct sched_sim *sim)
 {
     struct thrum_rt *rt;
     thrum_opts o = opts == NULL ? (thrum_opts){0} : *opts;
     int rc;
 
-    REQUIRE(out != NULL, "no place for the runtime");
     rc = fill_in(&o);
     if (rc < 0)
         return rc;
@@ -90,13 +90,31 @@ int thrum_start(thrum_rt **out, const thrum_opts *opts)
                      &(struct sched_opts){.workers = o.workers,
                                           .stack_bytes = o.stack_size,
                                           .pin = o.pin,
-                                          .hooks = {alarm_settle, alarm_look}});
+                                          .hooks = {alarm_settle, alarm_look},
+                                          .sim = sim});
     if (rc < 0) {
         release(rt);
         return rc;
     }
     *out = rt;
     return 0;
+}
+
+int thrum_start(thrum_rt **out, const thrum_opts *opts)
+{
+    REQUIRE(out != NULL, "no place for the runtime");
+    return runtime_start(out, opts, NULL);
+}
+
+void runtime_free(struct thrum_rt *rt)
+{
+    void *pool;
+
+    sched_stop(&rt->sched, records_free);
+    pool = load_relaxed(&rt->pool); /* the workers have been joined */
+    if (pool != NULL)
+        rt->pool_stop(pool);
+    release(rt);
 }
 
 /* What was there before is told to end, and gets some time. */
@@ -122,7 +140,6 @@ thrum_err *thrum_stop(thrum_rt *rt)
 {
     struct stack *here = worker_current();
     thrum_err *err, *left;
-    void *pool;
 
     REQUIRE(rt != NULL, "no runtime");
     REQUIRE(here == NULL || here->worker->sched != &rt->sched,
@@ -132,11 +149,7 @@ thrum_err *thrum_stop(thrum_rt *rt)
     left = stop_background(rt);
     if (left != NULL) /* nothing of it may be freed: tasks stand on it */
         return thrum_err_add(err, left);
-    sched_stop(&rt->sched, records_free);
-    pool = load_relaxed(&rt->pool); /* the workers have been joined */
-    if (pool != NULL)
-        rt->pool_stop(pool);
-    release(rt);
+    runtime_free(rt);
     return err;
 }
 
@@ -177,6 +190,7 @@ thrum_err *thrum_call(thrum_rt *rt, thrum_fn *fn, void *arg)
     c.job.u.call.fn = fn;
     c.job.u.call.arg = arg;
     wait_init(&c.wait);
+    wait_tell(&c.wait, "a task of another runtime");
     tsan_promise(&c.job);
     sched_submit(&rt->sched, &c.job);
     (void)wait_sleep(&c.wait);

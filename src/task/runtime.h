@@ -28,4 +28,11 @@ static inline struct thrum_rt *runtime_of(struct sched *sched)
     return container_of(sched, struct thrum_rt, sched);
 }
 
+/* As thrum_start; sim: see sched/start.h. */
+int runtime_start(struct thrum_rt **rt, const thrum_opts *opts,
+                  struct sched_sim *sim);
+
+/* Nothing of it runs any more, nor ever will. */
+void runtime_free(struct thrum_rt *rt);
+
 #endif

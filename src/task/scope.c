@@ -317,6 +317,7 @@ static void wait_for_children(struct scope *s)
     if ((uint32_t)load_acquire(&s->children) == mine) /* [C2] nobody else */
         return;
     wait_init(&w);
+    wait_tell(&w, "its children");
     s->closer = &w;
     if ((uint32_t)sub_acq_rel(&s->children, mine) != mine) /* [C3] [C2] */
         (void)wait_sleep(&w);
@@ -483,6 +484,7 @@ thrum_err *scope_join(struct scope *s, thrum_err *body)
     bool any = (uint32_t)load_acquire(&s->children) != LIVE; /* [C2] */
 
     if (any) {
+        sched_point(POINT_CALL);
         if (unlikely(body != NULL))
             body_failed(s, body);
         wait_for_children(s);

@@ -38,11 +38,12 @@ void thrum_spawn_run_(struct thrum_job_ *job)
 /* Is the caller a child of s, however deep? */
 static bool inside_child(struct scope *s)
 {
+    struct scope *c = scope_current();
     bool child = false;
 
-    for (struct scope *c = scope_current(); c != NULL && c != s; c = c->parent)
+    for (; c != NULL && c != s; c = c->parent)
         child = child || c->of_task;
-    return child;
+    return child && c == s;
 }
 
 enum permit { PERMIT_TAKEN, PERMIT_IN_PLACE, PERMIT_CANCELED };
@@ -132,6 +133,7 @@ int spawn_into(struct scope *s, const struct thrum_site_ *site, thrum_fn *fn,
         return 0;
     }
     sched_push_child(stack->worker, &r->job);
+    sched_point(POINT_CALL);
     if (may_wait && unlikely(queue_count(&stack->worker->queue) > BURST) &&
         scope_live(s) > BURST)
         worker_yield(stack);

@@ -173,7 +173,7 @@ static thrum_err *hold_fairs(void *unused)
 static void all_hear_the_same_in_the_same_order(void **state)
 {
     (void)state;
-    on_runtimes(hold_fairs, NULL);
+    on_threads(hold_fairs, NULL);
 }
 
 /* --- waits that end ------------------------------------------------------------------- */

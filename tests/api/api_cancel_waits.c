@@ -165,7 +165,7 @@ static thrum_err *cancel_from_thread(void *arg)
 static void another_thread_may_cancel(void **state)
 {
     (void)state;
-    on_runtimes(cancel_from_thread, NULL);
+    on_threads(cancel_from_thread, NULL);
 }
 
 static thrum_err *cancel_from_child(void *arg)

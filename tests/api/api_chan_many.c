@@ -111,7 +111,7 @@ static thrum_err *crowds(void *unused)
 static void tasks_and_threads_pass_each_item_on_once_and_in_order(void **state)
 {
     (void)state;
-    on_runtimes(crowds, NULL);
+    on_threads(crowds, NULL);
 }
 
 /* --- closing ------------------------------------------------------------------------------ */

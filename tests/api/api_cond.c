@@ -130,7 +130,7 @@ static thrum_err *wake_all(void *arg)
 static void a_broadcast_wakes_all_tasks_and_threads(void **state)
 {
     (void)state;
-    on_runtimes(wake_all, NULL);
+    on_threads(wake_all, NULL);
 }
 
 /* --- a buffer ---------------------------------------------------------------------- */
@@ -201,7 +201,7 @@ static thrum_err *pass_through_buffer(void *arg)
 static void a_bounded_buffer_loses_nothing(void **state)
 {
     (void)state;
-    on_runtimes(pass_through_buffer, NULL);
+    on_threads(pass_through_buffer, NULL);
 }
 
 /* --- cancel ------------------------------------------------------------------------ */
@@ -341,7 +341,7 @@ static thrum_err *run_out_of_time(void *arg)
 static void a_deadline_ends_it(void **state)
 {
     (void)state;
-    on_runtimes(run_out_of_time, NULL);
+    on_threads(run_out_of_time, NULL);
 }
 
 /* --- mistakes ------------------------------------------------------------------- */

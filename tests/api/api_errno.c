@@ -119,7 +119,7 @@ static thrum_err *call_all(void *arg)
 static void no_call_of_the_library_changes_errno(void **state)
 {
     (void)state;
-    on_runtimes(call_all, NULL);
+    on_threads(call_all, NULL);
 }
 
 int main(void)

@@ -94,7 +94,7 @@ static thrum_err *meet(void *arg)
 static void all_are_woken_tasks_and_threads_by_both(void **state)
 {
     (void)state;
-    on_runtimes(meet, NULL);
+    on_threads(meet, NULL);
 }
 
 static thrum_err *echo(void *arg)
@@ -199,7 +199,7 @@ static thrum_err *many_callbacks(void *arg)
 static void it_may_be_gone_as_soon_as_the_waiter_returns(void **state)
 {
     (void)state;
-    on_runtimes(many_callbacks, NULL);
+    on_threads(many_callbacks, NULL);
 }
 
 /* --- cancel --------------------------------------------------------------------- */
@@ -249,7 +249,7 @@ static thrum_err *cancel_and_set(void *arg)
 static void a_cancel_ends_the_wait_and_nobody_elses(void **state)
 {
     (void)state;
-    on_runtimes(cancel_and_set, NULL);
+    on_threads(cancel_and_set, NULL);
 }
 
 static thrum_err *ask_canceled(void *arg)
@@ -310,7 +310,7 @@ static thrum_err *run_out_of_time(void *arg)
 static void a_deadline_ends_it(void **state)
 {
     (void)state;
-    on_runtimes(run_out_of_time, NULL);
+    on_threads(run_out_of_time, NULL);
 }
 
 /* --- signals ---------------------------------------------------------------------- */

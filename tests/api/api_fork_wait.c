@@ -222,7 +222,7 @@ static thrum_err *workers_meet(void *arg)
 static void forks_that_keep_their_workers_run_at_once(void **state)
 {
     (void)state;
-    on_runtimes(workers_meet, NULL);
+    on_threads(workers_meet, NULL);
 }
 
 /* The join waits, and whoever runs the fork keeps its worker until the next one
@@ -254,7 +254,7 @@ static thrum_err *chains_meet(void *arg)
 static void nested_forks_that_keep_their_workers_run_at_once(void **state)
 {
     (void)state;
-    on_runtimes(chains_meet, NULL);
+    on_threads(chains_meet, NULL);
 }
 
 /* --- moving -------------------------------------------------------------------- */

@@ -138,7 +138,7 @@ static thrum_err *gather_blocking(void *arg)
 static void jobs_that_keep_their_workers_run_at_once(void **state)
 {
     (void)state;
-    on_runtimes(gather_blocking, NULL);
+    on_threads(gather_blocking, NULL);
 }
 
 /* --- errors ----------------------------------------------------------------------- */

@@ -80,7 +80,7 @@ static thrum_err *stream_all(void *arg)
 static void all_bytes_come_in_their_order_then_the_end(void **state)
 {
     (void)state;
-    on_runtimes(stream_all, NULL);
+    on_threads(stream_all, NULL);
 }
 
 static void *read_there(void *arg)
@@ -136,7 +136,7 @@ static thrum_err *vectors(void *arg)
 static void vectors_are_read_and_written(void **state)
 {
     (void)state;
-    on_runtimes(vectors, NULL);
+    on_threads(vectors, NULL);
 }
 
 static thrum_err *full_and_short(void *arg)
@@ -160,7 +160,7 @@ static thrum_err *full_and_short(void *arg)
 static void an_end_before_all_was_read_is_told(void **state)
 {
     (void)state;
-    on_runtimes(full_and_short, NULL);
+    on_threads(full_and_short, NULL);
 }
 
 /* --- ends ----------------------------------------------------------------------------- */
@@ -193,7 +193,7 @@ static void a_pipe_that_nobody_reads_is_an_error_and_no_signal(void **state)
 
     (void)state;
     sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_DFL}, &was);
-    on_runtimes(write_to_nobody, NULL);
+    on_threads(write_to_nobody, NULL);
     expect_ok(write_to_nobody(NULL)); /* this thread has it open */
     sigaction(SIGPIPE, &was, NULL);
 }
@@ -220,7 +220,7 @@ static thrum_err *half_close(void *arg)
 static void one_way_may_be_closed_alone(void **state)
 {
     (void)state;
-    on_runtimes(half_close, NULL);
+    on_threads(half_close, NULL);
 }
 
 static thrum_err *reset(void *arg)
@@ -243,7 +243,7 @@ static thrum_err *reset(void *arg)
 static void a_reset_is_told(void **state)
 {
     (void)state;
-    on_runtimes(reset, NULL);
+    on_threads(reset, NULL);
 }
 
 static thrum_err *bad_numbers(void *arg)
@@ -278,7 +278,7 @@ static thrum_err *bad_numbers(void *arg)
 static void what_is_not_open_is_told(void **state)
 {
     (void)state;
-    on_runtimes(bad_numbers, NULL);
+    on_threads(bad_numbers, NULL);
     expect_ok(bad_numbers(NULL));
 }
 
@@ -310,7 +310,7 @@ static thrum_err *datagrams(void *arg)
 static void messages_keep_their_bounds(void **state)
 {
     (void)state;
-    on_runtimes(datagrams, NULL);
+    on_threads(datagrams, NULL);
 }
 
 /* --- other files, other modes ---------------------------------------------------------- */
@@ -342,7 +342,7 @@ static thrum_err *modes(void *arg)
 static void the_mode_of_a_descriptor_is_left_alone(void **state)
 {
     (void)state;
-    on_runtimes(modes, NULL);
+    on_threads(modes, NULL);
 }
 
 static thrum_err *add_to_event(void *arg)
@@ -371,7 +371,7 @@ static thrum_err *event(void *arg)
 static void other_files_that_are_polled_are_waited_for(void **state)
 {
     (void)state;
-    on_runtimes(event, NULL);
+    on_threads(event, NULL);
 }
 
 static thrum_err *terminal(void *arg)
@@ -396,7 +396,7 @@ static thrum_err *terminal(void *arg)
 static void so_are_terminals(void **state)
 {
     (void)state;
-    on_runtimes(terminal, NULL);
+    on_threads(terminal, NULL);
 }
 
 static thrum_err *regular(void *arg)
@@ -426,7 +426,7 @@ static thrum_err *regular(void *arg)
 static void regular_files_are_never_waited_for(void **state)
 {
     (void)state;
-    on_runtimes(regular, NULL);
+    on_threads(regular, NULL);
     expect_ok(regular(NULL));
 }
 

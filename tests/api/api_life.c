@@ -131,7 +131,7 @@ static thrum_err *start_and_stop(void *arg)
 static void a_task_may_have_a_runtime_of_its_own(void **state)
 {
     (void)state;
-    on_runtimes(start_and_stop, NULL);
+    on_threads(start_and_stop, NULL);
 }
 
 /* --- resting ------------------------------------------------------------------------ */

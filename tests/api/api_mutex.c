@@ -82,7 +82,7 @@ static void tasks_are_inside_one_at_a_time_across_waits(void **state)
     unsigned threads = 0;
 
     (void)state;
-    on_runtimes(mixed_crowd, &threads);
+    on_threads(mixed_crowd, &threads);
 }
 
 static void and_so_are_tasks_and_threads(void **state)
@@ -90,7 +90,7 @@ static void and_so_are_tasks_and_threads(void **state)
     unsigned threads = THREADS;
 
     (void)state;
-    on_runtimes(mixed_crowd, &threads);
+    on_threads(mixed_crowd, &threads);
 }
 
 static thrum_err *take_number(void *arg)
@@ -280,7 +280,7 @@ static thrum_err *run_out_of_time(void *arg)
 static void a_deadline_ends_it_in_a_task_and_in_a_thread(void **state)
 {
     (void)state;
-    on_runtimes(run_out_of_time, NULL);
+    on_threads(run_out_of_time, NULL);
 }
 
 /* Cancels and releases at once: who was told that he has it does, others not. */

@@ -37,7 +37,7 @@ static thrum_err *offload_one(void *arg)
 static void an_offloaded_call_runs_on_another_thread(void **state)
 {
     (void)state;
-    on_runtimes(offload_one, NULL);
+    on_threads(offload_one, NULL);
 }
 
 static void on_a_thread_that_is_no_worker_it_is_a_call(void **state)
@@ -114,7 +114,7 @@ static thrum_err *calls_meet(void *arg)
 static void calls_that_block_for_each_other_all_run(void **state)
 {
     (void)state;
-    on_runtimes(calls_meet, NULL);
+    on_threads(calls_meet, NULL);
 }
 
 struct crowd {
@@ -346,7 +346,7 @@ static thrum_err *meet_in_a_flood(void *arg)
 static void calls_that_block_in_a_flood_all_run(void **state)
 {
     (void)state;
-    on_runtimes(meet_in_a_flood, NULL);
+    on_threads(meet_in_a_flood, NULL);
 }
 
 int main(void)

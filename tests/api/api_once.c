@@ -83,7 +83,7 @@ static thrum_err *want_all(void *arg)
 static void it_is_made_once_and_each_failure_is_one_callers(void **state)
 {
     (void)state;
-    on_runtimes(want_all, NULL);
+    on_threads(want_all, NULL);
 }
 
 static thrum_err *make_slowly(void *arg)
@@ -222,7 +222,7 @@ static thrum_err *walk_together(void *arg)
 static void none_goes_on_before_all_have_come(void **state)
 {
     (void)state;
-    on_runtimes(walk_together, NULL);
+    on_threads(walk_together, NULL);
 }
 
 static thrum_err *come_or_not(void *arg)
@@ -352,7 +352,7 @@ static thrum_err *work_and_wait(void *arg)
 static void who_waits_sees_all_that_was_done(void **state)
 {
     (void)state;
-    on_runtimes(work_and_wait, NULL);
+    on_threads(work_and_wait, NULL);
 }
 
 /* On the waiter's stack: gone as soon as it returns. */

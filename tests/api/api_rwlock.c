@@ -95,7 +95,7 @@ static thrum_err *share_page(void *arg)
 static void a_page_is_never_seen_half_written(void **state)
 {
     (void)state;
-    on_runtimes(share_page, NULL);
+    on_threads(share_page, NULL);
 }
 
 /* All readers are inside at once, or this does not end. */

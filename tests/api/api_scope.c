@@ -366,7 +366,7 @@ static thrum_err *a_million_failures(void *arg)
 static void a_million_failures_leave_the_same_errors_each_time(void **state)
 {
     (void)state;
-    on_runtimes(a_million_failures, NULL);
+    on_threads(a_million_failures, NULL);
 }
 
 /* --- scopes and forks --------------------------------------------------------------- */

@@ -343,7 +343,7 @@ static thrum_err *run_circles(void *unused)
 static void who_selects_in_a_circle_loses_and_doubles_nothing(void **state)
 {
     (void)state;
-    on_runtimes(run_circles, NULL);
+    on_threads(run_circles, NULL);
 }
 
 /* --- a deadline ---------------------------------------------------------------------------- */

@@ -76,7 +76,7 @@ static thrum_err *share_pool(void *arg)
 static void no_more_are_inside_than_there_are_permits(void **state)
 {
     (void)state;
-    on_runtimes(share_pool, NULL);
+    on_threads(share_pool, NULL);
 }
 
 static thrum_err *take_permit(void *arg)

@@ -183,7 +183,7 @@ static void a_sleeper_wakes_beside_a_busy_task(void **state)
 {
     (void)state;
     for (int i = 0; i < 10; i++)
-        on_runtimes(sleeper_beside_a_busy_task, NULL);
+        on_threads(sleeper_beside_a_busy_task, NULL);
 }
 
 /* --- yield ------------------------------------------------------------------------- */

@@ -18,6 +18,7 @@ sanitize=${SAN:+-fsanitize=$SAN}
 
 {
     echo "#include <thrum.h>"
+    echo "#include <thrum/test.h>"
     echo "int main(void)"
     echo "{"
     echo "    void (*const all[])(void) = {"

@@ -9,6 +9,7 @@ bad=0
 
 # The functions that read this library's thread-locals.
 accessors='worker_current|find_locals|thread_scope|set_thread_scope'
+accessors="$accessors|clock_now|clock_simulate"
 
 # os/ copies errno beside each system call; no function there switches stacks.
 # Elsewhere only these may.

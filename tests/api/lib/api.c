@@ -61,7 +61,7 @@ void expect_indices(thrum_err *e, size_t count, const size_t *indices)
     thrum_err_drop(e);
 }
 
-void on_runtimes(thrum_fn *fn, void *arg)
+void on_threads(thrum_fn *fn, void *arg)
 {
     for (workers = 1; workers <= 4; workers *= 2) {
         thrum_opts opts = {.workers = workers};
@@ -71,6 +71,16 @@ void on_runtimes(thrum_fn *fn, void *arg)
         expect_ok(thrum_call(rt, fn, arg));
         expect_ok(thrum_stop(rt));
     }
+    workers = 0;
+}
+
+void on_runtimes(thrum_fn *fn, void *arg)
+{
+    thrum_sim_opts sim = {.rounds = SANITIZED ? 3 : 20};
+
+    on_threads(fn, arg);
+    workers = 2; /* as with several, nobody knows who is first */
+    expect_ok(thrum_sim(&sim, fn, arg));
     workers = 0;
 }
 

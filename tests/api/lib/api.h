@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include <thrum.h>
+#include <thrum/test.h>
 
 #ifndef __has_feature
 #define __has_feature(x) 0
@@ -68,6 +69,10 @@ extern unsigned workers;
 
 /* Call fn(arg) on a runtime of 1, then 2, then 4 workers, whatever the machine
  * has. It must succeed. */
+void on_threads(thrum_fn *fn, void *arg);
+
+/* The same, and then under some simulated schedules: for what needs no thread
+ * but its own. */
 void on_runtimes(thrum_fn *fn, void *arg);
 
 /* ---------------------------------------------------------------- meeting */

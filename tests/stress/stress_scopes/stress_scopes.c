@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include <thrum/run.h>
+#include <thrum/test.h>
 
 #include "outcome.h"
 
@@ -508,10 +509,21 @@ static void one_round(uint64_t seed)
     must(thrum_run(&opts, trees, &seed) == NULL);
 }
 
+static thrum_err *simulated_trees(void *unused)
+{
+    uint64_t seed = thrum_sim_seed();
+
+    (void)unused;
+    return trees(&seed);
+}
+
 int main(void)
 {
+    thrum_sim_opts sim = {.rounds = (unsigned)stress_scale(2000)};
     uint64_t seed;
 
+    if (thrum_report(thrum_sim(&sim, simulated_trees, NULL)))
+        return 1;
     for (stress_begin(stress_scale(400)); stress_next(&seed);)
         one_round(seed);
     printf("%llu tasks, %llu scopes\n",

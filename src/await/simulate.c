@@ -1,0 +1,52 @@
+/* A blocking call in a simulation: there is no thread for it. The task waits as
+ * long as it takes to be served, and calls fn itself. */
+
+#include <errno.h>
+
+#include "await/pool.h"
+#include "os/clock.h"
+
+struct nap {
+    struct timer timer;
+    struct scope_wait wait;
+};
+
+static void nap_over(struct timer *t)
+{
+    (void)wait_wake(&container_of(t, struct nap, timer)->wait.wait,
+                    WAKE_DEADLINE);
+}
+
+/* In the queue, as it were. False: canceled there. */
+static bool be_served(struct sched *sched, int64_t takes)
+{
+    struct nap nap;
+
+    wait_init(&nap.wait.wait);
+    wait_tell(&nap.wait.wait, "a blocking call");
+    sched_arm(sched, &nap.timer, clock_now() + takes, nap_over);
+    if (scope_sleep(scope_current(), &nap.wait) == WAKE_DEADLINE)
+        return true;
+    return !sched_disarm(sched, &nap.timer); /* it came as well */
+}
+
+thrum_err *pool_simulate(thrum_fn *fn, void *arg)
+{
+    struct stack *here = worker_current();
+    struct sched *sched = here->worker->sched;
+    int64_t takes = sched->sim->blocking(sched->sim);
+    struct thrum_here_ borrowed;
+    thrum_err *err;
+    int saved;
+
+    if (takes < 0)
+        return thrum_rc(-ENOMEM);
+    if (!be_served(sched, takes))
+        return thrum_rc(-ECANCELED);
+    saved = *here->worker->errno_at; /* fn has another thread's */
+    scope_here_begin(here, &borrowed);
+    err = scope_here_end(here, &borrowed, fn(arg));
+    *here->worker->errno_at = saved;
+    sched_point(POINT_CALL);
+    return err;
+}
