@@ -16,6 +16,7 @@
 #include <thrum/broadcast.h>
 #include <thrum/pipeline.h>
 #include <thrum/gen.h>
+#include <thrum/completed.h>
 #include <thrum/io.h>
 
 #endif
