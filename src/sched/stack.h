@@ -50,18 +50,14 @@ struct stack {
     /* const after it was made */
     unsigned valgrind_id;
     bool guarded;
-    char *low; /* the first byte above the guard */
+    bool sim_polls; /* not const: of a simulation, as sim_rank */
+    char *low;      /* the first byte above the guard */
 
     _Atomic(void *) child_of; /* for reports: whose child runs on it, */
     _Atomic(const struct thrum_site_ *) child_site; /* and where it was made */
-    _Atomic(const char *) waits_for; /* likewise, of one that waits: a hint */
-
-    struct { /* of a simulation, src/sim */
-        int64_t rank, since;
-        bool polls;
-    } sim;
 
     struct spin taken_lock;   /* of deque.taken */
+    int32_t sim_rank;         /* of a simulation, src/sim */
     struct thrum_job_ resume; /* the job that runs it again */
     struct stack *next;       /* in a list of spares */
     struct sanitize_fiber fiber;

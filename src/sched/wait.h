@@ -32,7 +32,7 @@ void wait_init(struct wait *w);
 static inline void wait_tell(struct wait *w, const char *what)
 {
     if (w->stack != NULL)
-        store_relaxed(&w->stack->waits_for, what); /* a hint to who looks */
+        store_relaxed(&w->stack->deque.waits_for, what); /* a hint */
 }
 
 /* Returns what woke it; at once, if something has already. */

@@ -51,14 +51,15 @@ static void see(struct stack *s, void *arg)
     struct dump *d = arg;
     struct scope *inner = scope_on(s);
     struct place place = place_of_stack(s);
-    const char *what = load_relaxed(&s->waits_for); /* nobody writes it now */
+    const char *what = load_relaxed(
+        &s->deque.waits_for); /* nobody writes it now */
 
     if (inner == NULL || s == worker_current() || is_ready(&d->sim->ready, s))
         return;
     say(d, "\n%s (%s) waits for %s since %.9f s%s%s",
         place.name == NULL ? "a task" : place.name,
         place.where == NULL ? "?" : place.where, what == NULL ? "?" : what,
-        seconds(s->sim.since), inner->of_task ? "" : ", in scope ",
+        seconds(s->deque.since), inner->of_task ? "" : ", in scope ",
         inner->of_task        ? ""
         : inner->name != NULL ? inner->name
                               : inner->where);

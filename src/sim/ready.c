@@ -62,9 +62,9 @@ void rank_lowest(struct sim *sim)
     sim->running = --sim->lowest;
 }
 
-static int64_t rank_draw(struct sim *sim)
+static int32_t rank_draw(struct sim *sim)
 {
-    return 1 + (int64_t)sim_choose(sim, CHOOSE_RANK, UINT32_MAX);
+    return 1 + (int32_t)sim_choose(sim, CHOOSE_RANK, INT32_MAX);
 }
 
 /* For who lets others go first. If it were always the lowest, others would always
@@ -139,9 +139,9 @@ void ready_add(struct sim *sim, struct thrum_job_ *job)
     if (set->count == set->room)
         grow(set);
     if (s != NULL) {
-        r.rank = s->sim.rank;
-        r.polls = s->sim.polls;
-        s->sim.polls = false;
+        r.rank = s->sim_rank;
+        r.polls = s->sim_polls;
+        s->sim_polls = false;
     } else {
         r.rank = rank_draw(sim);
     }
@@ -186,7 +186,7 @@ struct thrum_job_ *ready_pick_child(struct sim *sim, struct thrum_scope *scope)
 {
     size_t i = choose(sim);
     struct thrum_job_ *job = sim->ready.all[i].job;
-    int64_t rank = sim->running;
+    int32_t rank = sim->running;
 
     if (worker_resumed_by(job) != NULL || job_is_fork(job) ||
         load_relaxed(&job->scope) != scope) /* const in a queue */

@@ -267,7 +267,7 @@ thrum_err *thrum_sim(const thrum_sim_opts *opts, thrum_fn *fn, void *arg)
         sim->seed = seed_of(o.seed, i);
         err = one(sim, i);
     }
-    sub_release(&worker_simulations, 1);
+    add_relaxed(&worker_simulations, (uint32_t)-1);
     fault_tell(NULL);
     if (sim->fault != 0)
         alloc_fail_if(NULL);

@@ -95,7 +95,7 @@ struct trace {
 
 struct ready {
     struct thrum_job_ *job;
-    int64_t rank;
+    int32_t rank;
     bool polls; /* it was put away when it asked for something */
 };
 
@@ -125,8 +125,8 @@ struct sim {
     struct plan plan;
     struct ready_set ready;
     int64_t now;
-    int64_t running;  /* the rank of what runs */
-    int64_t lowest;   /* rank that was given out */
+    int32_t running;  /* the rank of what runs */
+    int32_t lowest;   /* rank that was given out */
     unsigned changed; /* how many of the plan's changes have been */
     uint64_t steps, stop_at;
     uint64_t hash;

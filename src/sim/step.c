@@ -151,11 +151,11 @@ static void leave(struct sim *sim, struct worker *w)
 {
     struct stack *s = load_relaxed(&w->stack); /* its own */
 
-    s->sim.rank = sim->running;
-    s->sim.since = sim->now;
-    s->sim.polls = sim->asks;
+    s->sim_rank = sim->running;
+    s->deque.since = sim->now;
+    s->sim_polls = sim->asks;
     sim->asks = false;
-    if (!s->sim.polls)
+    if (!s->sim_polls)
         sim->vain = 0;
 }
 

@@ -433,6 +433,67 @@ static void what_a_fork_spawns_belongs_to_the_fork(void **state)
     on_runtimes(forks_spawn, NULL);
 }
 
+/* To whom it is another's scope waits, as its owner would. */
+struct strangers {
+    _Atomic(thrum_scope *) full;
+    _Atomic unsigned waits, here, most;
+};
+
+static thrum_err *be_here(void *arg)
+{
+    struct strangers *s = *(struct strangers **)arg;
+    unsigned here = atomic_fetch_add(&s->here, 1) + 1;
+
+    if (here > atomic_load(&s->most))
+        atomic_store(&s->most, here);
+    thrum_yield();
+    atomic_fetch_sub(&s->here, 1);
+    return NULL;
+}
+
+static thrum_err *own_it(void *arg)
+{
+    struct strangers *s = *(struct strangers **)arg;
+    thrum_scope full;
+
+    thrum_scope_open(&full, .name = "another's", .limit = 1);
+    atomic_store(&s->full, &full);
+    await_count(&s->waits, 20);
+    return thrum_scope_close(&full, NULL);
+}
+
+static thrum_err *spawn_there(void *arg)
+{
+    struct strangers *s = *(struct strangers **)arg;
+
+    while (atomic_load(&s->full) == NULL)
+        thrum_yield();
+    CHECK(thrum_spawn(atomic_load(&s->full), be_here, arg, sizeof s) == 0);
+    atomic_fetch_add(&s->waits, 1);
+    return NULL;
+}
+
+static thrum_err *others_full(void *arg)
+{
+    struct strangers all = {0}, *at = &all;
+    thrum_scope s;
+
+    (void)arg;
+    thrum_scope_open(&s, .name = "strangers");
+    CHECK(thrum_spawn(&s, own_it, &at, sizeof at) == 0);
+    for (int i = 0; i < 20; i++)
+        CHECK(thrum_spawn(&s, spawn_there, &at, sizeof at) == 0);
+    expect_ok(thrum_scope_close(&s, NULL));
+    CHECK(atomic_load(&all.most) == 1);
+    return NULL;
+}
+
+static void others_wait_for_a_place_in_a_full_scope(void **state)
+{
+    (void)state;
+    on_runtimes(others_full, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -449,6 +510,7 @@ int main(void)
         cmocka_unit_test(a_fork_may_be_open_around_a_scope),
         cmocka_unit_test(what_a_fork_spawns_belongs_to_the_fork),
         cmocka_unit_test(the_error_of_the_body_ranks_last),
+        cmocka_unit_test(others_wait_for_a_place_in_a_full_scope),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,8 +2,6 @@
  * same one again from its seed, and no bug of few steps that it does not find? */
 #include "lib/api.h"
 
-#include <sys/wait.h>
-
 #include <thrum/test.h>
 
 enum { ROUNDS = 400, DAY_S = 24 * 3600 };
@@ -13,12 +11,9 @@ static thrum_sim_opts rounds(unsigned n)
     return (thrum_sim_opts){.rounds = n, .twice = true};
 }
 
-/* It fails within n rounds, by either strategy, with that kind. The seed of the
- * last one is kept for whoever wants to have it again. */
-static uint64_t found_seed;
-
 static unsigned ran; /* rounds, by bodies that count them */
 
+/* It fails within n rounds, by either strategy, with that kind. */
 static void is_found(thrum_fn *fn, unsigned n, const thrum_kind *kind)
 {
     for (int explore = THRUM_EXPLORE; explore <= THRUM_EXPLORE_RANKS;
@@ -32,7 +27,6 @@ static void is_found(thrum_fn *fn, unsigned n, const thrum_kind *kind)
         assert_non_null(e);
         assert_true(thrum_err_is(e, kind));
         assert_non_null(strstr(thrum_err_msg(e), "THRUM_SEED=0x"));
-        found_seed = strtoull(strstr(thrum_err_msg(e), "0x"), NULL, 16);
         thrum_err_drop(e);
     }
 }
@@ -213,7 +207,7 @@ static thrum_err *some_order(void *unused)
     for (unsigned i = 1; i <= TASKS; i++)
         THRUM_TRY(thrum_spawn(&s, write_down, &i, sizeof i));
     e = thrum_scope_close(&s, NULL);
-    orders[ran++] = order;
+    orders[ran++ % ROUNDS] = order;
     return e;
 }
 
@@ -414,203 +408,6 @@ static void planted_bugs_are_found(void **state)
     is_found(missing_cancel, 100, &THRUM_DEADLOCK);
 }
 
-/* --- what is said ------------------------------------------------------------------ */
-
-static void run_again(void)
-{
-    char text[32];
-    thrum_err *e;
-
-    snprintf(text, sizeof text, "0x%llx", (unsigned long long)found_seed);
-    setenv("THRUM_SEED", text, 1);
-    ran = 0;
-    e = thrum_sim(&(thrum_sim_opts){.explore = THRUM_EXPLORE_RANKS},
-                  the_third_goes_first, NULL);
-    fprintf(stderr, "order %u\n", order);
-    _exit(e == NULL);
-}
-
-static void a_seed_repeats_its_round_in_another_process(void **state)
-{
-    char line[32];
-    struct end end;
-
-    (void)state;
-    is_found(the_third_goes_first, ROUNDS, &THRUM_ERROR);
-    snprintf(line, sizeof line, "order %u\n", order);
-    end = end_of(run_again);
-    assert_int_equal(end.status, 0);
-    assert_non_null(strstr(end.said, line));
-    assert_non_null(strstr(end.said, "write_down (tests/api/api_sim.c:"));
-    assert_non_null(strstr(end.said, "this round has failed"));
-}
-
-static thrum_err *give_up(void *unused)
-{
-    THRUM_TRY(thrum_sleep(THRUM_US(1)));
-    abort();
-    return unused;
-}
-
-static void run_crash(void)
-{
-    thrum_report(thrum_sim(NULL, give_up, NULL));
-}
-
-static void a_crash_says_its_seed(void **state)
-{
-    struct end end = end_of(run_crash);
-
-    (void)state;
-    assert_true(WIFSIGNALED(end.status));
-    assert_non_null(strstr(end.said, "dies in this round; THRUM_SEED=0x"));
-}
-
-static void who_waits_is_told(void **state)
-{
-    thrum_sim_opts o = {.rounds = ROUNDS, .quiet = true};
-    thrum_err *e = thrum_sim(&o, abba, NULL);
-    const char *text = thrum_err_msg(thrum_err_cause(e));
-
-    (void)state;
-    assert_int_equal(thrum_err_errno(e), EDEADLK);
-    assert_non_null(strstr(text, "deadlock"));
-    assert_non_null(strstr(text, "take_other (tests/api/api_sim.c:"));
-    assert_non_null(
-        strstr(text, "waits for a permit of a limited scope since"));
-    assert_non_null(strstr(text, "waits for its children"));
-    thrum_err_drop(e);
-}
-
-static thrum_err *leave_one(void *unused)
-{
-    (void)unused;
-    return thrum_rc(thrum_spawn(thrum_root(), never, NULL, 0));
-}
-
-static void tasks_left_in_the_background_are_a_failure(void **state)
-{
-    thrum_sim_opts o = {.rounds = 50, .quiet = true};
-    thrum_err *e = thrum_sim(&o, leave_one, NULL);
-
-    (void)state;
-    assert_non_null(e);
-    assert_non_null(
-        strstr(thrum_err_msg(thrum_err_cause(e)), "1 tasks are left"));
-    thrum_err_drop(e);
-    o.background = true;
-    expect_ok(thrum_sim(&o, leave_one, NULL));
-}
-
-static thrum_err *ping_pong(void *unused)
-{
-    for (;;)
-        thrum_yield();
-    return unused;
-}
-
-static thrum_err *oversleep(void *unused)
-{
-    while (thrum_sleep(THRUM_SEC(3600)) == 0)
-        ;
-    return unused;
-}
-
-static void who_never_ends_is_ended(void **state)
-{
-    thrum_sim_opts o = {.rounds = 4, .steps = 10000, .quiet = true};
-    thrum_err *e = thrum_sim(&o, ping_pong, NULL); /* and is abandoned */
-
-    (void)state;
-    assert_true(thrum_err_is(e, &THRUM_TIMEOUT));
-    assert_non_null(strstr(thrum_err_msg(thrum_err_cause(e)), "too many"));
-    thrum_err_drop(e);
-    o.limit = THRUM_SEC(DAY_S);
-    e = thrum_sim(&o, oversleep, NULL);
-    assert_true(thrum_err_is(e, &THRUM_TIMEOUT));
-    assert_non_null(strstr(thrum_err_msg(thrum_err_cause(e)), "too late"));
-    thrum_err_drop(e);
-}
-
-static thrum_err *simulate_here(void *unused)
-{
-    thrum_err *e = thrum_sim(NULL, nothing, unused);
-
-    THRUM_CHECK(e != NULL);
-    thrum_err_drop(e);
-    return NULL;
-}
-
-static void there_is_none_in_a_task(void **state)
-{
-    (void)state;
-    expect_ok(thrum_sim(&(thrum_sim_opts){.rounds = 2}, simulate_here, NULL));
-    expect_ok(thrum_run(NULL, simulate_here, NULL));
-}
-
-/* --- faults -------------------------------------------------------------------------- */
-
-static unsigned hit, missed;
-
-static thrum_err *meet_chaos(void *unused)
-{
-    for (int i = 0; i < 100; i++) {
-        if (thrum_chaos("a disk that is full"))
-            hit++;
-        else
-            missed++;
-    }
-    return unused;
-}
-
-static void chaos_is_for_the_simulation_only(void **state)
-{
-    (void)state;
-    hit = missed = 0;
-    expect_ok(thrum_sim(&(thrum_sim_opts){.rounds = 20}, meet_chaos, NULL));
-    assert_true(hit > 20 && missed > 20);
-    hit = 0;
-    expect_ok(thrum_run(NULL, meet_chaos, NULL));
-    assert_false(thrum_chaos("nowhere"));
-    assert_int_equal(hit, 0);
-}
-
-static unsigned without_memory;
-
-static thrum_err *bear_it(void *unused)
-{
-    int began = 0;
-    thrum_scope s;
-
-    (void)unused;
-    account = 0;
-    thrum_scope_open(&s, .name = "with faults");
-    for (int i = 0; i < 100; i++) {
-        int rc = thrum_spawn(&s, write_down, &i, sizeof i);
-
-        THRUM_CHECK(rc == 0 || rc == -ENOMEM);
-        began += rc == 0;
-        without_memory += rc != 0;
-    }
-    THRUM_TRY(thrum_scope_close(&s, NULL));
-    THRUM_CHECK(began > 0);
-    return NULL;
-}
-
-static void allocations_may_fail(void **state)
-{
-    thrum_sim_opts o = {.rounds = 50, .fault = 0.1, .twice = true};
-
-    (void)state;
-    without_memory = 0;
-    expect_ok(thrum_sim(&o, bear_it, NULL));
-    assert_true(without_memory > 50);
-    without_memory = 0;
-    o.fault = 0;
-    expect_ok(thrum_sim(&o, bear_it, NULL));
-    assert_int_equal(without_memory, 0);
-}
-
 /* --- blocking calls ---------------------------------------------------------------------- */
 
 static thrum_err *count(void *n)
@@ -683,83 +480,6 @@ static void nothing_is_left_behind(void **state)
         assert_int_equal(after.mappings, before.mappings);
 }
 
-/* --- test cases ---------------------------------------------------------------------------- */
-
-struct shop {
-    int open, served;
-};
-
-static int shops_closed;
-
-static thrum_err *open_shop(void *arg)
-{
-    struct shop *s = arg;
-
-    THRUM_CHECK(s->open == 0 && s->served == 0);
-    s->open = 1;
-    return thrum_rc(thrum_sleep(THRUM_US(5)));
-}
-
-static thrum_err *close_shop(void *arg)
-{
-    struct shop *s = arg;
-
-    THRUM_CHECK(s->open == 1);
-    shops_closed++;
-    return thrum_rc(thrum_sleep(THRUM_US(5)));
-}
-
-THRUM_TEST(a_case_has_a_fixture, .sim.rounds = 50,
-           .fixture = sizeof(struct shop), .setup = open_shop,
-           .teardown = close_shop)
-{
-    struct shop *s = arg;
-
-    THRUM_CHECK(s->open == 1);
-    return thrum_rc(thrum_sleep(THRUM_MS(++s->served)));
-}
-
-THRUM_TEST(or_runs_on_threads, .workers = 2, .times = 3,
-           .fixture = sizeof(struct shop), .setup = open_shop,
-           .teardown = close_shop)
-{
-    THRUM_CHECK(((struct shop *)arg)->open == 1);
-    return NULL;
-}
-
-THRUM_TEST(or_has_no_options)
-{
-    return thrum_rc(thrum_sleep(THRUM_SEC(DAY_S)));
-}
-
-static thrum_err *fails(void *unused)
-{
-    (void)unused;
-    return thrum_fail(&THRUM_ERROR, "as planned");
-}
-
-static void what_fails_is_told(void **state)
-{
-    thrum_test c = {.sim = {.quiet = true, .rounds = 3},
-                    .fixture = sizeof(struct shop),
-                    .setup = open_shop,
-                    .teardown = close_shop};
-
-    (void)state;
-    for (c.workers = 0; c.workers <= 1; c.workers++) {
-        thrum_err *e;
-
-        shops_closed = 0;
-        e = thrum_test_run(&c, fails, NULL);
-        assert_non_null(e);
-        assert_int_equal(shops_closed, 1);
-        thrum_err_drop(e);
-        e = thrum_test_run(&c, leave_one, NULL);
-        assert_non_null(e);
-        thrum_err_drop(e);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -771,21 +491,9 @@ int main(void)
         cmocka_unit_test(each_round_may_take_another_order),
         cmocka_unit_test(what_depends_on_more_than_the_seed_is_told),
         cmocka_unit_test(planted_bugs_are_found),
-        cmocka_unit_test(a_seed_repeats_its_round_in_another_process),
-        cmocka_unit_test(a_crash_says_its_seed),
-        cmocka_unit_test(who_waits_is_told),
-        cmocka_unit_test(tasks_left_in_the_background_are_a_failure),
-        cmocka_unit_test(who_never_ends_is_ended),
-        cmocka_unit_test(there_is_none_in_a_task),
-        cmocka_unit_test(chaos_is_for_the_simulation_only),
-        cmocka_unit_test(allocations_may_fail),
         cmocka_unit_test(blocking_calls_take_some_time),
         cmocka_unit_test(a_hundred_thousand_tasks_sleep),
         cmocka_unit_test(nothing_is_left_behind),
-        cmocka_unit_test(a_case_has_a_fixture),
-        cmocka_unit_test(or_runs_on_threads),
-        cmocka_unit_test(or_has_no_options),
-        cmocka_unit_test(what_fails_is_told),
     };
 
     unsetenv("THRUM_SEED");

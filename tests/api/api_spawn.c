@@ -287,67 +287,6 @@ static thrum_err *deep_in_full(void *arg)
     return NULL;
 }
 
-/* To whom it is another's scope waits, as its owner would. */
-struct strangers {
-    _Atomic(thrum_scope *) full;
-    _Atomic unsigned waits, here, most;
-};
-
-static thrum_err *be_here(void *arg)
-{
-    struct strangers *s = *(struct strangers **)arg;
-    unsigned here = atomic_fetch_add(&s->here, 1) + 1;
-
-    if (here > atomic_load(&s->most))
-        atomic_store(&s->most, here);
-    thrum_yield();
-    atomic_fetch_sub(&s->here, 1);
-    return NULL;
-}
-
-static thrum_err *own_it(void *arg)
-{
-    struct strangers *s = *(struct strangers **)arg;
-    thrum_scope full;
-
-    thrum_scope_open(&full, .name = "another's", .limit = 1);
-    atomic_store(&s->full, &full);
-    await_count(&s->waits, 20);
-    return thrum_scope_close(&full, NULL);
-}
-
-static thrum_err *spawn_there(void *arg)
-{
-    struct strangers *s = *(struct strangers **)arg;
-
-    while (atomic_load(&s->full) == NULL)
-        thrum_yield();
-    CHECK(thrum_spawn(atomic_load(&s->full), be_here, arg, sizeof s) == 0);
-    atomic_fetch_add(&s->waits, 1);
-    return NULL;
-}
-
-static thrum_err *others_full(void *arg)
-{
-    struct strangers all = {0}, *at = &all;
-    thrum_scope s;
-
-    (void)arg;
-    thrum_scope_open(&s, .name = "strangers");
-    CHECK(thrum_spawn(&s, own_it, &at, sizeof at) == 0);
-    for (int i = 0; i < 20; i++)
-        CHECK(thrum_spawn(&s, spawn_there, &at, sizeof at) == 0);
-    expect_ok(thrum_scope_close(&s, NULL));
-    CHECK(atomic_load(&all.most) == 1);
-    return NULL;
-}
-
-static void others_wait_for_a_place_in_a_full_scope(void **state)
-{
-    (void)state;
-    on_runtimes(others_full, NULL);
-}
-
 static void so_does_who_is_deep_in_a_child_of_a_full_scope(void **state)
 {
     (void)state;
@@ -590,7 +529,6 @@ int main(void)
         cmocka_unit_test(a_limited_scope_has_no_more_children_than_that),
         cmocka_unit_test(a_limited_scope_has_as_many_children_at_once_as_that),
         cmocka_unit_test(a_child_of_a_full_scope_calls_what_it_spawns_there),
-        cmocka_unit_test(others_wait_for_a_place_in_a_full_scope),
         cmocka_unit_test(so_does_who_is_deep_in_a_child_of_a_full_scope),
         cmocka_unit_test(children_that_poll_for_each_other_all_run),
         cmocka_unit_test(children_that_keep_their_workers_run_at_once),
