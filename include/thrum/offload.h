@@ -34,6 +34,8 @@ extern "C" {
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD thrum_err *thrum_offload(thrum_fn *fn,
                                                                   void *arg);
 
+struct thrum_sem;
+
 /* All zero is thrum_offload. */
 typedef struct thrum_offload_opts {
     const char *where; /* filled in */
@@ -46,9 +48,13 @@ typedef struct thrum_offload_opts {
     /* Called with the copy, on any thread, when fn has returned after its caller
      * was canceled: give back what the copy owns. */
     void (*drop)(void *copy);
+    /* A permit of it is acquired before, and released when fn has returned, also
+     * if it was abandoned: so that calls of one kind do not take all threads.
+     * NULL: none. */
+    struct thrum_sem *sem; /* thrum/sync.h */
 } thrum_offload_opts;
 
-/* thrum_err *thrum_offload_ex(fn, void *arg, .size = ..., .drop = ...)
+/* thrum_err *thrum_offload_ex(fn, void *arg, .size = ..., .sem = ..., ...)
  *
  * As thrum_offload, but with .size the caller can leave a call that has begun: a
  * deadline holds although fn does not return.
@@ -90,6 +96,6 @@ thrum_offload_ex_(thrum_fn *fn, void *arg, const thrum_offload_opts *opts);
 #else
 #define THRUM_OFFLOAD_OPTS_(at, ...)                                           \
     (&static_cast<const thrum_offload_opts &>(                                 \
-        thrum_offload_opts{at, 0, nullptr, 0, nullptr}))
+        thrum_offload_opts{at, 0, nullptr, 0, nullptr, nullptr}))
 #endif
 #endif

@@ -14,6 +14,7 @@
 struct private_call {
     struct offload job;
     void (*drop)(void *copy);
+    struct permits *permits; /* of which it has one; NULL: none */
     const char *name, *where;
     uint32_t index; /* in the runtime's root scope, once it was abandoned */
     struct thrum_rt *rt;
@@ -25,6 +26,12 @@ struct private_call {
 static struct private_call *call_of(struct offload *job)
 {
     return container_of(job, struct private_call, job);
+}
+
+/* A semaphore is that (sync/sem.c). */
+static struct permits *permits_of(const thrum_offload_opts *opts)
+{
+    return (struct permits *)(void *)opts->sem;
 }
 
 static struct private_call *call_new(thrum_fn *fn, const void *arg,
@@ -39,6 +46,7 @@ static struct private_call *call_new(thrum_fn *fn, const void *arg,
     if (c == NULL)
         return NULL;
     c->drop = opts->drop;
+    c->permits = permits_of(opts);
     c->name = opts->name != NULL ? opts->name : opts->where;
     c->where = opts->where;
     c->rt = runtime_of(worker_current()->worker->sched);
@@ -75,6 +83,7 @@ void private_end(struct offload *job)
 {
     struct private_call *c = call_of(job);
     struct scope *root = &c->rt->root;
+    struct permits *permits;
     uint32_t index;
     thrum_err *err;
 
@@ -86,14 +95,17 @@ void private_end(struct offload *job)
                           "%s, abandoned by a task that was canceled", c->name);
     if (c->drop != NULL)
         c->drop(c->copy);
+    permits = c->permits;
     release(c);
+    if (permits != NULL)
+        permits_give(permits);
     scope_leave(root, index, err, false);
 }
 
 /* --- by the task */
 
-/* False: it is done after all. */
-static bool leave(struct pool *p, struct private_call *c)
+/* False: it is done after all. *called: else, it was called. */
+static bool leave(struct pool *p, struct private_call *c, bool *called)
 {
     struct scope *root = &c->rt->root;
 
@@ -104,14 +116,16 @@ static bool leave(struct pool *p, struct private_call *c)
     c->index = scope_enter(root);
     scope_tell(&c->own, STOP_CANCEL); /* for who asks thrum_canceled */
     tsan_promise(c);
-    if (offload_abandon(&c->job))
+    *called = offload_abandon(&c->job);
+    if (*called)
         return true;
     scope_leave(root, c->index, NULL, false);
     return false;
 }
 
+/* *left: the thread has it now, and its permit. */
 static thrum_err *call_private(thrum_fn *fn, void *arg,
-                               const thrum_offload_opts *opts)
+                               const thrum_offload_opts *opts, bool *left)
 {
     struct scope *scope = scope_current();
     struct pool *p = pool_here();
@@ -121,7 +135,7 @@ static thrum_err *call_private(thrum_fn *fn, void *arg,
     if (c == NULL)
         return thrum_rc(-ENOMEM);
     pool_submit(p, &c->job);
-    if (scope_sleep(scope, &c->job.wait) == WAKE_CANCEL && leave(p, c))
+    if (scope_sleep(scope, &c->job.wait) == WAKE_CANCEL && leave(p, c, left))
         return thrum_rc(-ECANCELED);
     tsan_rely(&c->job);
     err = c->job.u.err;
@@ -134,15 +148,23 @@ thrum_err *thrum_offload_ex_(thrum_fn *fn, void *arg,
                              const thrum_offload_opts *opts)
 {
     struct scope *scope = scope_current();
+    struct stack *here = worker_current();
+    bool left = false;
+    thrum_err *err;
 
     REQUIRE(fn != NULL && opts != NULL, "no function, or no options");
     REQUIRE(arg != NULL || opts->size == 0, "bytes to copy, and no argument");
     REQUIRE(opts->drop == NULL || opts->size > 0,
             "nothing that can be dropped");
-    if (worker_current() == NULL || opts->size == 0 ||
-        worker_current()->worker->sched->sim != NULL)
-        return thrum_offload(fn, arg);
-    if (scope_canceled(scope))
+    if (scope != NULL && scope_canceled(scope))
         return thrum_rc(-ECANCELED);
-    return call_private(fn, arg, opts);
+    if (opts->sem != NULL && !permits_take(permits_of(opts), scope))
+        return thrum_rc(-ECANCELED);
+    if (here == NULL || opts->size == 0 || here->worker->sched->sim != NULL)
+        err = thrum_offload(fn, arg);
+    else
+        err = call_private(fn, arg, opts, &left);
+    if (opts->sem != NULL && !left)
+        permits_give(permits_of(opts));
+    return err;
 }

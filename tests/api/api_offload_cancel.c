@@ -375,6 +375,78 @@ static void a_call_that_never_returns_does_not_hang_the_stop(void **state)
     assert_lives(hang_in_the_pool);
 }
 
+/* --- with a permit --------------------------------------------------------------- */
+
+static thrum_sem two = THRUM_SEM_INIT(2);
+static _Atomic unsigned at_work, most;
+
+static thrum_err *work_in_pairs(void *unused)
+{
+    unsigned now = atomic_fetch_add(&at_work, 1) + 1, seen = atomic_load(&most);
+
+    while (now > seen && !atomic_compare_exchange_weak(&most, &seen, now))
+        ;
+    sched_yield();
+    atomic_fetch_sub(&at_work, 1);
+    (void)unused;
+    return NULL;
+}
+
+static thrum_err *offload_pair(void *arg)
+{
+    char copy[16] = "a copy";
+
+    THRUM_TRY(thrum_offload_ex(work_in_pairs, arg, .sem = &two));
+    return thrum_offload_ex(work_in_pairs, copy, .size = sizeof copy,
+                            .sem = &two);
+}
+
+static thrum_err *pairs(void *arg)
+{
+    thrum_scope s;
+
+    (void)arg;
+    thrum_scope_open(&s, .name = "pairs");
+    for (int i = 0; i < 40; i++)
+        CHECK(thrum_spawn(&s, offload_pair, NULL, 0) == 0);
+    expect_ok(thrum_scope_close(&s, NULL));
+    CHECK(atomic_load(&most) <= 2 && atomic_load(&at_work) == 0);
+    return NULL;
+}
+
+static thrum_err *offload_with_permit(void *arg)
+{
+    return thrum_offload_ex(work_on_copy, arg, .size = sizeof(struct copied),
+                            .drop = drop, .sem = &two);
+}
+
+static thrum_err *keep_a_permit(void *arg)
+{
+    struct copied c = begin(true);
+    thrum_task t;
+
+    (void)arg;
+    thrum_fork(&t, offload_with_permit, &c);
+    await_count(&door.inside, 1);
+    thrum_task_cancel(&t);
+    expect_kind(thrum_join(&t), &THRUM_CANCELED);
+    CHECK(thrum_sem_try_acquire(&two) && !thrum_sem_try_acquire(&two));
+    expect_kind(thrum_with(offload_with_permit, &c, .timeout = THRUM_MS(1)),
+                &THRUM_TIMEOUT); /* it waits for one */
+    open_door(&door);
+    expect_ok(thrum_rc(thrum_sem_acquire(&two))); /* when it has returned */
+    thrum_sem_release(&two);
+    thrum_sem_release(&two);
+    return NULL;
+}
+
+static void calls_of_one_kind_are_limited(void **state)
+{
+    (void)state;
+    on_threads(pairs, NULL);
+    on_threads(keep_a_permit, NULL);
+}
+
 static void drop_of_nothing(void)
 {
     struct copied c = begin(false);
@@ -399,6 +471,7 @@ int main(void)
         cmocka_unit_test(its_task_may_leave_it),
         cmocka_unit_test(in_the_queue_nothing_is_dropped),
         cmocka_unit_test(a_call_that_never_returns_does_not_hang_the_stop),
+        cmocka_unit_test(calls_of_one_kind_are_limited),
         cmocka_unit_test(misuse_is_told),
     };
 
