@@ -9,6 +9,14 @@
  *     }
  *
  * More than one is for isolation and for tests. An idle runtime uses no CPU.
+ *
+ * fork(2). A program may fork at any time, and exec. A child that does not exec
+ * has no runtime: its thread is one that is no worker, and thrum_run starts a new
+ * one there. What belongs to one of the parent's returns -ENOTRECOVERABLE (a call,
+ * a post, a spawn, a stop), and nothing of it is freed; what another thread held
+ * at that moment, a thrum_mutex for instance, is held for ever, as a
+ * pthread_mutex_t is. A task that forks may go as far as exec or _exit in the
+ * child; a wait there ends the program with a line that says so.
  */
 #ifndef THRUM_RUN_H
 #define THRUM_RUN_H
@@ -88,7 +96,8 @@ THRUM_API THRUM_NODISCARD int thrum_start(thrum_rt **rt,
  * Call from:  a thread that is no worker of rt, once.
  * Suspends:   blocks the thread.
  * Returns:    NULL, or the errors of what was posted. (They have not been
- *             reported.)
+ *             reported.) Of kind THRUM_OS with ENOTRECOVERABLE in the child of a
+ *             fork: rt is as it was.
  */
 THRUM_API THRUM_NODISCARD thrum_err *thrum_stop(thrum_rt *rt);
 
@@ -98,7 +107,8 @@ THRUM_API THRUM_NODISCARD thrum_err *thrum_stop(thrum_rt *rt);
  *             scope of its own.
  * Suspends:   blocks the thread.
  * Order:      fn sees what came before; what it did is visible on return.
- * Returns:    what fn returned, with the errors of what it spawned.
+ * Returns:    what fn returned, with the errors of what it spawned. Of kind
+ *             THRUM_OS with ENOTRECOVERABLE in the child of a fork.
  * Cost:       no allocation.
  */
 THRUM_API THRUM_NODISCARD thrum_err *thrum_call(thrum_rt *rt, thrum_fn *fn,
@@ -112,7 +122,8 @@ THRUM_API THRUM_NODISCARD thrum_err *thrum_call(thrum_rt *rt, thrum_fn *fn,
  * Suspends:   never.
  * Ownership:  as thrum_spawn.
  * Returns:    0: fn will be called, before thrum_stop returns.
- *             -ENOMEM: it will not.
+ *             -ENOMEM: it will not. -ENOTRECOVERABLE: nor will it in the child
+ *             of a fork.
  */
 #define thrum_post(rt, fn, arg, copy)                                          \
     __extension__({                                                            \

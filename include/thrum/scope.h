@@ -161,6 +161,7 @@ thrum_scope_close(thrum_scope *s, thrum_err *body);
  *             -ENOMEM     no memory
  *             -ECANCELED  the caller was canceled while it waited because of
  *                         the limit
+ *             -ENOTRECOVERABLE  this is the child of a fork (thrum/run.h)
  */
 #define thrum_spawn(s, fn, arg, copy)                                          \
     __extension__({                                                            \

@@ -10,10 +10,18 @@
 #include "base/atomic.h"
 #include "base/base.h"
 #include "base/sanitize.h"
+#include "os/forked.h"
 
 enum { UNASKED, PRESENT, ABSENT };
 
 static _Atomic int answer = UNASKED;
+
+static void forget(void)
+{
+    store_relaxed(&answer, UNASKED); /* the only thread of a new process */
+}
+
+static struct forked forked = {.forget = forget};
 
 static long membarrier(int command)
 {
@@ -48,7 +56,10 @@ bool barrier_start(void)
     int known = load_relaxed(&answer); /* nothing to carry but the answer */
 
     if (known == UNASKED) {
-        int found = !forbidden() && probe() ? PRESENT : ABSENT;
+        int found;
+
+        forked_tell(&forked);
+        found = !forbidden() && probe() ? PRESENT : ABSENT;
 
         /* Two first callers may both probe. The first answer holds for all,
          * should a filter be installed between the two. */

@@ -21,6 +21,7 @@
 #define SCHED_SCHED_H
 
 #include "base/rng.h"
+#include "os/forked.h"
 #include "os/thread.h"
 #include "parts/idle.h"
 #include "parts/inbox.h"
@@ -122,6 +123,7 @@ struct sched {
     bool pin;
     unsigned count;
     struct worker *workers;
+    uint32_t forks; /* forked_times then */
 
     _Atomic uint32_t stopping; /* [S1] [S2] */
     _Atomic int32_t keeper;    /* a worker's index, or IDLE_NOBODY: [S3] */
@@ -130,6 +132,12 @@ struct sched {
 };
 
 /* ------------------------------------------------------- publishing a job */
+
+/* It was started by the process that this one was forked from: nobody works. */
+static inline bool sched_is_gone(const struct sched *s)
+{
+    return unlikely(s->forks != forked_times());
+}
 
 /* A job from outside. */
 void sched_submit(struct sched *s, struct thrum_job_ *job);

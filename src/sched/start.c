@@ -74,6 +74,7 @@ int sched_start(struct sched *s, const struct sched_opts *opts)
     s->hooks = opts->hooks;
     s->sim = opts->sim;
     s->count = opts->workers;
+    s->forks = forked_times();
     stack_pool_init(&s->pool, opts->stack_bytes,
                     fenced || opts->sim != NULL ? &s->always : &s->idle.hungry,
                     fenced, worker_loop);

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/sanitize.h"
+#include "os/forked.h"
 #include "os/spin.h"
 
 enum {
@@ -18,6 +19,19 @@ static struct {
     unsigned count;                 /* lock */
     struct record *all[SHARED_MAX]; /* lock */
 } shared;
+
+static void forget(void)
+{
+    store_relaxed(&shared.lock.held, 0); /* by a thread that is gone */
+    shared.count = 0;
+}
+
+static struct forked forked = {.forget = forget};
+
+void records_start(void)
+{
+    forked_tell(&forked);
+}
 
 /* Checkers shall not think that all are one. */
 static bool is_kept(const struct record *r)

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "os/clock.h"
 #include "os/cpu.h"
+#include "os/forked.h"
 #include "sched/start.h"
 #include "task/record.h"
 #include "task/scope.h"
@@ -22,6 +23,80 @@ static struct lock default_lock = LOCK_INITIALIZER;
 static unsigned default_users; /* lock: default_lock */
 
 static thrum_opts opts_of(struct sched *sched);
+
+/* ------------------------------------------------------------------ forked */
+
+/* A task that called fork(2) may go on in the child as far as an exec, or its
+ * end; what it would ask its worker for next is answered by these. */
+static _Noreturn void stop_task(void)
+{
+    die("a task goes on in the child of a fork(2), where its runtime is not: "
+        "there it may call exec, or _exit");
+}
+
+static struct thrum_job_ *no_take(struct sched_sim *sim, struct worker *w)
+{
+    (void)sim;
+    (void)w;
+    stop_task();
+}
+
+static struct thrum_job_ *no_child(struct sched_sim *sim, struct worker *w,
+                                   struct thrum_scope *scope, bool or_newest)
+{
+    (void)sim;
+    (void)w;
+    (void)scope;
+    (void)or_newest;
+    stop_task();
+}
+
+static void no_fork(struct sched_sim *sim, struct stack *s)
+{
+    (void)sim;
+    (void)s;
+    stop_task();
+}
+
+static bool no_point(struct sched_sim *sim, struct stack *s, enum point point)
+{
+    (void)sim;
+    (void)s;
+    (void)point;
+    stop_task();
+}
+
+static bool not_over(struct sched_sim *sim)
+{
+    (void)sim;
+    stop_task();
+}
+
+static int64_t no_blocking(struct sched_sim *sim)
+{
+    (void)sim;
+    stop_task();
+}
+
+static void forget(void)
+{
+    static struct sched_sim gone = {.take = no_take,
+                                    .find = no_take,
+                                    .take_child = no_child,
+                                    .forked = no_fork,
+                                    .at = no_point,
+                                    .is_over = not_over,
+                                    .blocking = no_blocking};
+    struct stack *here = worker_current();
+
+    lock_init(&default_lock);
+    default_users = 0;
+    sched_set_default(NULL);
+    if (here != NULL)
+        here->worker->sched->sim = &gone;
+}
+
+static struct forked forked = {.forget = forget};
 
 /* ------------------------------------------------------------ start and stop */
 
@@ -77,6 +152,8 @@ int runtime_start(struct thrum_rt **out, const thrum_opts *opts,
     rt = alloc_aligned(CACHE_LINE, sizeof *rt);
     if (rt == NULL)
         return -ENOMEM;
+    forked_tell(&forked);
+    records_start();
     rt->opts = o;
     lock_init(&rt->pool_lock);
     store_relaxed(&rt->pool, NULL);    /* nobody knows it yet */
@@ -144,6 +221,9 @@ thrum_err *thrum_stop(thrum_rt *rt)
     REQUIRE(rt != NULL, "no runtime");
     REQUIRE(here == NULL || here->worker->sched != &rt->sched,
             "called from a task of the runtime that is to stop");
+    if (sched_is_gone(
+            &rt->sched)) /* nothing of it may be freed: its threads are not here */
+        return thrum_rc(-ENOTRECOVERABLE);
     err = scope_join(&rt->posted, NULL);
     store_relaxed(&rt->posts_over, 1); /* asked by children of root only */
     left = stop_background(rt);
@@ -186,6 +266,8 @@ thrum_err *thrum_call(thrum_rt *rt, thrum_fn *fn, void *arg)
     REQUIRE(rt != NULL && fn != NULL, "no runtime, or no function");
     if (here != NULL && here->worker->sched == &rt->sched)
         return thrum_with(fn, arg, .name = "call");
+    if (sched_is_gone(&rt->sched))
+        return thrum_rc(-ENOTRECOVERABLE);
     store_relaxed(&c.job.site, &call_site); /* travels with the inbox [B1] */
     c.job.u.call.fn = fn;
     c.job.u.call.arg = arg;
@@ -207,6 +289,8 @@ int thrum_post_(thrum_rt *rt, const struct thrum_site_ *site, thrum_fn *fn,
 {
     REQUIRE(rt != NULL && fn != NULL, "no runtime, or no function");
     REQUIRE(arg != NULL || copy == 0, "bytes to copy, and no argument");
+    if (sched_is_gone(&rt->sched))
+        return -ENOTRECOVERABLE;
     return spawn_into(load_relaxed(&rt->posts_over) ? &rt->root : &rt->posted,
                       site, fn, arg, copy, false); /* a root task knows */
 }

@@ -309,6 +309,12 @@ static uint32_t call_children(struct scope *s)
     return called;
 }
 
+static cold void complain(const char *what, const struct scope *s)
+{
+    die("scope %s, opened at %s: %s", s->name == NULL ? "(no name)" : s->name,
+        s->where == NULL ? "(a task's own)" : s->where, what);
+}
+
 static void wait_for_children(struct scope *s)
 {
     uint32_t mine = (1 + call_children(s)) * LIVE; /* the body, and those */
@@ -316,6 +322,8 @@ static void wait_for_children(struct scope *s)
 
     if ((uint32_t)load_acquire(&s->children) == mine) /* [C2] nobody else */
         return;
+    if (s->stack == NULL && s->sched != NULL && sched_is_gone(s->sched))
+        complain("its tasks are in the process that forked this one", s);
     wait_init(&w);
     wait_tell(&w, "its children");
     s->closer = &w;
@@ -332,12 +340,6 @@ bool scope_join_by(struct scope *s, struct wait *w, int64_t until)
         return false;
     tsan_rely(s);
     return true;
-}
-
-static cold void complain(const char *what, const struct scope *s)
-{
-    die("scope %s, opened at %s: %s", s->name == NULL ? "(no name)" : s->name,
-        s->where == NULL ? "(a task's own)" : s->where, what);
 }
 
 static bool is_around(struct scope *s, struct scope *inner)

@@ -113,6 +113,8 @@ int spawn_into(struct scope *s, const struct thrum_site_ *site, thrum_fn *fn,
     bool here = stack != NULL && stack->worker->sched == s->sched;
     struct record *r;
 
+    if (!here && sched_is_gone(s->sched))
+        return -ENOTRECOVERABLE;
     if (s->limited) {
         enum permit permit = take_permit(s);
 
