@@ -18,5 +18,6 @@
 #include <thrum/gen.h>
 #include <thrum/completed.h>
 #include <thrum/io.h>
+#include <thrum/process.h>
 
 #endif

@@ -15,6 +15,7 @@ enum fail {
     FAIL_THREAD, /* thread_start: -EAGAIN */
     FAIL_POLL,   /* poll_open: -EMFILE */
     FAIL_WATCH,  /* poll_add: -ENOSPC */
+    FAIL_PIDFD,  /* process_fd: -ENOSYS */
     FAIL_KINDS
 };
 

@@ -145,8 +145,15 @@ static void arm_thread(unsigned n)
     (void)fail_after(FAIL_THREAD, n);
 }
 
-static arm_fn *const arm_os[FAIL_KINDS] = {
-    [FAIL_MAP] = arm_map, [FAIL_GUARD] = arm_guard, [FAIL_THREAD] = arm_thread};
+static void arm_pidfd(unsigned n)
+{
+    (void)fail_after(FAIL_PIDFD, n);
+}
+
+static arm_fn *const arm_os[FAIL_KINDS] = {[FAIL_MAP] = arm_map,
+                                           [FAIL_GUARD] = arm_guard,
+                                           [FAIL_THREAD] = arm_thread,
+                                           [FAIL_PIDFD] = arm_pidfd};
 
 /* Whether the nth fault struck. */
 static bool with_fault(arm_fn *arm, unsigned n, void (*tell)(void *), void *arg)
