@@ -1,4 +1,4 @@
-/* Events. The word is EMPTY, SET, or the newest of the places of those who wait,
+/* Events. The word is UNSET, SET, or the newest of the places of those who wait,
  * each on its waiter's stack and linked to the one before.
  *
  * Who sets it may have interrupted anybody at any point, so he takes no lock and
@@ -34,7 +34,7 @@ struct place {
     _Atomic uint32_t missed; /* [V5] [V6] */
 };
 
-enum { EMPTY, SET }; /* or the address of a place */
+enum { UNSET, SET }; /* or the address of a place */
 
 static struct spin *lock_of(thrum_event *e)
 {
@@ -43,7 +43,7 @@ static struct spin *lock_of(thrum_event *e)
 
 static struct place *place_at(uintptr_t word)
 {
-    return (struct place *)word; /* NULL if it is EMPTY */
+    return (struct place *)word; /* NULL if it is UNSET */
 }
 
 /* Those of a list, the newest of which is p; the oldest first. */
@@ -77,8 +77,8 @@ void thrum_event_reset(thrum_event *e)
 {
     uintptr_t set = SET;
 
-    spin_lock(lock_of(e));
-    if (cas_acquire(&e->word_, &set, EMPTY)) /* [V2] */
+    spin_lock(lock_of(e)); /* nobody has places in his hands */
+    if (cas_acquire(&e->word_, &set, UNSET)) /* [V2] */
         tsan_rely(e);
     spin_unlock(lock_of(e));
 }
@@ -92,15 +92,15 @@ bool thrum_event_is_set(thrum_event *e)
     return set;
 }
 
-/* Add a list of places. False: it is set. */
+/* Add a list of places. False: it is set, and the list is as it was. */
 static bool add(thrum_event *e, struct place *newest, struct place *oldest)
 {
     uintptr_t below = load_acquire(&e->word_); /* [V2] */
 
     do {
+        oldest->next = below == SET ? NULL : place_at(below);
         if (below == SET)
             return false;
-        oldest->next = place_at(below);
     } while (
         !cas_acq_rel(&e->word_, &below, (uintptr_t)newest)); /* [V2] [V3] */
     return true;
@@ -114,7 +114,7 @@ static struct place *take_all(thrum_event *e)
     do {
         if (all == SET)
             return NULL;
-    } while (!cas_acquire(&e->word_, &all, EMPTY)); /* [V4] */
+    } while (!cas_acquire(&e->word_, &all, UNSET)); /* [V4] */
     return place_at(all);
 }
 
@@ -153,27 +153,27 @@ static void leave(thrum_event *e, struct place *p)
         thread_yield();
 }
 
-/* False: canceled. */
-static bool wait_for(thrum_event *e, struct scope *scope)
-{
-    struct place p;
-
-    wait_init(&p.wait.wait);
-    store_relaxed(&p.missed, 0); /* still this task's alone */
-    if (!add(e, &p, &p) || scope_sleep(scope, &p.wait) == WAKE_EVENT)
-        return true;
-    leave(e, &p);
-    return false;
-}
-
-int thrum_event_wait(thrum_event *e)
+static int wait_at(thrum_event *e, struct place *p)
 {
     struct scope *scope = scope_current();
 
     if (scope != NULL && scope_canceled(scope))
         return -ECANCELED;
-    if (!thrum_event_is_set(e) && !wait_for(e, scope))
+    if (thrum_event_is_set(e))
+        return 0;
+    wait_init(&p->wait.wait);
+    store_relaxed(&p->missed, 0); /* still this task's alone */
+    if (add(e, p, p) && scope_sleep(scope, &p->wait) != WAKE_EVENT) {
+        leave(e, p);
         return -ECANCELED;
+    }
     tsan_rely(e);
     return 0;
+}
+
+int thrum_event_wait(thrum_event *e)
+{
+    struct place p;
+
+    return wait_at(e, &p);
 }
