@@ -5,10 +5,11 @@
  * waits for nobody: he exchanges SET for whatever was there, and wakes those. Who
  * waits adds his place by a compare-and-swap. Only who was canceled has a hard
  * time: no place can be taken out of the middle of a list that may be taken at any
- * moment. He takes all of it, drops his own place and puts the others back; if it
- * was set meanwhile, he wakes them in the setter's stead. The lock keeps those who
- * leave, and those who reset, from each other: places that are in somebody's hands
- * have not been overlooked by a set that was then undone.
+ * moment. He takes all of it, drops his own place, and those of others who are
+ * canceled, and puts the rest back; if it was set meanwhile, he wakes them in the
+ * setter's stead. The lock keeps those who leave, and those who reset, from each
+ * other: places that are in somebody's hands have not been overlooked by a set that
+ * was then undone.
  *
  * A place that is in a list when its waiter is canceled stays until whoever took
  * the list says that he is done with it (`missed`).
@@ -118,33 +119,47 @@ static struct place *take_all(thrum_event *e)
     return place_at(all);
 }
 
-/* Take p out of a list. False: it is not in it. *oldest: its last one. */
-static bool drop(struct place **newest, struct place **oldest, struct place *p)
+static bool is_canceled(struct place *p)
 {
+    return load_relaxed(&p->wait.wait.waiter.state) >=
+           WAITER_CAUSE; /* a hint */
+}
+
+/* Take p out of a list, and with it all others that are canceled: a cancel of many
+ * is to cost one walk. False: p is not in it. *oldest: the last one left. */
+static bool sweep(struct place **newest, struct place **oldest, struct place *p)
+{
+    struct place *at;
     bool found = false;
 
     *oldest = NULL;
-    while (*newest != NULL)
-        if (*newest == p) {
-            *newest = p->next;
-            found = true;
-        } else {
-            *oldest = *newest;
-            newest = &(*newest)->next;
+    while ((at = *newest) != NULL) {
+        if (at != p && !is_canceled(at)) {
+            *oldest = at;
+            newest = &at->next;
+            continue;
         }
+        *newest = at->next;
+        if (at == p)
+            found = true;
+        else
+            store_relaxed(&at->missed, 1); /* its owner takes the lock */
+    }
     return found;
 }
 
-/* Canceled. */
+/* Canceled. Somebody else may have p in his hands, or had it. */
 static void leave(thrum_event *e, struct place *p)
 {
-    struct place *others, *oldest;
-    bool found, put_back;
+    struct place *others = NULL, *oldest;
+    bool found = false, put_back = true;
 
     spin_lock(lock_of(e));
-    others = take_all(e);
-    found = drop(&others, &oldest, p);
-    put_back = others == NULL || add(e, others, oldest);
+    if (load_acquire(&p->missed) == 0) { /* [V6] */
+        others = take_all(e);
+        found = sweep(&others, &oldest, p);
+        put_back = others == NULL || add(e, others, oldest);
+    }
     spin_unlock(lock_of(e));
 
     if (!put_back)

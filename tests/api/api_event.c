@@ -252,6 +252,32 @@ static void a_cancel_ends_the_wait_and_nobody_elses(void **state)
     on_runtimes(cancel_and_set, NULL);
 }
 
+enum { CROWD = 10000 };
+
+/* Were each to look for his place among all others, this would take minutes. */
+static thrum_err *cancel_crowd(void *arg)
+{
+    struct meeting m = {.before = 0};
+    unsigned n = (unsigned)scaled(CROWD);
+    thrum_scope s;
+
+    (void)arg;
+    thrum_scope_open(&s, .name = "crowd");
+    for (unsigned i = 0; i < n; i++)
+        CHECK(thrum_spawn(&s, wait_or_be_canceled, &m, 0) == 0);
+    await_count(&m.began, n);
+    thrum_scope_cancel(&s, NULL);
+    expect_ok(thrum_scope_close(&s, NULL));
+    CHECK(atomic_load(&m.canceled) == n);
+    return NULL;
+}
+
+static void a_crowd_is_canceled_at_once(void **state)
+{
+    (void)state;
+    on_runtimes(cancel_crowd, NULL);
+}
+
 static thrum_err *ask_canceled(void *arg)
 {
     thrum_event set = {0};
@@ -490,6 +516,7 @@ int main(void)
         cmocka_unit_test(all_who_wait_are_woken_whoever_leaves),
         cmocka_unit_test(it_may_be_gone_as_soon_as_the_waiter_returns),
         cmocka_unit_test(a_cancel_ends_the_wait_and_nobody_elses),
+        cmocka_unit_test(a_crowd_is_canceled_at_once),
         cmocka_unit_test(who_is_canceled_is_told_even_if_it_is_set),
         cmocka_unit_test(a_deadline_ends_it),
         cmocka_unit_test(handlers_that_interrupt_a_thread_may_set_it),
