@@ -435,7 +435,7 @@ static void handlers_that_interrupt_a_thread_may_set_it(void **state)
 
     (void)state;
     handle(SIGUSR1);
-    wanted_beats = 1000;
+    wanted_beats = 500;
     for (workers = 1; workers <= 4; workers *= 2) {
         start_beat(workers);
         assert_int_equal(pthread_create(&thread, NULL, use_all_in_thread, NULL),
@@ -486,7 +486,7 @@ static void and_handlers_that_interrupt_a_worker(void **state)
     if (DEFERS_SIGNALS)
         skip();
     handle(SIGPROF);
-    wanted_beats = 50;
+    wanted_beats = 30;
     for (workers = 1; workers <= 2; workers++) {
         start_beat(workers);
         for (unsigned i = 0; i < workers; i++) {

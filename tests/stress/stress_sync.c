@@ -199,7 +199,7 @@ static thrum_err *many_objects(void *seed)
     struct rng rng;
 
     rng_init(&rng, *(uint64_t *)seed);
-    for (uint64_t i = stress_scale(3000); i > 0; i--) {
+    for (uint64_t i = stress_scale(8000); i > 0; i--) {
         one_object(&rng);
         if (i % 4 == 0)
             cancel_some(&rng);
