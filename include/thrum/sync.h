@@ -227,7 +227,8 @@ THRUM_API bool thrum_event_is_set(thrum_event *e);
  * Returns:    0
  *             -ECANCELED: who sets it may be about to; the storage must last until
  *             he has
- * Cost:       no allocation.
+ * Cost:       no allocation. A wait that is canceled alone, by a deadline of its own
+ *             say, walks past all who wait for the same event.
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_event_wait(thrum_event *e);
 

@@ -32,9 +32,11 @@ int thrum_cond_wait(thrum_cond *cond, thrum_mutex *m)
     spin_lock(&c->lock);
     line_enter(&c->line, &place, &w.wait);
     spin_unlock(&c->lock);
+    tsan_promise(m);
     thrum_mutex_unlock(m);
     signaled = scope_sleep_in(scope, &w, &c->line, &c->lock, &place);
     thrum_mutex_lock(m);
+    tsan_rely(m);
     if (signaled)
         tsan_rely(c);
     return signaled ? 0 : -ECANCELED;

@@ -1,14 +1,15 @@
-/* Events. The word is EMPTY, SET, or the newest of the places of those who wait,
+/* Events. The word is UNSET, SET, or the newest of the places of those who wait,
  * each on its waiter's stack and linked to the one before.
  *
  * Who sets it may have interrupted anybody at any point, so he takes no lock and
  * waits for nobody: he exchanges SET for whatever was there, and wakes those. Who
  * waits adds his place by a compare-and-swap. Only who was canceled has a hard
  * time: no place can be taken out of the middle of a list that may be taken at any
- * moment. He takes all of it, drops his own place and puts the others back; if it
- * was set meanwhile, he wakes them in the setter's stead. The lock keeps those who
- * leave, and those who reset, from each other: places that are in somebody's hands
- * have not been overlooked by a set that was then undone.
+ * moment. He takes all of it, drops his own place, and those of others who are
+ * canceled, and puts the rest back; if it was set meanwhile, he wakes them in the
+ * setter's stead. The lock keeps those who leave, and those who reset, from each
+ * other: places that are in somebody's hands have not been overlooked by a set that
+ * was then undone.
  *
  * A place that is in a list when its waiter is canceled stays until whoever took
  * the list says that he is done with it (`missed`).
@@ -34,7 +35,7 @@ struct place {
     _Atomic uint32_t missed; /* [V5] [V6] */
 };
 
-enum { EMPTY, SET }; /* or the address of a place */
+enum { UNSET, SET }; /* or the address of a place */
 
 static struct spin *lock_of(thrum_event *e)
 {
@@ -43,7 +44,7 @@ static struct spin *lock_of(thrum_event *e)
 
 static struct place *place_at(uintptr_t word)
 {
-    return (struct place *)word; /* NULL if it is EMPTY */
+    return (struct place *)word; /* NULL if it is UNSET */
 }
 
 /* Those of a list, the newest of which is p; the oldest first. */
@@ -77,8 +78,8 @@ void thrum_event_reset(thrum_event *e)
 {
     uintptr_t set = SET;
 
-    spin_lock(lock_of(e));
-    if (cas_acquire(&e->word_, &set, EMPTY)) /* [V2] */
+    spin_lock(lock_of(e)); /* nobody has places in his hands */
+    if (cas_acquire(&e->word_, &set, UNSET)) /* [V2] */
         tsan_rely(e);
     spin_unlock(lock_of(e));
 }
@@ -92,15 +93,15 @@ bool thrum_event_is_set(thrum_event *e)
     return set;
 }
 
-/* Add a list of places. False: it is set. */
+/* Add a list of places. False: it is set, and the list is as it was. */
 static bool add(thrum_event *e, struct place *newest, struct place *oldest)
 {
     uintptr_t below = load_acquire(&e->word_); /* [V2] */
 
     do {
+        oldest->next = below == SET ? NULL : place_at(below);
         if (below == SET)
             return false;
-        oldest->next = place_at(below);
     } while (
         !cas_acq_rel(&e->word_, &below, (uintptr_t)newest)); /* [V2] [V3] */
     return true;
@@ -114,37 +115,51 @@ static struct place *take_all(thrum_event *e)
     do {
         if (all == SET)
             return NULL;
-    } while (!cas_acquire(&e->word_, &all, EMPTY)); /* [V4] */
+    } while (!cas_acquire(&e->word_, &all, UNSET)); /* [V4] */
     return place_at(all);
 }
 
-/* Take p out of a list. False: it is not in it. *oldest: its last one. */
-static bool drop(struct place **newest, struct place **oldest, struct place *p)
+static bool is_canceled(struct place *p)
 {
+    return load_relaxed(&p->wait.wait.waiter.state) >=
+           WAITER_CAUSE; /* a hint */
+}
+
+/* Take p out of a list, and with it all others that are canceled: a cancel of many
+ * is to cost one walk. False: p is not in it. *oldest: the last one left. */
+static bool sweep(struct place **newest, struct place **oldest, struct place *p)
+{
+    struct place *at;
     bool found = false;
 
     *oldest = NULL;
-    while (*newest != NULL)
-        if (*newest == p) {
-            *newest = p->next;
-            found = true;
-        } else {
-            *oldest = *newest;
-            newest = &(*newest)->next;
+    while ((at = *newest) != NULL) {
+        if (at != p && !is_canceled(at)) {
+            *oldest = at;
+            newest = &at->next;
+            continue;
         }
+        *newest = at->next;
+        if (at == p)
+            found = true;
+        else
+            store_relaxed(&at->missed, 1); /* its owner takes the lock */
+    }
     return found;
 }
 
-/* Canceled. */
+/* Canceled. Somebody else may have p in his hands, or had it. */
 static void leave(thrum_event *e, struct place *p)
 {
-    struct place *others, *oldest;
-    bool found, put_back;
+    struct place *others = NULL, *oldest;
+    bool found = false, put_back = true;
 
     spin_lock(lock_of(e));
-    others = take_all(e);
-    found = drop(&others, &oldest, p);
-    put_back = others == NULL || add(e, others, oldest);
+    if (load_acquire(&p->missed) == 0) { /* [V6] */
+        others = take_all(e);
+        found = sweep(&others, &oldest, p);
+        put_back = others == NULL || add(e, others, oldest);
+    }
     spin_unlock(lock_of(e));
 
     if (!put_back)
@@ -153,27 +168,27 @@ static void leave(thrum_event *e, struct place *p)
         thread_yield();
 }
 
-/* False: canceled. */
-static bool wait_for(thrum_event *e, struct scope *scope)
-{
-    struct place p;
-
-    wait_init(&p.wait.wait);
-    store_relaxed(&p.missed, 0); /* still this task's alone */
-    if (!add(e, &p, &p) || scope_sleep(scope, &p.wait) == WAKE_EVENT)
-        return true;
-    leave(e, &p);
-    return false;
-}
-
-int thrum_event_wait(thrum_event *e)
+static int wait_at(thrum_event *e, struct place *p)
 {
     struct scope *scope = scope_current();
 
     if (scope != NULL && scope_canceled(scope))
         return -ECANCELED;
-    if (!thrum_event_is_set(e) && !wait_for(e, scope))
+    if (thrum_event_is_set(e))
+        return 0;
+    wait_init(&p->wait.wait);
+    store_relaxed(&p->missed, 0); /* still this task's alone */
+    if (add(e, p, p) && scope_sleep(scope, &p->wait) != WAKE_EVENT) {
+        leave(e, p);
         return -ECANCELED;
+    }
     tsan_rely(e);
     return 0;
+}
+
+int thrum_event_wait(thrum_event *e)
+{
+    struct place p;
+
+    return wait_at(e, &p);
 }

@@ -30,12 +30,16 @@
 #include "os/clock.h"
 #include "task/scope.h"
 
+#ifndef MUTEX_PATIENCE /* a model has less */
+#define MUTEX_PATIENCE 4
+#endif
+
 enum {
     LOCKED = THRUM_LOCKED_,
     WAKE = THRUM_WAKE_,
     COMING = 4,
     STARVED = 8,
-    PATIENCE = 4,
+    PATIENCE = MUTEX_PATIENCE,
     LOOKS = 4,
     LOOK_NS = 5000,
 };

@@ -10,7 +10,8 @@ enum { TASKS = 8, ROUNDS = 20000, THREADS = 2 };
 struct shared {
     thrum_mutex lock;
     unsigned long count;
-    unsigned inside, waiting;
+    unsigned inside;
+    _Atomic unsigned came;
 };
 
 /* --- one at a time ------------------------------------------------------------ */
@@ -96,7 +97,7 @@ static void and_so_are_tasks_and_threads(void **state)
 static thrum_err *take_number(void *arg)
 {
     struct shared *s = arg;
-    unsigned long number = s->count++;
+    unsigned number = atomic_fetch_add(&s->came, 1);
 
     thrum_mutex_lock(&s->lock);
     CHECK(s->inside++ == number);
@@ -116,8 +117,7 @@ static thrum_err *stand_in_line(void *arg)
     thrum_mutex_lock(&shared.lock);
     for (int i = 0; i < TASKS; i++)
         CHECK(thrum_spawn(&s, take_number, &shared, 0) == 0);
-    while (shared.count < TASKS)
-        thrum_yield();
+    await_count(&shared.came, TASKS);
     thrum_mutex_unlock(&shared.lock);
     return thrum_scope_close(&s, NULL);
 }

@@ -50,11 +50,11 @@ static thrum_err *ends(void *arg)
     expect_kind(thrum_process_wait(&p), &THRUM_EXIT);
     CHECK(WIFEXITED(p.status) && WEXITSTATUS(p.status) == 3);
 
-    CHECK(thrum_process_start(&p, SH("kill -USR1 $$; sleep 1000")) == 0);
+    CHECK(thrum_process_start(&p, SH("kill -USR1 $$; exit 0")) == 0);
     expect_kind(thrum_process_wait(&p), &THRUM_EXIT);
     CHECK(WIFSIGNALED(p.status) && WTERMSIG(p.status) == SIGUSR1);
 
-    CHECK(thrum_process_start(&p, SH("exec sleep 1000")) == 0);
+    CHECK(thrum_process_start(&p, SH("exec tail -f /dev/null")) == 0);
     CHECK(thrum_process_signal(&p, SIGKILL) == 0);
     CHECK(thrum_process_signal(&p, 12345) == -EINVAL);
     expect_kind(thrum_process_wait(&p), &THRUM_EXIT);
@@ -191,7 +191,7 @@ static thrum_err *run_long(void *arg)
 {
     thrum_process *p = arg;
 
-    CHECK(thrum_process_start(p, SH("exec sleep 1000")) == 0);
+    CHECK(thrum_process_start(p, SH("exec tail -f /dev/null")) == 0);
     return thrum_process_wait(p);
 }
 
@@ -200,9 +200,9 @@ static thrum_err *run_stubborn(void *arg)
     thrum_process *p = arg;
     char ready[8];
 
-    CHECK(thrum_process_start(
-              p, SH("trap '' TERM; echo ready; while :; do sleep 0.05; done"),
-              .out = THRUM_PIPE, .grace = THRUM_MS(1)) == 0);
+    CHECK(thrum_process_start(p, SH("trap '' TERM; echo ready; read forever"),
+                              .in = THRUM_PIPE, .out = THRUM_PIPE,
+                              .grace = THRUM_MS(1)) == 0);
     CHECK(thrum_read(p->out, ready, sizeof ready) > 0);
     thrum_scope_cancel(NULL, "it is ready");
     return thrum_process_wait(p);
@@ -213,11 +213,10 @@ static thrum_err *run_polite(void *arg)
     thrum_process *p = arg;
     char ready[8];
 
-    CHECK(
-        thrum_process_start(
-            p,
-            SH("trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done"),
-            .out = THRUM_PIPE, .grace = THRUM_SEC(60)) == 0);
+    CHECK(thrum_process_start(
+              p, SH("trap 'exit 7' TERM; echo ready; while :; do read x; done"),
+              .in = THRUM_PIPE, .out = THRUM_PIPE,
+              .grace = THRUM_SEC(60)) == 0);
     CHECK(thrum_read(p->out, ready, sizeof ready) > 0);
     thrum_scope_cancel(NULL, "it is ready");
     return thrum_process_wait(p);
@@ -236,12 +235,12 @@ static thrum_err *told_to_end(void *arg)
     thrum_fork(&t, run_stubborn, &p);
     expect_kind(thrum_join(&t), &THRUM_CANCELED);
     CHECK(WIFSIGNALED(p.status) && WTERMSIG(p.status) == SIGKILL);
-    CHECK(thrum_close(p.out) == 0);
+    CHECK(thrum_close(p.in) == 0 && thrum_close(p.out) == 0);
 
     thrum_fork(&t, run_polite, &p);
     expect_kind(thrum_join(&t), &THRUM_CANCELED);
     CHECK(WIFEXITED(p.status) && WEXITSTATUS(p.status) == 7);
-    CHECK(thrum_close(p.out) == 0);
+    CHECK(thrum_close(p.in) == 0 && thrum_close(p.out) == 0);
     return NULL;
 }
 

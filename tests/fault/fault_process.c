@@ -38,7 +38,7 @@ static thrum_err *sleep_long(void *started)
     thrum_process p;
     thrum_err *e;
 
-    if (!start(&p, "exec sleep 1000"))
+    if (!start(&p, "exec tail -f /dev/null"))
         return NULL;
     *(bool *)started = true;
     e = thrum_process_wait(&p);
