@@ -183,8 +183,8 @@ typedef struct thrum_case {
 } thrum_case;
 
 /* Do exactly one of n things: one that is ready, else the first that gets so.
- * Among several that are ready one is chosen at random, so that none starves. A
- * closed channel is ready, to say -EPIPE.
+ * Where it begins to look for one is random, so that none starves. A closed
+ * channel is ready, to say -EPIPE.
  *
  * Call from:  a task; a thread that is no worker, which then blocks. With block
  *             false: anywhere, in a canceled task too.

@@ -110,8 +110,8 @@ static cold int end_of(struct chan *c)
     return -EPIPE;
 }
 
-static inline int put(struct chan *c, const void *item,
-                      struct line_place **called)
+static inline __attribute__((always_inline)) int
+put(struct chan *c, const void *item, struct line_place **called)
 {
     if (unlikely(c->closed))
         return end_of(c);
@@ -123,7 +123,8 @@ static inline int put(struct chan *c, const void *item,
     return 0;
 }
 
-static inline int take(struct chan *c, void *item, struct line_place **called)
+static inline __attribute__((always_inline)) int
+take(struct chan *c, void *item, struct line_place **called)
 {
     if (likely(load_relaxed(&c->count) > 0)) {
         ring_take(c, item);
@@ -136,8 +137,9 @@ static inline int take(struct chan *c, void *item, struct line_place **called)
     return c->closed ? end_of(c) : CHAN_LATER;
 }
 
-static inline int put_or_take(struct chan *c, thrum_direction op, void *item,
-                              struct line_place **called)
+static inline __attribute__((always_inline)) int
+put_or_take(struct chan *c, thrum_direction op, void *item,
+            struct line_place **called)
 {
     return op == THRUM_SEND ? put(c, item, called) : take(c, item, called);
 }
@@ -289,7 +291,9 @@ static inline bool looks_late(struct chan *c, thrum_direction op)
            load_relaxed(&c->count) == (op == THRUM_SEND ? c->cap : 0);
 }
 
-static inline int now_or_later(struct chan *c, thrum_direction op, void *item)
+/* Once for each direction. */
+static inline __attribute__((always_inline)) int
+now_or_later(struct chan *c, thrum_direction op, void *item)
 {
     struct scope *scope = scope_current();
     struct line_place *called = NULL;
