@@ -257,7 +257,7 @@ static thrum_err *count_to_ten(void *item, void *ctx, bool *end)
     return NULL;
 }
 
-/* Without memory for a token fewer do the work; without any it is told. */
+/* Without memory for a task fewer do the work; without any it is told. */
 static thrum_err *run_with_little(void *unused)
 {
     uint64_t failures = 1;
@@ -283,7 +283,7 @@ static thrum_err *run_with_little(void *unused)
     return NULL;
 }
 
-static void a_pipeline_does_with_as_many_tokens_as_it_gets(void **state)
+static void a_pipeline_does_with_as_many_tasks_as_it_gets(void **state)
 {
     (void)state;
     on_workers(run_with_little);
@@ -296,7 +296,7 @@ int main(void)
         cmocka_unit_test(senders_are_served_in_the_order_they_came),
         cmocka_unit_test(a_batch_serves_all_who_wait),
         cmocka_unit_test(without_memory_there_is_no_channel),
-        cmocka_unit_test(a_pipeline_does_with_as_many_tokens_as_it_gets),
+        cmocka_unit_test(a_pipeline_does_with_as_many_tasks_as_it_gets),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
