@@ -58,7 +58,8 @@ typedef struct thrum_chan {
  *             -ENOMEM  no memory for the items
  *             -EINVAL  an item, or a capacity, of 4 GiB or more
  * Cost:       one allocation, none if cap or item is 0; nothing after that
- *             allocates.
+ *             allocates. Items are copied under a spin lock: of what is larger
+ *             than some cache lines send the address.
  */
 THRUM_API THRUM_NODISCARD int thrum_chan_init(thrum_chan *c, size_t item,
                                               size_t cap);
