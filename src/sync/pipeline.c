@@ -69,14 +69,26 @@ struct carrier {
 
 static thrum_err *carry(void *carrier);
 
+static void lock(struct spin *l)
+{
+    spin_lock(l);
+    tsan_rely(l);
+}
+
+static void unlock(struct spin *l)
+{
+    tsan_promise(l);
+    spin_unlock(l);
+}
+
 /* ------------------------------------------------------------- slots, carriers */
 
 static void slot_put(struct run *r, struct slot *slot)
 {
-    spin_lock(&r->lock);
+    lock(&r->lock);
     slot->next = r->free;
     r->free = slot;
-    spin_unlock(&r->lock);
+    unlock(&r->lock);
 }
 
 static int start(struct run *r, struct slot *slot)
@@ -88,9 +100,9 @@ static int start(struct run *r, struct slot *slot)
 
 static void has_begun(struct run *r)
 {
-    spin_lock(&r->lock);
+    lock(&r->lock);
     r->starting = false;
-    spin_unlock(&r->lock);
+    unlock(&r->lock);
 }
 
 /* ------------------------------------------------------------------- one stage */
@@ -100,11 +112,11 @@ static bool enter_turn(struct run *r, struct stage *st, struct slot *slot)
 {
     bool mine;
 
-    spin_lock(&st->lock);
+    lock(&st->lock);
     mine = st->next == slot->number;
     if (!mine)
         st->parked[slot->number % r->tokens] = slot;
-    spin_unlock(&st->lock);
+    unlock(&st->lock);
     return mine;
 }
 
@@ -113,12 +125,12 @@ static struct slot *end_turn(struct run *r, struct stage *st)
 {
     struct slot **at, *next;
 
-    spin_lock(&st->lock);
+    lock(&st->lock);
     st->next++;
     at = &st->parked[st->next % r->tokens];
     next = *at;
     *at = NULL;
-    spin_unlock(&st->lock);
+    unlock(&st->lock);
     return next;
 }
 
@@ -144,7 +156,9 @@ static thrum_err *pass_limited(struct run *r, struct slot *slot)
 
     if (!permits_take(permits, scope_current()))
         return thrum_rc(-ECANCELED);
+    tsan_rely(permits);
     THRUM_TRY(what->fn(slot->item, what->ctx));
+    tsan_promise(permits);
     permits_give(permits);
     return NULL;
 }
@@ -166,31 +180,46 @@ static thrum_err *pass(struct run *r, struct slot *slot, bool *parked,
 
 /* --------------------------------------------------------------------- carrying */
 
-/* The items of *todo, linked by `next`, one after the other, each to its end or to
- * where it is parked. */
+/* It was parked, and it is its turn now. Ours has left the last stage: we go on
+ * with it. Else somebody else does, unless there is no memory for that. */
+static void see_to(struct run *r, struct slot *follower, bool ours_is_done,
+                   struct slot **todo)
+{
+    if (!ours_is_done && start(r, follower) == 0)
+        return;
+    follower->next = *todo;
+    *todo = follower;
+}
+
+/* To its end, or to where it is parked. */
+static thrum_err *carry_one(struct run *r, struct slot *slot,
+                            struct slot **todo)
+{
+    size_t n = r->what->n;
+    bool parked;
+
+    while (slot->stage < n) {
+        struct slot *follower = NULL;
+
+        THRUM_TRY(pass(r, slot, &parked, &follower));
+        if (parked)
+            return NULL;
+        slot->stage++;
+        if (follower != NULL)
+            see_to(r, follower, slot->stage == n, todo);
+    }
+    slot_put(r, slot);
+    return NULL;
+}
+
+/* Those linked by `next`, and what they make it the turn of. */
 static thrum_err *carry_all(struct run *r, struct slot *todo)
 {
     while (todo != NULL) {
         struct slot *slot = todo;
-        bool parked = false;
 
         todo = slot->next;
-        while (slot->stage < r->what->n && !parked) {
-            struct slot *follower = NULL;
-
-            THRUM_TRY(pass(r, slot, &parked, &follower));
-            if (parked)
-                break;
-            slot->stage++;
-            if (follower == NULL)
-                continue;
-            if (slot->stage == r->what->n || start(r, follower) != 0) {
-                follower->next = todo;
-                todo = follower;
-            }
-        }
-        if (!parked)
-            slot_put(r, slot);
+        THRUM_TRY(carry_one(r, slot, &todo));
     }
     return NULL;
 }
@@ -200,14 +229,14 @@ static struct slot *take_source(struct run *r)
 {
     struct slot *slot = NULL;
 
-    spin_lock(&r->lock);
+    lock(&r->lock);
     if (!r->taken && !r->end)
         slot = r->free;
     if (slot != NULL) {
         r->free = slot->next;
         r->taken = true;
     }
-    spin_unlock(&r->lock);
+    unlock(&r->lock);
     return slot;
 }
 
@@ -216,12 +245,12 @@ static bool leave_source(struct run *r)
 {
     bool wanted;
 
-    spin_lock(&r->lock);
+    lock(&r->lock);
     r->taken = false;
     wanted = !r->end && !r->starting && r->free != NULL;
     if (wanted)
         r->starting = true;
-    spin_unlock(&r->lock);
+    unlock(&r->lock);
     return wanted;
 }
 
