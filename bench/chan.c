@@ -6,7 +6,8 @@
  * sender takes turns. Hand-overs between two tasks, on one worker, since both are
  * to be on the same: `meet` has no room, `pingpong` sends it back and forth
  * through two channels without room, `pingpong1` through two with room for one;
- * there a value is one way. The floor is such a ring without a lock, filled and
+ * there a value is one way. `broadcast`: from one to four. `pipeline`: an item from
+ * a source through a stage of many and one that keeps the order. The floor is such a ring without a lock, filled and
  * emptied by two functions.
  */
 #include <string.h>
@@ -279,6 +280,104 @@ static void pingpong1(unsigned workers)
     measure_hand_overs(workers, 1);
 }
 
+/* -------------------------------------------------- one to all, and a chain of stages */
+
+enum { LISTENERS = 4 };
+
+struct news {
+    thrum_broadcast b;
+    thrum_subscriber listeners[LISTENERS];
+    _Atomic unsigned next;
+    _Atomic long heard;
+};
+
+static thrum_err *follow(void *arg)
+{
+    struct news *n = *(struct news **)arg;
+    thrum_subscriber *me = &n->listeners[n->next++];
+    uint64_t missed;
+    long item, heard = 0;
+
+    while (thrum_subscriber_recv(me, &item, &missed) == 0)
+        heard += 1 + (long)missed;
+    n->heard += heard;
+    return NULL;
+}
+
+static thrum_err *tell_news(void *arg)
+{
+    struct news *n = arg;
+    thrum_scope s;
+    int rc = 0;
+
+    THRUM_TRY(thrum_broadcast_init(&n->b, sizeof(long), ROOM));
+    thrum_scope_open(&s, .name = "broadcast");
+    for (int i = 0; i < LISTENERS && rc == 0; i++) {
+        thrum_subscribe(&n->listeners[i], &n->b);
+        rc = thrum_spawn(&s, follow, &n, sizeof(void *));
+    }
+    for (long i = 0; i < messages && rc == 0; i++) {
+        rc = thrum_broadcast_send(&n->b, &i);
+        if (i % (ROOM / 2) == 0)
+            thrum_yield();
+    }
+    thrum_broadcast_close(&n->b);
+    THRUM_TRY(thrum_scope_close(&s, thrum_rc(rc)));
+    thrum_broadcast_fini(&n->b);
+    return NULL;
+}
+
+static void broadcast(unsigned workers)
+{
+    struct news n = {.next = 0};
+
+    bench_add(bench_call_ns(workers, tell_news, &n) / (double)messages);
+    bench_expect("heard or missed", n.heard, LISTENERS * messages);
+}
+
+static thrum_err *make_item(void *item, void *ctx, bool *end)
+{
+    long *made = ctx;
+
+    *end = *made == messages;
+    *(long *)item = (*made)++;
+    return NULL;
+}
+
+static thrum_err *pass_on(void *item, void *unused)
+{
+    (void)unused;
+    ++*(long *)item;
+    return NULL;
+}
+
+static thrum_err *add_up(void *item, void *sum)
+{
+    *(long *)sum += *(long *)item;
+    return NULL;
+}
+
+static thrum_err *run_stages(void *arg)
+{
+    long made = 0;
+    thrum_stage stages[] = {{.fn = pass_on},
+                            {.fn = add_up, .ctx = arg, .in_order = true}};
+
+    return thrum_pipeline_run(&(thrum_pipeline){.source = make_item,
+                                                .ctx = &made,
+                                                .stages = stages,
+                                                .n = 2,
+                                                .item = sizeof(long)});
+}
+
+static void pipeline(unsigned workers)
+{
+    long sum = 0;
+
+    bench_add(bench_call_ns(workers, run_stages, &sum) / (double)messages);
+    bench_expect("sum", sum, messages * (messages + 1) / 2);
+}
+
 static const struct bench_series series = {
     .name = "chan",
     .cases = {{"floor", "ns", .run = floor_ring, .once = true},
@@ -288,7 +387,9 @@ static const struct bench_series series = {
               {"select", "ns", .run = two_channels},
               {"meet", "ns", .run = meet, .once = true},
               {"pingpong", "ns", .run = pingpong, .once = true},
-              {"pingpong1", "ns", .run = pingpong1, .once = true}},
+              {"pingpong1", "ns", .run = pingpong1, .once = true},
+              {"broadcast", "ns", .run = broadcast},
+              {"pipeline", "ns", .run = pipeline}},
 };
 
 int main(int argc, char **argv)

@@ -58,7 +58,8 @@ typedef struct thrum_chan {
  *             -ENOMEM  no memory for the items
  *             -EINVAL  an item, or a capacity, of 4 GiB or more
  * Cost:       one allocation, none if cap or item is 0; nothing after that
- *             allocates.
+ *             allocates. Items are copied under a spin lock: of what is larger
+ *             than some cache lines send the address.
  */
 THRUM_API THRUM_NODISCARD int thrum_chan_init(thrum_chan *c, size_t item,
                                               size_t cap);
@@ -183,8 +184,8 @@ typedef struct thrum_case {
 } thrum_case;
 
 /* Do exactly one of n things: one that is ready, else the first that gets so.
- * Among several that are ready one is chosen at random, so that none starves. A
- * closed channel is ready, to say -EPIPE.
+ * Where it begins to look for one is random, so that none starves. A closed
+ * channel is ready, to say -EPIPE.
  *
  * Call from:  a task; a thread that is no worker, which then blocks. With block
  *             false: anywhere, in a canceled task too.

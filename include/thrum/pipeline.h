@@ -17,8 +17,9 @@
  * own. At most `tokens` items are under way at once, and that bounds all memory:
  * a source that is faster than a stage waits.
  *
- * Each item is carried by one task through all its stages: what one stage did is
- * visible to the next, and a stage may wait for anything.
+ * What one stage did to an item is visible to the next; they may run on different
+ * workers, in different tasks. A stage may wait for anything. An item that comes
+ * too early to a stage that keeps the order is left there, and holds up nobody.
  */
 #ifndef THRUM_PIPELINE_H
 #define THRUM_PIPELINE_H
@@ -64,7 +65,8 @@ typedef struct thrum_pipeline {
  *             source is not called any more. THRUM_CANCELED if items were left
  *             because the caller was canceled. Of kind THRUM_NOMEM without
  *             memory.
- * Cost:       one allocation, and one task for each token that was needed.
+ * Cost:       one allocation, and now and then a task: one carries many items
+ *             unless others have nothing to do.
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD thrum_err *
 thrum_pipeline_run(const thrum_pipeline *p);

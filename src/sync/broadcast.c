@@ -39,12 +39,12 @@ static void unlock(struct broadcast *b)
     spin_unlock(&b->lock);
 }
 
-static char *slot(const struct broadcast *b, uint64_t number)
+static char *kept_at(const struct broadcast *b, uint64_t number)
 {
     return b->ring + number % b->keep * b->item;
 }
 
-static cold int end_of(struct broadcast *b)
+static cold int told_end(struct broadcast *b)
 {
     REQUIRE(!b->gone, "a broadcast after thrum_broadcast_fini");
     return -EPIPE;
@@ -82,12 +82,12 @@ int thrum_broadcast_send(thrum_broadcast *broadcast, const void *item)
 
     lock(b);
     if (b->closed) {
-        int rc = end_of(b);
+        int rc = told_end(b);
 
         unlock(b);
         return rc;
     }
-    item_copy(b->item, slot(b, b->next), item);
+    item_copy(b->item, kept_at(b, b->next), item);
     b->next++;
     called = chan_call_all(&b->waiting, 0, item, b->item);
     unlock(b);
@@ -130,14 +130,14 @@ static uint64_t skip(struct broadcast *b, thrum_subscriber *s)
 }
 
 /* Locked. CHAN_LATER: there is none yet. */
-static int take(struct broadcast *b, thrum_subscriber *s, void *item,
-                uint64_t *missed)
+static int take_next(struct broadcast *b, thrum_subscriber *s, void *item,
+                     uint64_t *missed)
 {
     if (s->next_ == b->next)
-        return b->closed ? end_of(b) : CHAN_LATER;
+        return b->closed ? told_end(b) : CHAN_LATER;
     *missed = skip(b, s);
     if (item != NULL)
-        item_copy(b->item, item, slot(b, s->next_));
+        item_copy(b->item, item, kept_at(b, s->next_));
     s->next_++;
     return 0;
 }
@@ -170,7 +170,7 @@ int thrum_subscriber_recv(thrum_subscriber *s, void *item, uint64_t *missed)
     if (scope != NULL && scope_canceled(scope))
         return -ECANCELED;
     lock(b);
-    rc = take(b, s, item, out);
+    rc = take_next(b, s, item, out);
     if (rc == CHAN_LATER)
         return wait_for_next(b, s, item, scope);
     unlock(b);
@@ -185,7 +185,7 @@ int thrum_subscriber_try_recv(thrum_subscriber *s, void *item, uint64_t *missed)
 
     *out = 0;
     lock(b);
-    rc = take(b, s, item, out);
+    rc = take_next(b, s, item, out);
     unlock(b);
     return rc == CHAN_LATER ? -EAGAIN : rc;
 }

@@ -58,6 +58,13 @@ static struct chan_place *call(struct line *l, int rc)
     return p;
 }
 
+/* Did he not even sleep? Then it helps to let others run. */
+static inline void note_call(struct chan *c, const struct chan_place *p)
+{
+    if (!p->place.asleep)
+        store_relaxed(&c->hope, HOPE_MOST);
+}
+
 static bool give_to_waiting(struct chan *c, const void *item,
                             struct line_place **called)
 {
@@ -67,6 +74,7 @@ static bool give_to_waiting(struct chan *c, const void *item,
         return false;
     if (p->item != NULL)
         copy(c, p->item, item);
+    note_call(c, p);
     *called = &p->place;
     return true;
 }
@@ -80,6 +88,7 @@ static bool take_from_waiting(struct chan *c, void *item,
         return false;
     if (item != NULL)
         copy(c, item, p->item);
+    note_call(c, p);
     *called = &p->place;
     return true;
 }
@@ -101,8 +110,8 @@ static cold int end_of(struct chan *c)
     return -EPIPE;
 }
 
-static inline int put(struct chan *c, const void *item,
-                      struct line_place **called)
+static inline __attribute__((always_inline)) int
+put(struct chan *c, const void *item, struct line_place **called)
 {
     if (unlikely(c->closed))
         return end_of(c);
@@ -114,7 +123,8 @@ static inline int put(struct chan *c, const void *item,
     return 0;
 }
 
-static inline int take(struct chan *c, void *item, struct line_place **called)
+static inline __attribute__((always_inline)) int
+take(struct chan *c, void *item, struct line_place **called)
 {
     if (likely(load_relaxed(&c->count) > 0)) {
         ring_take(c, item);
@@ -127,8 +137,9 @@ static inline int take(struct chan *c, void *item, struct line_place **called)
     return c->closed ? end_of(c) : CHAN_LATER;
 }
 
-static inline int put_or_take(struct chan *c, thrum_direction op, void *item,
-                              struct line_place **called)
+static inline __attribute__((always_inline)) int
+put_or_take(struct chan *c, thrum_direction op, void *item,
+            struct line_place **called)
 {
     return op == THRUM_SEND ? put(c, item, called) : take(c, item, called);
 }
@@ -221,34 +232,16 @@ cold int chan_wait_for_nothing(struct scope *scope)
     return -ECANCELED;
 }
 
-/* Enter the line, unlock, and wait to be called. */
-static __attribute__((noinline)) int wait_in_line(struct chan *c,
-                                                  thrum_direction op,
-                                                  void *item,
-                                                  struct scope *scope)
+/* Who is to fill or empty the ring, or to come to the other end, may be next on
+ * this worker: then it is cheaper to let him run, and look again, than to sleep
+ * and be woken. A channel where that does not help gives up hope, and tries it
+ * again only now and then. */
+static bool let_others_run(struct chan *c, struct stack *here)
 {
-    struct chan_place p;
-    struct scope_wait w;
-
-    wait_init(&w.wait);
-    chan_enter(c, op, &p, &w.wait, item);
-    chan_unlock(c);
-    if (!scope_sleep_in(scope, &w, chan_line(c, op), &c->lock, &p.place))
-        return -ECANCELED;
-    return p.rc;
-}
-
-/* Who is to fill or empty the ring may be next on this worker: then it is cheaper
- * to let him run, and look again, than to be woken by him. Without a ring he
- * would find nobody. A channel where that does not help gives up hope, and tries
- * it again only now and then. */
-static __attribute__((noinline)) bool let_others_run(struct chan *c)
-{
-    struct stack *here = worker_current();
     int hope = load_relaxed(
         &c->hope); /* what others note meanwhile may be lost */
 
-    if (here == NULL || c->cap == 0)
+    if (here == NULL)
         return false;
     if (hope < 0) {
         store_relaxed(&c->hope, (int8_t)(hope + 1));
@@ -269,12 +262,38 @@ static __attribute__((noinline)) void note_hope(struct chan *c, bool helped)
     store_relaxed(&c->hope, (int8_t)hope);
 }
 
-static inline bool looks_late(struct chan *c, thrum_direction op)
+/* Enter the line, unlock, and wait to be called. Who was called has no more to do
+ * with the channel. */
+static __attribute__((noinline)) int wait_in_line(struct chan *c,
+                                                  thrum_direction op,
+                                                  void *item,
+                                                  struct scope *scope)
 {
-    return load_relaxed(&c->count) == (op == THRUM_SEND ? c->cap : 0);
+    struct chan_place p;
+    struct scope_wait w;
+
+    wait_init(&w.wait);
+    chan_enter(c, op, &p, &w.wait, item);
+    chan_unlock(c);
+    if (c->cap == 0 && let_others_run(c, w.wait.stack)) {
+        if (line_is_let_go(&p.place))
+            return p.rc;
+        note_hope(c, false);
+    }
+    if (!scope_sleep_in(scope, &w, chan_line(c, op), &c->lock, &p.place))
+        return -ECANCELED;
+    return p.rc;
 }
 
-static inline int now_or_later(struct chan *c, thrum_direction op, void *item)
+static inline bool looks_late(struct chan *c, thrum_direction op)
+{
+    return c->cap != 0 &&
+           load_relaxed(&c->count) == (op == THRUM_SEND ? c->cap : 0);
+}
+
+/* Once for each direction. */
+static inline __attribute__((always_inline)) int
+now_or_later(struct chan *c, thrum_direction op, void *item)
 {
     struct scope *scope = scope_current();
     struct line_place *called = NULL;
@@ -286,7 +305,7 @@ static inline int now_or_later(struct chan *c, thrum_direction op, void *item)
     if (unlikely(c == NULL))
         return chan_wait_for_nothing(scope);
     if (unlikely(looks_late(c, op)))
-        let = let_others_run(c);
+        let = let_others_run(c, worker_current());
     chan_lock(c);
     rc = put_or_take(c, op, item, &called);
     if (unlikely(let))

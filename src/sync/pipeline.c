@@ -1,16 +1,28 @@
-/* A token is a task with room for one item: it asks the source for one, carries
- * it through all stages, and begins anew. The first is started at once, each
- * other by a token that has got an item, as long as there are fewer than were
- * asked for: so what one worker can do alone is done by one token, which never
- * waits, and who has nothing to do takes the next.
+/* An item lies in a slot, and there are as many slots as items may be under way.
+ * A carrier is a task that asks the source for an item, carries it through all
+ * stages, and begins anew.
  *
- * Items are numbered by the source. In a stage that keeps the order a token waits
- * until it is its number's turn. All numbers from the one whose turn it is to the
- * highest there is are held by different tokens, so they differ by less than
- * there are tokens, and `turns` is a ring of as many lines with one place each.
+ * Nobody waits for his turn in a stage that keeps the order. Items are numbered by
+ * the source; a carrier whose item comes too early leaves it there, parked, and
+ * takes another from the source. Who has done an item there looks whether the next
+ * one is parked, and if so sees to it: he goes on with it if his own has left the
+ * last stage, else he starts a carrier for it. All numbers from the one whose turn
+ * it is to the highest there is are in different slots, so they differ by less
+ * than there are slots, and `parked` is a ring of as many.
  *
- * A token that fails keeps its turn, or its permit: nobody can enter that stage in
- * its place before the cancel, which its end brings, has told all. */
+ * Nor does anybody wait for the source: a carrier that finds it taken ends. Who
+ * has got an item from it starts another carrier, if there are free slots, and none
+ * that was started has yet to begin. So what one worker can do alone is done by one
+ * carrier, which never waits, and who has nothing to do takes the next. One that
+ * finds no free slot ends, too.
+ *
+ * Why one is left that goes on: if the source is taken, who has it will have an
+ * item, or has seen the end. If all slots are in use, one of them is not parked,
+ * as among those that are the one with the lowest number follows one that is not;
+ * its carrier asks the source again when it is through.
+ *
+ * A carrier that fails keeps its turn, or its permit: nobody can enter that stage
+ * in its place before the cancel, which its end brings, has told all. */
 
 #include <thrum/pipeline.h>
 
@@ -22,162 +34,281 @@
 
 enum { TOKENS_DEFAULT = 16, ALIGN = 16 };
 
+struct slot {
+    struct slot *next; /* in a list */
+    uint64_t number;
+    size_t stage; /* the next */
+    _Alignas(ALIGN) char item[];
+};
+
 struct stage {
     struct permits permits; /* of a stage with a limit */
     struct spin lock;       /* of a stage that keeps the order, and these */
     uint64_t next;          /* lock: whose turn it is */
-    struct line *turns;     /* lock: who waits for his */
+    struct slot **parked;   /* lock: who was too early */
 };
 
 struct run {
     const thrum_pipeline *what;
     unsigned tokens;
-    struct permits source; /* one: who has it may touch the next four */
-    unsigned started;      /* tokens */
-    uint64_t count;        /* of items */
-    bool end;
     thrum_scope *scope;
-    char *items; /* of each token */
     struct stage *stages;
+
+    struct spin lock;
+    struct slot *free; /* lock */
+    bool starting;     /* lock: a carrier has been started, and not begun */
+    bool taken;        /* lock: the source; who has it may touch these */
+    bool end;
+    uint64_t count; /* of items */
 };
 
-/* -------------------------------------------------------------------- one stage */
+struct carrier {
+    struct run *run;
+    struct slot *slot; /* to begin with; NULL: ask the source */
+};
 
-static int wait_for_turn(struct run *r, struct stage *st, uint64_t number)
+static thrum_err *carry(void *carrier);
+
+static void lock(struct spin *l)
 {
-    struct line *line = &st->turns[number % r->tokens];
-    struct line_place place;
-    struct scope_wait w;
+    spin_lock(l);
+    tsan_rely(l);
+}
+
+static void unlock(struct spin *l)
+{
+    tsan_promise(l);
+    spin_unlock(l);
+}
+
+/* ------------------------------------------------------------- slots, carriers */
+
+static void slot_put(struct run *r, struct slot *slot)
+{
+    lock(&r->lock);
+    slot->next = r->free;
+    r->free = slot;
+    unlock(&r->lock);
+}
+
+static int start(struct run *r, struct slot *slot)
+{
+    struct carrier c = {r, slot};
+
+    return thrum_spawn(r->scope, carry, &c, sizeof c);
+}
+
+static void has_begun(struct run *r)
+{
+    lock(&r->lock);
+    r->starting = false;
+    unlock(&r->lock);
+}
+
+/* ------------------------------------------------------------------- one stage */
+
+/* Is it this item's turn? If not it is left there. */
+static bool enter_turn(struct run *r, struct stage *st, struct slot *slot)
+{
     bool mine;
 
-    wait_init(&w.wait);
-    spin_lock(&st->lock);
-    mine = st->next == number;
+    lock(&st->lock);
+    mine = st->next == slot->number;
     if (!mine)
-        line_enter(line, &place, &w.wait);
-    spin_unlock(&st->lock);
-    if (mine || scope_sleep_in(scope_current(), &w, line, &st->lock, &place))
-        return 0;
-    return -ECANCELED;
+        st->parked[slot->number % r->tokens] = slot;
+    unlock(&st->lock);
+    return mine;
 }
 
-static void end_turn(struct run *r, struct stage *st)
+/* The next item, if it was left there. */
+static struct slot *end_turn(struct run *r, struct stage *st)
 {
-    struct line_place *next;
+    struct slot **at, *next;
 
-    spin_lock(&st->lock);
+    lock(&st->lock);
     st->next++;
-    next = line_call(&st->turns[st->next % r->tokens]);
-    spin_unlock(&st->lock);
-    if (next != NULL)
-        line_let_go(next);
+    at = &st->parked[st->next % r->tokens];
+    next = *at;
+    *at = NULL;
+    unlock(&st->lock);
+    return next;
 }
 
-static thrum_err *pass_in_order(struct run *r, size_t i, void *item,
-                                uint64_t number)
+/* *parked: it was too early. *follower: the one that was, and now is not. */
+static thrum_err *pass_in_order(struct run *r, struct slot *slot, bool *parked,
+                                struct slot **follower)
 {
-    const thrum_stage *what = &r->what->stages[i];
+    const thrum_stage *what = &r->what->stages[slot->stage];
+    struct stage *st = &r->stages[slot->stage];
 
-    THRUM_TRY(wait_for_turn(r, &r->stages[i], number));
-    THRUM_TRY(what->fn(item, what->ctx));
-    end_turn(r, &r->stages[i]);
+    *parked = !enter_turn(r, st, slot);
+    if (*parked) /* it may be another's by now */
+        return NULL;
+    THRUM_TRY(what->fn(slot->item, what->ctx));
+    *follower = end_turn(r, st);
     return NULL;
 }
 
-static thrum_err *pass_limited(struct run *r, size_t i, void *item)
+static thrum_err *pass_limited(struct run *r, struct slot *slot)
 {
-    const thrum_stage *what = &r->what->stages[i];
+    const thrum_stage *what = &r->what->stages[slot->stage];
+    struct permits *permits = &r->stages[slot->stage].permits;
 
-    if (!permits_take(&r->stages[i].permits, scope_current()))
+    if (!permits_take(permits, scope_current()))
         return thrum_rc(-ECANCELED);
-    THRUM_TRY(what->fn(item, what->ctx));
-    permits_give(&r->stages[i].permits);
+    tsan_rely(permits);
+    THRUM_TRY(what->fn(slot->item, what->ctx));
+    tsan_promise(permits);
+    permits_give(permits);
     return NULL;
 }
 
-static bool is_limited(const struct run *r, const thrum_stage *what)
+static thrum_err *pass(struct run *r, struct slot *slot, bool *parked,
+                       struct slot **follower)
 {
-    return what->parallel != 0 && what->parallel < r->tokens;
-}
+    const thrum_stage *what = &r->what->stages[slot->stage];
 
-static thrum_err *pass(struct run *r, size_t i, void *item, uint64_t number)
-{
-    const thrum_stage *what = &r->what->stages[i];
-
+    *parked = false;
     if (thrum_canceled())
         return thrum_rc(-ECANCELED);
     if (what->in_order)
-        return pass_in_order(r, i, item, number);
-    if (is_limited(r, what))
-        return pass_limited(r, i, item);
-    return what->fn(item, what->ctx);
+        return pass_in_order(r, slot, parked, follower);
+    if (what->parallel != 0 && what->parallel < r->tokens)
+        return pass_limited(r, slot);
+    return what->fn(slot->item, what->ctx);
 }
 
-/* --------------------------------------------------------------------- one token */
+/* --------------------------------------------------------------------- carrying */
 
-struct token {
-    struct run *run;
-    unsigned index;
-};
-
-static thrum_err *carry(void *token);
-
-/* With the source: one more, if there may be. Without memory for it those that
- * there are do its work. */
-static int start_token(struct run *r)
+/* It was parked, and it is its turn now. Ours has left the last stage: we go on
+ * with it. Else somebody else does, unless there is no memory for that. */
+static void see_to(struct run *r, struct slot *follower, bool ours_is_done,
+                   struct slot **todo)
 {
-    struct token t = {r, r->started};
-    int rc;
-
-    if (r->started == r->tokens)
-        return 0;
-    r->started++;
-    rc = thrum_spawn(r->scope, carry, &t, sizeof t);
-    if (rc != 0)
-        r->started--;
-    return rc;
+    if (!ours_is_done && start(r, follower) == 0)
+        return;
+    follower->next = *todo;
+    *todo = follower;
 }
 
-/* The next item, and its number. */
-static thrum_err *begin(struct run *r, void *item, uint64_t *number, bool *end)
+/* To its end, or to where it is parked. */
+static thrum_err *carry_one(struct run *r, struct slot *slot,
+                            struct slot **todo)
 {
-    thrum_err *err = NULL;
+    size_t n = r->what->n;
+    bool parked;
 
-    if (!permits_take(&r->source, scope_current()))
-        return thrum_rc(-ECANCELED);
-    if (!r->end && thrum_canceled())
-        err = thrum_rc(-ECANCELED);
-    else if (!r->end)
-        err = r->what->source(item, r->what->ctx, &r->end);
+    while (slot->stage < n) {
+        struct slot *follower = NULL;
+
+        THRUM_TRY(pass(r, slot, &parked, &follower));
+        if (parked)
+            return NULL;
+        slot->stage++;
+        if (follower != NULL)
+            see_to(r, follower, slot->stage == n, todo);
+    }
+    slot_put(r, slot);
+    return NULL;
+}
+
+/* Those linked by `next`, and what they make it the turn of. */
+static thrum_err *carry_all(struct run *r, struct slot *todo)
+{
+    while (todo != NULL) {
+        struct slot *slot = todo;
+
+        todo = slot->next;
+        THRUM_TRY(carry_one(r, slot, &todo));
+    }
+    return NULL;
+}
+
+/* The source, and a slot for what it gives; NULL: there is nothing to be had now. */
+static struct slot *take_source(struct run *r)
+{
+    struct slot *slot = NULL;
+
+    lock(&r->lock);
+    if (!r->taken && !r->end)
+        slot = r->free;
+    if (slot != NULL) {
+        r->free = slot->next;
+        r->taken = true;
+    }
+    unlock(&r->lock);
+    return slot;
+}
+
+/* True: a carrier is to be started. */
+static bool leave_source(struct run *r)
+{
+    bool wanted;
+
+    lock(&r->lock);
+    r->taken = false;
+    wanted = !r->end && !r->starting && r->free != NULL;
+    if (wanted)
+        r->starting = true;
+    unlock(&r->lock);
+    return wanted;
+}
+
+static thrum_err *ask_source(struct run *r, struct slot *slot)
+{
+    thrum_err *err = thrum_canceled() ? thrum_rc(-ECANCELED) : NULL;
+
+    if (err == NULL)
+        err = r->what->source(slot->item, r->what->ctx, &r->end);
     if (err != NULL)
         r->end = true;
-    *end = r->end;
-    if (!r->end) {
-        *number = r->count++;
-        (void)start_token(r);
-    }
-    permits_give(&r->source);
-    return err;
+    if (r->end)
+        return err;
+    slot->number = r->count++;
+    slot->stage = 0;
+    slot->next = NULL;
+    return NULL;
+}
+
+/* *slot: the next item, or NULL: the carrier is to end. */
+static thrum_err *begin(struct run *r, struct slot **slot)
+{
+    struct slot *s = take_source(r);
+    thrum_err *err;
+    bool end;
+
+    *slot = NULL;
+    if (s == NULL)
+        return NULL;
+    err = ask_source(r, s);
+    end = r->end;
+    /* Without memory for another those that there are do its work. */
+    if (leave_source(r) && start(r, NULL) != 0)
+        has_begun(r);
+    if (end)
+        return err;
+    *slot = s;
+    return NULL;
 }
 
 static thrum_err *carry(void *arg)
 {
-    struct token *t = arg;
-    struct run *r = t->run;
-    void *item = r->items + t->index * r->what->item;
-    uint64_t number = 0;
-    bool end = false;
+    struct carrier *c = arg;
+    struct run *r = c->run;
+    struct slot *slot = c->slot;
 
-    for (;;) {
-        THRUM_TRY(begin(r, item, &number, &end));
-        if (end)
-            return NULL;
-        for (size_t i = 0; i < r->what->n; i++)
-            THRUM_TRY(pass(r, i, item, number));
+    if (slot == NULL) {
+        has_begun(r);
+        THRUM_TRY(begin(r, &slot));
     }
+    while (slot != NULL) {
+        THRUM_TRY(carry_all(r, slot));
+        THRUM_TRY(begin(r, &slot));
+    }
+    return NULL;
 }
 
-/* --------------------------------------------------------------------- the whole */
+/* -------------------------------------------------------------------- the whole */
 
 static size_t rounded(size_t bytes)
 {
@@ -189,11 +320,12 @@ static bool fits(const thrum_pipeline *p, unsigned tokens)
 {
     size_t most = SIZE_MAX / 4 / tokens;
 
-    return p->item <= most && p->n <= most / sizeof(struct line) &&
+    return p->item < most - sizeof(struct slot) - ALIGN &&
+           p->n <= most / sizeof(struct slot *) &&
            p->n <= SIZE_MAX / 4 / sizeof(struct stage);
 }
 
-static size_t lines_of(const thrum_pipeline *p)
+static size_t count_in_order(const thrum_pipeline *p)
 {
     size_t n = 0;
 
@@ -202,32 +334,34 @@ static size_t lines_of(const thrum_pipeline *p)
     return n;
 }
 
-/* One piece of memory: the run, its stages, their lines, the items. */
+/* One piece of memory: the run, its stages, what is parked there, the slots. */
 static struct run *run_new(const thrum_pipeline *p, unsigned tokens)
 {
     size_t stages = rounded(sizeof(struct run));
-    size_t lines = stages + rounded(p->n * sizeof(struct stage));
-    size_t items = lines + rounded(lines_of(p) * tokens * sizeof(struct line));
-    size_t bytes = items + rounded(p->item * tokens);
-    struct run *r = fits(p, tokens) ? alloc(bytes) : NULL;
-    struct line *line;
+    size_t parked = stages + rounded(p->n * sizeof(struct stage));
+    size_t slots = parked +
+                   rounded(count_in_order(p) * tokens * sizeof(struct slot *));
+    size_t stride = rounded(sizeof(struct slot) + p->item);
+    struct run *r = fits(p, tokens) ? alloc(slots + stride * tokens) : NULL;
+    struct slot **ring;
 
     if (r == NULL)
         return NULL;
-    memset(r, 0, bytes);
+    memset(r, 0, slots + stride * tokens);
     r->what = p;
     r->tokens = tokens;
+    r->starting = true;
     r->stages = (struct stage *)(void *)((char *)r + stages);
-    r->items = (char *)r + items;
-    line = (struct line *)(void *)((char *)r + lines);
-    permits_init(&r->source, 1);
+    ring = (struct slot **)(void *)((char *)r + parked);
     for (size_t i = 0; i < p->n; i++) {
         permits_init(&r->stages[i].permits, p->stages[i].parallel);
         if (p->stages[i].in_order) {
-            r->stages[i].turns = line;
-            line += tokens;
+            r->stages[i].parked = ring;
+            ring += tokens;
         }
     }
+    for (unsigned i = 0; i < tokens; i++)
+        slot_put(r, (struct slot *)(void *)((char *)r + slots + i * stride));
     return r;
 }
 
@@ -245,7 +379,7 @@ thrum_err *thrum_pipeline_run(const thrum_pipeline *p)
         return thrum_rc(-ENOMEM);
     thrum_scope_open(&s, .name = "pipeline");
     r->scope = &s;
-    err = thrum_scope_close(&s, thrum_rc(start_token(r)));
+    err = thrum_scope_close(&s, thrum_rc(start(r, NULL)));
     release(r);
     return err;
 }

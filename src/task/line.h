@@ -14,7 +14,7 @@
  * has left; callers pass it over.
  *
  * Ordering
- *   [N1] line_let_go -> [N2] line_settle   what was handed over; the caller is done
+ *   [N1] line_let_go -> [N2] the waiter     what was handed over; the caller is done
  *                                          with the place
  */
 #ifndef TASK_LINE_H
@@ -67,5 +67,12 @@ void line_let_go_all(struct line_place *first);
 
 /* A waiter that was called: until it has been let go. */
 void line_settle(struct line_place *p);
+
+/* A waiter that does not sleep yet: has it been called, and let go? Then what was
+ * handed over is there, and it is not to sleep. */
+static inline bool line_is_let_go(struct line_place *p)
+{
+    return load_acquire(&p->let_go) != 0; /* [N2] */
+}
 
 #endif

@@ -45,7 +45,7 @@ struct scope *scope_given(thrum_scope *scope)
 
 /* ------------------------------------------------------------------- threads */
 
-static thrum_chan *chan(int which)
+static inline thrum_chan *chan(int which)
 {
     return (thrum_chan *)(void *)&chans[which];
 }
@@ -65,13 +65,13 @@ static uint64_t *wrap_gift(int number)
 
 /* Notes are of one thread at a time, as the explorer's threads are fibers; they
  * are not watched. */
-static void note_sent(uint64_t number)
+static inline void note_sent(uint64_t number)
 {
     MODEL_ASSERT((sent >> number & 1) == 0);
     sent |= 1u << number;
 }
 
-static void unwrap(uint64_t number)
+static inline void unwrap(uint64_t number)
 {
     MODEL_ASSERT(number < GIFTS && gifts[number] == GIVEN + (int)number);
     MODEL_ASSERT((received >> number & 1) == 0);
@@ -87,7 +87,7 @@ static __attribute__((noinline)) void scribble(void)
     __asm__ volatile("" : : "r"(scratch) : "memory");
 }
 
-static int send_gift(int which, int number)
+static inline int send_gift(int which, int number)
 {
     int rc = thrum_chan_send(chan(which), wrap_gift(number));
 
@@ -135,7 +135,7 @@ static void prepare(uint32_t room, unsigned outsiders)
 }
 
 /* Under no lock; when all have ended. */
-static unsigned left_in(int which)
+static inline unsigned left_in(int which)
 {
     struct chan *c = &chans[which];
     unsigned bits = 0;
@@ -149,7 +149,7 @@ static unsigned left_in(int which)
 
 /* What was sent was received or is still there, nothing else, nothing twice; and
  * nobody stands in a line. */
-static void all_is_accounted_for(void)
+static inline void all_is_accounted_for(void)
 {
     unsigned left = 0;
 
