@@ -264,6 +264,20 @@ static inline bool thrum_take_back_(struct thrum_job_ *slot)
  * it is known not to be canceled [K3]. */
 extern THRUM_API THRUM_ATOMIC_(uint64_t) thrum_cancels_; /* [K2] */
 
+/* How many simulations run in this process: what is inline asks it where a task
+ * might be interrupted by another. */
+extern THRUM_API THRUM_ATOMIC_(uint32_t) thrum_simulations_;
+
+static inline bool thrum_is_simulated_(void)
+{
+#ifdef THRUM_MODEL
+    return 0; /* its explorer interrupts everywhere */
+#else
+    /* Relaxed: a task of a simulation runs on the thread that counted it. */
+    return thrum_load_relaxed_(&thrum_simulations_) != 0;
+#endif
+}
+
 static inline bool thrum_may_be_canceled_(struct thrum_scope *scope)
 {
     THRUM_ATOMIC_(uint64_t) *seen = (THRUM_ATOMIC_(uint64_t) *)(void *)scope;

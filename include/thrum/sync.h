@@ -417,7 +417,7 @@ static inline void thrum_mutex_lock_(thrum_mutex *m)
     uint32_t seen = thrum_load_relaxed_(&m->state_); /* free? A hint */
 
     if (__builtin_expect(
-            (seen & THRUM_LOCKED_) != 0 ||
+            (seen & THRUM_LOCKED_) != 0 || thrum_is_simulated_() ||
                 !thrum_cas_acquire_(&m->state_, &seen,
                                     seen | THRUM_LOCKED_), /* [MU2] */
             0))
@@ -430,6 +430,7 @@ static inline void thrum_mutex_unlock_(thrum_mutex *m)
         asked = THRUM_LOCKED_ | THRUM_WAKE_;
 
     if (__builtin_expect((seen & asked) != THRUM_LOCKED_ ||
+                             thrum_is_simulated_() ||
                              !thrum_cas_release_(&m->state_, &seen,
                                                  seen & ~asked), /* [MU1] */
                          0))

@@ -158,7 +158,8 @@ thrum_err *thrum_offload_ex_(thrum_fn *fn, void *arg,
             "nothing that can be dropped");
     if (scope != NULL && scope_canceled(scope))
         return thrum_rc(-ECANCELED);
-    if (opts->sem != NULL && !permits_take(permits_of(opts), scope))
+    if (opts->sem != NULL &&
+        !permits_take(permits_of(opts), scope, "a semaphore"))
         return thrum_rc(-ECANCELED);
     if (here == NULL || opts->size == 0 || here->worker->sched->sim != NULL)
         err = thrum_offload(fn, arg);

@@ -271,6 +271,7 @@ int fd_wait(int n, struct fd *f, const struct fd_seen *seen, unsigned what)
     if (rc < 0)
         return rc;
     wait_init(&w.wait);
+    wait_tell(&w.wait, "a descriptor");
     spin_lock(&f->lock);
     rc = look(n, f, seen, what, w.wait.sched);
     if (rc == -EAGAIN)

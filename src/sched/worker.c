@@ -326,7 +326,7 @@ void worker_yield(struct stack *s)
 
 /* ------------------------------------------------------------ in a simulation */
 
-_Atomic uint32_t worker_simulations;
+_Atomic uint32_t thrum_simulations_;
 
 struct stack *worker_resumed_by(struct thrum_job_ *job)
 {

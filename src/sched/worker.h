@@ -59,22 +59,14 @@ static inline bool worker_has_room(const struct stack *s)
 /* The stack that a job resumes; NULL: it is a job of another kind. */
 struct stack *worker_resumed_by(struct thrum_job_ *job);
 
-/* Simulations that run in this process. */
-extern _Atomic uint32_t worker_simulations;
-
 void worker_interrupt(enum point point);
 
 /* Here the task may be interrupted, as a thread may be anywhere: by a
  * simulation, and only there. No lock is held. */
 static inline void sched_point(enum point point)
 {
-#ifdef THRUM_MODEL
-    (void)point; /* its explorer interrupts everywhere */
-#else
-    /* Relaxed: a task of a simulation runs on the thread that counted it. */
-    if (unlikely(load_relaxed(&worker_simulations) != 0))
+    if (unlikely(thrum_is_simulated_()))
         worker_interrupt(point);
-#endif
 }
 
 /* After worker_suspend said no: run one other job in place, if one is ready that needs no switch: for a stack

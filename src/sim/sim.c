@@ -262,12 +262,12 @@ thrum_err *thrum_sim(const thrum_sim_opts *opts, thrum_fn *fn, void *arg)
     if (sim->fault != 0)
         alloc_fail_if(alloc_fails);
     fault_tell(tell_of_crash);
-    add_relaxed(&worker_simulations, 1); /* this thread's own tasks ask */
+    add_relaxed(&thrum_simulations_, 1); /* this thread's own tasks ask */
     for (unsigned i = 0; err == NULL && i < o.rounds; i++) {
         sim->seed = seed_of(o.seed, i);
         err = one(sim, i);
     }
-    add_relaxed(&worker_simulations, (uint32_t)-1);
+    add_relaxed(&thrum_simulations_, (uint32_t)-1);
     fault_tell(NULL);
     if (sim->fault != 0)
         alloc_fail_if(NULL);
@@ -279,7 +279,7 @@ bool thrum_chaos(const char *site)
 {
     struct sim *sim;
 
-    if (likely(load_relaxed(&worker_simulations) == 0)) /* as sched_point */
+    if (likely(load_relaxed(&thrum_simulations_) == 0)) /* as sched_point */
         return false;
     sim = sim_current();
     if (sim == NULL || sim->stalled ||

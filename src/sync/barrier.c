@@ -66,11 +66,13 @@ int thrum_barrier_wait(thrum_barrier *barrier)
     struct scope_wait w;
     bool last;
 
+    sched_point(POINT_CALL);
     if (scope != NULL && scope_canceled(scope))
         return -ECANCELED;
     if (unlikely(b->all == 0))
         die("thrum_barrier_wait: of a barrier for nobody");
     wait_init(&w.wait);
+    wait_tell(&w.wait, "a barrier");
     tsan_promise(b);
     spin_lock(&b->lock);
     last = arrive(b, &place, &w.wait);

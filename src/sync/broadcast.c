@@ -80,6 +80,7 @@ int thrum_broadcast_send(thrum_broadcast *broadcast, const void *item)
     struct broadcast *b = broadcast_of(broadcast);
     struct line_place *called;
 
+    sched_point(POINT_CALL);
     lock(b);
     if (b->closed) {
         int rc = told_end(b);
@@ -150,6 +151,7 @@ static int wait_for_next(struct broadcast *b, thrum_subscriber *s, void *item,
     struct scope_wait w;
 
     wait_init(&w.wait);
+    wait_tell(&w.wait, "a broadcast");
     line_enter(&b->waiting, &p.place, &w.wait);
     unlock(b);
     if (!scope_sleep_in(scope, &w, &b->waiting, &b->lock, &p.place))
@@ -166,6 +168,7 @@ int thrum_subscriber_recv(thrum_subscriber *s, void *item, uint64_t *missed)
     uint64_t ignored, *out = missed == NULL ? &ignored : missed;
     int rc;
 
+    sched_point(POINT_CALL);
     *out = 0;
     if (scope != NULL && scope_canceled(scope))
         return -ECANCELED;
@@ -183,6 +186,7 @@ int thrum_subscriber_try_recv(thrum_subscriber *s, void *item, uint64_t *missed)
     uint64_t ignored, *out = missed == NULL ? &ignored : missed;
     int rc;
 
+    sched_point(POINT_POLL);
     *out = 0;
     lock(b);
     rc = take_next(b, s, item, out);

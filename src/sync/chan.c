@@ -210,6 +210,7 @@ void thrum_chan_close(thrum_chan *chan)
     struct chan *c = chan_of(chan);
     struct line_place *receivers, *senders;
 
+    sched_point(POINT_CALL);
     if (c == NULL)
         return;
     chan_lock(c);
@@ -228,6 +229,7 @@ cold int chan_wait_for_nothing(struct scope *scope)
     struct scope_wait w;
 
     wait_init(&w.wait);
+    wait_tell(&w.wait, "a channel that is NULL");
     (void)scope_sleep(scope, &w); /* nobody knows it but a cancel */
     return -ECANCELED;
 }
@@ -273,6 +275,8 @@ static __attribute__((noinline)) int wait_in_line(struct chan *c,
     struct scope_wait w;
 
     wait_init(&w.wait);
+    wait_tell(&w.wait, op == THRUM_SEND ? "a channel, to send"
+                                        : "a channel, to receive");
     chan_enter(c, op, &p, &w.wait, item);
     chan_unlock(c);
     if (c->cap == 0 && let_others_run(c, w.wait.stack)) {
@@ -300,6 +304,7 @@ now_or_later(struct chan *c, thrum_direction op, void *item)
     bool let = false;
     int rc;
 
+    sched_point(POINT_CALL);
     if (scope != NULL && scope_canceled(scope))
         return -ECANCELED;
     if (unlikely(c == NULL))
@@ -323,6 +328,7 @@ static inline int now(struct chan *c, thrum_direction op, void *item)
     struct line_place *called = NULL;
     int rc;
 
+    sched_point(POINT_POLL);
     if (c == NULL)
         return -EAGAIN;
     chan_lock(c);
@@ -375,6 +381,7 @@ static int64_t many_now(struct chan *c, thrum_direction op, void *items,
     int64_t done = 0;
     int rc = 0;
 
+    sched_point(POINT_CALL);
     chan_lock(c);
     for (; i < n; i++, done++) {
         struct line_place *p = NULL;

@@ -26,9 +26,11 @@ int thrum_cond_wait(thrum_cond *cond, thrum_mutex *m)
     struct scope_wait w;
     bool signaled;
 
+    sched_point(POINT_CALL);
     if (scope != NULL && scope_canceled(scope))
         return -ECANCELED;
     wait_init(&w.wait);
+    wait_tell(&w.wait, "a condition");
     spin_lock(&c->lock);
     line_enter(&c->line, &place, &w.wait);
     spin_unlock(&c->lock);
@@ -47,6 +49,7 @@ void thrum_cond_signal(thrum_cond *cond)
     struct cond *c = cond_of(cond);
     struct line_place *p;
 
+    sched_point(POINT_CALL);
     tsan_promise(c);
     spin_lock(&c->lock);
     p = line_call(&c->line);
@@ -60,6 +63,7 @@ void thrum_cond_broadcast(thrum_cond *cond)
     struct cond *c = cond_of(cond);
     struct line_place *all;
 
+    sched_point(POINT_CALL);
     tsan_promise(c);
     spin_lock(&c->lock);
     all = line_call_all(&c->line);

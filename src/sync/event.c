@@ -88,6 +88,7 @@ bool thrum_event_is_set(thrum_event *e)
 {
     bool set = load_acquire(&e->word_) == SET; /* [V2] */
 
+    sched_point(POINT_POLL);
     if (set)
         tsan_rely(e);
     return set;
@@ -177,6 +178,7 @@ static int wait_at(thrum_event *e, struct place *p)
     if (thrum_event_is_set(e))
         return 0;
     wait_init(&p->wait.wait);
+    wait_tell(&p->wait.wait, "an event");
     store_relaxed(&p->missed, 0); /* still this task's alone */
     if (add(e, p, p) && scope_sleep(scope, &p->wait) != WAKE_EVENT) {
         leave(e, p);
@@ -190,5 +192,6 @@ int thrum_event_wait(thrum_event *e)
 {
     struct place p;
 
+    sched_point(POINT_CALL);
     return wait_at(e, &p);
 }

@@ -43,6 +43,7 @@ void thrum_latch_done(thrum_latch *latch)
     struct latch *l = latch_of(latch);
     struct line_place *all = NULL;
 
+    sched_point(POINT_CALL);
     tsan_promise(l);
     spin_lock(&l->lock);
     if (unlikely(l->count == 0))
@@ -61,9 +62,11 @@ int thrum_latch_wait(thrum_latch *latch)
     struct scope_wait w;
     bool done;
 
+    sched_point(POINT_CALL);
     if (scope != NULL && scope_canceled(scope))
         return -ECANCELED;
     wait_init(&w.wait);
+    wait_tell(&w.wait, "a latch");
     spin_lock(&l->lock);
     done = l->count == 0;
     if (!done)

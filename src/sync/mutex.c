@@ -134,6 +134,7 @@ static bool lock(thrum_mutex *m, struct scope *scope)
         bool entered;
 
         wait_init(&w.wait.wait);
+        wait_tell(&w.wait.wait, "a mutex");
         w.given = false;
         spin_lock(lock_of(m));
         entered = enter(m, &w, vain);
@@ -151,6 +152,7 @@ static bool lock(thrum_mutex *m, struct scope *scope)
 
 void thrum_mutex_lock_slow_(thrum_mutex *m)
 {
+    sched_point(POINT_CALL);
     (void)lock(m, NULL);
 }
 
@@ -158,6 +160,7 @@ int thrum_mutex_lock_cancelable(thrum_mutex *m)
 {
     struct scope *scope = scope_current();
 
+    sched_point(POINT_CALL);
     if (scope != NULL && scope_canceled(scope))
         return -ECANCELED;
     return lock(m, scope) ? 0 : -ECANCELED;
@@ -167,6 +170,7 @@ bool thrum_mutex_trylock(thrum_mutex *m)
 {
     bool taken = take(m, false);
 
+    sched_point(POINT_POLL);
     if (taken)
         tsan_rely(m);
     return taken;
@@ -200,6 +204,7 @@ void thrum_mutex_unlock_slow_(thrum_mutex *m)
     uint32_t seen = load_relaxed(&m->state_); /* the caller's, it should be */
     struct locker *next = NULL;
 
+    sched_point(POINT_CALL);
     if (unlikely((seen & LOCKED) == 0))
         die("thrum_mutex_unlock: nobody has this mutex");
     tsan_promise(m);

@@ -39,6 +39,7 @@ static enum state begin(thrum_once *o, struct scope *scope)
     enum state found;
 
     wait_init(&w.wait.wait);
+    wait_tell(&w.wait.wait, "a once");
     spin_lock(lock_of(o));
     found = load_relaxed(&o->state_); /* under the lock, as below */
     if (found == NEW)
@@ -93,6 +94,7 @@ thrum_err *thrum_once_slow_(thrum_once *o, thrum_fn *fn, void *arg)
     enum state found = CANCELED;
     thrum_err *err;
 
+    sched_point(POINT_CALL);
     if (unlikely(fn == NULL))
         die("thrum_once_call: no function");
     if (scope == NULL || !scope_canceled(scope))

@@ -95,6 +95,8 @@ static bool lock(struct rwlock *l, enum what what, struct scope *scope)
     bool taken;
 
     wait_init(&w.wait.wait);
+    wait_tell(&w.wait.wait,
+              what == READ ? "an rwlock, to read" : "an rwlock, to write");
     spin_lock(&l->lock);
     taken = take(l, what);
     if (!taken)
@@ -152,40 +154,48 @@ static void unlock(struct rwlock *l, enum what what)
 
 void thrum_rwlock_rdlock(thrum_rwlock *l)
 {
+    sched_point(POINT_CALL);
     (void)lock(rwlock_of(l), READ, NULL);
 }
 
 void thrum_rwlock_wrlock(thrum_rwlock *l)
 {
+    sched_point(POINT_CALL);
     (void)lock(rwlock_of(l), WRITE, NULL);
 }
 
 int thrum_rwlock_rdlock_cancelable(thrum_rwlock *l)
 {
+    sched_point(POINT_CALL);
     return lock_cancelable(l, READ);
 }
 
 int thrum_rwlock_wrlock_cancelable(thrum_rwlock *l)
 {
+    sched_point(POINT_CALL);
     return lock_cancelable(l, WRITE);
 }
 
 bool thrum_rwlock_tryrdlock(thrum_rwlock *l)
 {
+    sched_point(POINT_POLL);
     return try_lock(rwlock_of(l), READ);
 }
 
 bool thrum_rwlock_trywrlock(thrum_rwlock *l)
 {
+    sched_point(POINT_POLL);
     return try_lock(rwlock_of(l), WRITE);
 }
 
 void thrum_rwlock_rdunlock(thrum_rwlock *l)
 {
+    sched_point(POINT_CALL);
     unlock(rwlock_of(l), READ);
 }
 
 void thrum_rwlock_wrunlock(thrum_rwlock *l)
 {
+    sched_point(POINT_CALL);
     unlock(rwlock_of(l), WRITE);
 }

@@ -147,6 +147,7 @@ static int select_now_or_later(thrum_case *cases, int n, struct scope *scope,
     done = do_one(cases, n, &called);
     if (done < 0 && block) {
         wait_init(&w.wait);
+        wait_tell(&w.wait, "a select");
         enter_all(first, &w.wait);
     }
     unlock_all(first);
@@ -161,6 +162,7 @@ int thrum_select(thrum_case *cases, int n, bool block)
 {
     struct scope *scope = scope_current();
 
+    sched_point(POINT_CALL);
     REQUIRE(n >= 0, "a negative number of cases");
     if (block && scope != NULL && scope_canceled(scope))
         return -ECANCELED;

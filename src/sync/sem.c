@@ -24,8 +24,9 @@ int thrum_sem_acquire(thrum_sem *s)
 {
     struct scope *scope = scope_current();
 
+    sched_point(POINT_CALL);
     if ((scope != NULL && scope_canceled(scope)) ||
-        !permits_take(permits_of(s), scope))
+        !permits_take(permits_of(s), scope, "a semaphore"))
         return -ECANCELED;
     tsan_rely(s);
     return 0;
@@ -35,6 +36,7 @@ bool thrum_sem_try_acquire(thrum_sem *s)
 {
     bool taken = permits_try_take(permits_of(s));
 
+    sched_point(POINT_POLL);
     if (taken)
         tsan_rely(s);
     return taken;
@@ -42,6 +44,7 @@ bool thrum_sem_try_acquire(thrum_sem *s)
 
 void thrum_sem_release(thrum_sem *s)
 {
+    sched_point(POINT_CALL);
     tsan_promise(s);
     permits_give(permits_of(s));
 }

@@ -24,14 +24,14 @@ bool permits_try_take(struct permits *p)
     return taken;
 }
 
-bool permits_take(struct permits *p, struct scope *scope)
+bool permits_take(struct permits *p, struct scope *scope, const char *what)
 {
     struct line_place place;
     struct scope_wait w;
     bool taken;
 
     wait_init(&w.wait);
-    wait_tell(&w.wait, "a permit of a limited scope");
+    wait_tell(&w.wait, what);
     spin_lock(&p->lock);
     taken = take(p);
     if (!taken)

@@ -298,7 +298,7 @@ bool permits_try_take(struct permits *p);
 
 /* Suspends the task, or blocks the thread, while there is none. False: `scope`,
  * where the caller is, was canceled, and none was taken. */
-bool permits_take(struct permits *p, struct scope *scope);
+bool permits_take(struct permits *p, struct scope *scope, const char *what);
 void permits_give(struct permits *p);
 
 /* --- alarm.c: the scope's own deadline, and `slow` -------------------------- */

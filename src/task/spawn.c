@@ -54,8 +54,10 @@ static enum permit take_permit(struct scope *s)
         return PERMIT_TAKEN;
     if (inside_child(s))
         return PERMIT_IN_PLACE;
-    return permits_take(&s->permits, scope_current()) ? PERMIT_TAKEN
-                                                      : PERMIT_CANCELED;
+    return permits_take(&s->permits, scope_current(),
+                        "a permit of a limited scope")
+               ? PERMIT_TAKEN
+               : PERMIT_CANCELED;
 }
 
 /* A full scope, and the caller is in one of its children: it may not wait for

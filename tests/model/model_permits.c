@@ -64,7 +64,7 @@ static __attribute__((noinline)) void scribble(void)
 
 static bool take_in_own_scope(void)
 {
-    bool taken = permits_take(&permits, &scopes[model_thread()]);
+    bool taken = permits_take(&permits, &scopes[model_thread()], "a permit");
 
     scribble();
     return taken;
