@@ -1,7 +1,7 @@
 /* A loop on all cores, with thrum: loop_pthreads.c
  *
  * thrum_for cuts as it goes: while a worker looks for work, what is left is split,
- * and nobody idles while another has a long part. A short loop stays on one core. It
+ * and nobody idles while another has a long part. A short loop starts no thread. It
  * may fail, be canceled, or stand under a deadline, and no thread is to be joined on
  * the way out.
  *

@@ -85,27 +85,38 @@ static void *serve(void *arg)
     return NULL;
 }
 
-static void *accept_all(void *arg)
+static int start(int fd)
 {
     pthread_t thread;
-    int fd;
+    int rc;
+
+    count(1);
+    if ((rc = pthread_create(&thread, NULL, serve, (void *)(intptr_t)fd)) ==
+        0) {
+        pthread_detach(thread);
+    } else {
+        close(fd);
+        count(-1);
+    }
+    return rc;
+}
+
+/* Returns why it ended: EINVAL, it was shut down. */
+static void *accept_all(void *arg)
+{
+    int rc = 0;
 
     (void)arg;
-    for (;;) {
+    while (rc == 0) {
         wait_until_below(LIMIT);
-        fd = accept(server.listener, NULL, NULL);
-        if (fd < 0 && errno != EINTR && errno != ECONNABORTED)
-            return NULL; /* shut down */
-        if (fd < 0)
-            continue;
-        count(1);
-        if (pthread_create(&thread, NULL, serve, (void *)(intptr_t)fd) == 0) {
-            pthread_detach(thread);
-        } else {
-            close(fd);
-            count(-1);
-        }
+        int fd = accept(server.listener, NULL, NULL);
+        if (fd >= 0)
+            rc = start(fd);
+        else if (errno != EINTR && errno != ECONNABORTED)
+            rc = errno;
     }
+    shutdown(server.listener, SHUT_RDWR); /* who is in the queue shall know */
+    return (void *)(intptr_t)rc;
 }
 
 /* ------------------------------------------------------------------- clients */
@@ -153,32 +164,43 @@ static int listen_at(struct sockaddr_in *address)
     return fd;
 }
 
+static int serve_all(struct client *clients)
+{
+    int started = 0, rc = 0;
+    pthread_t acceptor;
+    void *why;
+
+    if ((rc = pthread_create(&acceptor, NULL, accept_all, NULL)) != 0)
+        return rc;
+    for (; rc == 0 && started < CLIENTS; started += rc == 0)
+        rc = pthread_create(&clients[started].thread, NULL, talk,
+                            &clients[started]);
+    for (int i = 0; i < started; i++)
+        pthread_join(clients[i].thread, NULL);
+    shutdown(server.listener, SHUT_RDWR); /* wakes accept */
+    pthread_join(acceptor, &why);
+    wait_until_below(1); /* all connections have ended */
+    return rc != 0 || (intptr_t)why == EINVAL ? rc : (int)(intptr_t)why;
+}
+
 int main(void)
 {
     struct client clients[CLIENTS];
     struct sockaddr_in address;
-    pthread_t acceptor;
-    int started = 0, rc;
+    int rc;
 
     if ((server.listener = listen_at(&address)) < 0)
         return 1;
-    if ((rc = pthread_create(&acceptor, NULL, accept_all, NULL)) == 0) {
-        for (; started < CLIENTS; started++) {
-            struct client *c = &clients[started];
-
-            *c = (struct client){.address = address, .number = started};
-            if ((rc = pthread_create(&c->thread, NULL, talk, c)) != 0)
-                break;
-        }
-        for (int i = 0; i < started; i++) {
-            pthread_join(clients[i].thread, NULL);
-            printf("client %d hears %s", i, clients[i].heard);
-        }
-        shutdown(server.listener, SHUT_RDWR); /* wakes accept */
-        pthread_join(acceptor, NULL);
-        wait_until_below(1); /* all connections have ended */
-    }
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i] = (struct client){.address = address, .number = i};
+    rc = serve_all(clients);
     close(server.listener);
-    puts(rc != 0 ? strerror(rc) : "nobody is left");
-    return rc != 0;
+    if (rc != 0) {
+        fprintf(stderr, "the server failed: %s\n", strerror(rc));
+        return 1;
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        printf("client %d hears %s", i, clients[i].heard);
+    puts("nobody is left");
+    return 0;
 }
