@@ -235,6 +235,7 @@ static __attribute__((noinline)) int wait_in_line(struct chan *c,
     chan_unlock(c);
     if (!scope_sleep_in(scope, &w, chan_line(c, op), &c->lock, &p.place))
         return -ECANCELED;
+    tsan_rely(c); /* by name only: it may be gone */
     return p.rc;
 }
 
