@@ -7,8 +7,12 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/sanitize.h"
 #include "os/clock.h"
 #include "os/fail.h"
+
+/* tsan_promise, tsan_rely: ThreadSanitizer takes the uses of a descriptor before
+ * its close for a race, unless it is told that they have ended. */
 
 static int add(struct poll_set *set, int op, int fd, void *key)
 {
@@ -18,7 +22,9 @@ static int add(struct poll_set *set, int op, int fd, void *key)
     int rc;
 
     event.data.ptr = key;
+    tsan_rely(set);
     rc = epoll_ctl(set->epoll, op, fd, &event) < 0 ? -errno : 0;
+    tsan_promise(set);
     errno = saved;
     return rc;
 }
@@ -49,12 +55,14 @@ int poll_open(struct poll_set *set)
 
     if (rc == 0 && (rc = poll_add(set, set->wakeup, NULL)) < 0)
         poll_close(set);
+    tsan_promise(set);
     errno = saved;
     return rc;
 }
 
 void poll_close(struct poll_set *set)
 {
+    tsan_rely(set);
     close(set->wakeup);
     close(set->epoll);
 }
@@ -107,11 +115,13 @@ int poll_wait(struct poll_set *set, struct poll_event *events, int most,
     int saved = errno;
     int n;
 
+    tsan_rely(set);
     if (until == 0 || until == CLOCK_NEVER)
         n = epoll_wait(set->epoll, raw, most, until == 0 ? 0 : -1);
     else
         n = wait_until(set, raw, most, until);
     assert_invariant(n >= 0 || errno == EINTR);
+    tsan_promise(set);
     errno = saved;
     return n < 0 ? 0 : n;
 }
@@ -121,6 +131,8 @@ void poll_interrupt(struct poll_set *set)
     static const uint64_t one = 1;
     int saved = errno;
 
+    tsan_rely(set);
     (void)!write(set->wakeup, &one, sizeof one);
+    tsan_promise(set);
     errno = saved;
 }

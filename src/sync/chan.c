@@ -280,12 +280,15 @@ static __attribute__((noinline)) int wait_in_line(struct chan *c,
     chan_enter(c, op, &p, &w.wait, item);
     chan_unlock(c);
     if (c->cap == 0 && let_others_run(c, w.wait.stack)) {
-        if (line_is_let_go(&p.place))
+        if (line_is_let_go(&p.place)) {
+            tsan_rely(c); /* by name only: it may be gone */
             return p.rc;
+        }
         note_hope(c, false);
     }
     if (!scope_sleep_in(scope, &w, chan_line(c, op), &c->lock, &p.place))
         return -ECANCELED;
+    tsan_rely(c); /* likewise */
     return p.rc;
 }
 
