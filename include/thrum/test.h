@@ -29,7 +29,7 @@
  *   time       stands still while tasks run, and leaps to the next deadline or
  *              end of a sleep when all wait: a day takes microseconds, and times
  *              are exact. Asking is what takes time: each thrum_canceled,
- *              thrum_checkpoint and thrum_yield up to some nanoseconds, or
+ *              thrum_checkpoint, thrum_yield and part of a loop up to some nanoseconds, or
  *              milliseconds, as the round has it, so that a deadline meets
  *              computations too; so does a loop that does nothing but ask
  *              thrum_now.

@@ -52,7 +52,7 @@ static void main_run(struct thrum_job_ *job)
     err = scope_close(&own, sim->fn(sim->arg));
     sim->of_main = NULL;
     sim->ended = true;
-    if (sim->stalled && thrum_err_is(err, &THRUM_CANCELED))
+    if (sim->stalls > 0 && thrum_err_is(err, &THRUM_CANCELED))
         thrum_err_drop(err); /* as it was told to */
     else
         sim->err = thrum_err_add(sim->err, err);
@@ -65,7 +65,7 @@ static bool alloc_fails(void)
 {
     struct sim *sim = sim_current();
 
-    if (sim == NULL || sim->fault == 0 || sim->deciding || sim->stalled ||
+    if (sim == NULL || sim->fault == 0 || sim->deciding || sim->stalls > 0 ||
         sim_choose(sim, CHOOSE_FAULT, UINT32_MAX) >= sim->fault)
         return false;
     trace_add(sim, "gets no memory", place_of_stack(worker_current()), 1);
@@ -100,8 +100,9 @@ static void begin(struct sim *sim)
     sim->changed = sim->polls = 0;
     sim->steps = sim->vain = sim->hash = 0;
     sim->stop_at = sim->opts->steps;
-    sim->ended = sim->stalled = sim->over = sim->deciding = false;
+    sim->ended = sim->over = sim->deciding = false;
     sim->asks = false;
+    sim->stalls = 0;
     sim->of_main = NULL;
     sim->err = NULL;
     sim->trace.count = 0;
@@ -282,7 +283,7 @@ bool thrum_chaos(const char *site)
     if (likely(load_relaxed(&worker_simulations) == 0)) /* as sched_point */
         return false;
     sim = sim_current();
-    if (sim == NULL || sim->stalled ||
+    if (sim == NULL || sim->stalls > 0 ||
         !sim_chance(sim, CHOOSE_CHAOS, sim->plan.chaos))
         return false;
     trace_add(sim, "chaos: it is so", (struct place){site, "thrum_chaos"}, 1);

@@ -39,8 +39,9 @@
  * hash of all choices tells (thrum_sim_opts.twice).
  *
  * The end of a round. When it has stalled (a deadlock, a limit) that is its
- * error, and all its tasks are canceled. If it stalls once more it is over:
- * every task is suspended where it stands, for good, and the stacks are unmapped.
+ * error, and all its tasks are canceled; if it stalls once more, those that are
+ * shielded, too; if it still does it is over: every task is suspended where it
+ * stands, for good, and the stacks are unmapped.
  *
  * Files: sim.c rounds; step.c the decisions above; ready.c the array and the
  * strategies; trace.c what is told of a failing round; dump.c who waits; case.c
@@ -143,7 +144,7 @@ struct sim {
     bool ended;
     thrum_err *err;
 
-    bool stalled; /* it has been told to end */
+    unsigned stalls; /* how often it has been told to end */
     bool over;
     struct trace trace;
 };
@@ -171,10 +172,6 @@ static inline bool sim_chance(struct sim *sim, enum choice kind,
 
 /* The simulation that the caller is a task of, or NULL. */
 struct sim *sim_current(void);
-
-/* It goes on no more like this: that is its error, all are canceled; the second
- * time it is over. Consumes err. */
-void sim_stall(struct sim *sim, thrum_err *err);
 
 /* --- step.c */
 

@@ -33,19 +33,33 @@ struct sim *sim_current(void)
 
 /* --------------------------------------------------------------------- limits */
 
-void sim_stall(struct sim *sim, thrum_err *err)
+/* Shielded ones hear it, too. */
+static void stop_shielded(struct stack *stack, void *unused)
+{
+    (void)unused;
+    for (struct scope *s = scope_on(stack); s != NULL; s = s->parent)
+        if (s->shield)
+            (void)scope_stop(s, STOP_CANCEL);
+}
+
+/* Consumes err. */
+static void stall(struct sim *sim, thrum_err *err)
 {
     sim->err = thrum_err_add(sim->err, err);
-    if (sim->stalled) {
-        sim->over = true;
-        return;
-    }
-    sim->stalled = true;
     sim->stop_at = sim->steps + sim->opts->steps;
-    if (sim->of_main != NULL)
-        (void)scope_stop(sim->of_main, STOP_CANCEL);
-    (void)scope_stop(&sim->rt->posted, STOP_CANCEL);
-    (void)scope_stop(&sim->rt->root, STOP_CANCEL);
+    switch (sim->stalls++) {
+    case 0:
+        if (sim->of_main != NULL)
+            (void)scope_stop(sim->of_main, STOP_CANCEL);
+        (void)scope_stop(&sim->rt->posted, STOP_CANCEL);
+        (void)scope_stop(&sim->rt->root, STOP_CANCEL);
+        break;
+    case 1:
+        stack_pool_each(&sim->rt->sched.pool, stop_shielded, NULL);
+        break;
+    default:
+        sim->over = true;
+    }
 }
 
 static thrum_err *stalled(struct sim *sim, const thrum_kind *kind,
@@ -53,7 +67,9 @@ static thrum_err *stalled(struct sim *sim, const thrum_kind *kind,
 {
     char text[1024];
 
-    if (sim->stalled) /* who waits has been told */
+    if (sim->stalls == 1) /* who waits has been told */
+        return NULL;
+    if (sim->stalls > 1)
         return thrum_fail_("thrum_sim", kind,
                            "and again after all tasks were canceled: their "
                            "stacks are abandoned");
@@ -64,14 +80,14 @@ static thrum_err *stalled(struct sim *sim, const thrum_kind *kind,
 
 static cold void past_limit(struct sim *sim, const char *why)
 {
-    sim_stall(sim, stalled(sim, &THRUM_TIMEOUT, why));
+    stall(sim, stalled(sim, &THRUM_TIMEOUT, why));
 }
 
 static void step(struct sim *sim)
 {
     if (unlikely(++sim->steps >= sim->stop_at) && !sim->over)
         past_limit(sim, "too many decisions");
-    if (unlikely(sim->now > sim->opts->limit) && !sim->stalled)
+    if (unlikely(sim->now > sim->opts->limit) && sim->stalls == 0)
         past_limit(sim, "too late");
 }
 
@@ -197,9 +213,9 @@ static bool all_ended(struct sim *sim)
 
 static cold void deadlock(struct sim *sim)
 {
-    sim_stall(sim, stalled(sim, &THRUM_DEADLOCK,
-                           "deadlock: no task is ready, and nothing will "
-                           "happen"));
+    stall(sim, stalled(sim, &THRUM_DEADLOCK,
+                       "deadlock: no task is ready, and nothing will "
+                       "happen"));
 }
 
 static struct thrum_job_ *sim_find(struct sched_sim *hooks, struct worker *w)
