@@ -9,6 +9,7 @@
 enum {
     DUE_MAX = 4,        /* timers among which the next one is chosen */
     POLLS_MAX = 32,     /* in a row, before others are let run */
+    READY_ENOUGH = 64,  /* no more forks are taken */
     VAIN_MAX = 64,      /* decisions among pollers, before the clock leaps */
     BLOCKING_BITS = 22, /* a blocking call takes up to so many bits of ns */
 };
@@ -265,7 +266,9 @@ static void sim_forked(struct sched_sim *hooks, struct stack *s)
     struct sim *sim = sim_of(hooks);
     struct thrum_job_ *job;
 
-    if (sim_chance(sim, CHOOSE_FORK, sim->plan.takes_fork) &&
+    /* Nor would workers who have enough to do. */
+    if (sim->ready.count < READY_ENOUGH &&
+        sim_chance(sim, CHOOSE_FORK, sim->plan.takes_fork) &&
         deque_any_own(&s->deque) &&
         deque_steal(&s->deque, true, &job) == STEAL_GOT) {
         trace_add(sim, "a fork is taken", place_of_job(job), 1);
