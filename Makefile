@@ -3,6 +3,7 @@
 # make check       every test, and the style guide
 # make style       the style guide alone
 # make fuzz        random programs against a model, for SECONDS (20)
+# make soak        all features at once, for SECONDS (20): does anything pile up?
 # make bench       numbers; MODE=short is quicker, MODE=check only checks, and
 #                  B=fib_forkjoin runs that one
 # make examples    the example programs
@@ -119,7 +120,7 @@ TESTS    := $(filter $(OUT)/tests/unit/%,$(WHITE)) $(MODEL) \
 SCRIPTS  := $(sort $(wildcard tests/api/*.sh tests/fault/*.sh))
 STYLE    := $(sort $(wildcard tests/style/*.sh))
 
-.PHONY: all test check style fuzz bench examples demo install uninstall clean help \
+.PHONY: all test check style fuzz soak bench examples demo install uninstall clean help \
         setup $(OUT)/thrum.pc
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
@@ -218,6 +219,9 @@ fuzz:
 	    $(filter-out %/replay.c,$(wildcard $(FUZZ)/*.c))
 	$(Q)build/fuzz/fuzz_scopes -max_total_time=$(SECONDS) -max_len=256 \
 	    -artifact_prefix=build/fuzz/ build/fuzz/corpus $(FUZZ)/corpus
+
+soak: $(OUT)/tests/stress/stress_soak
+	$(Q)THRUM_STRESS_S=$(SECONDS) $(RUN) $<
 
 # --- installing -------------------------------------------------------------
 

@@ -11,5 +11,6 @@
 #include <thrum/local.h>
 #include <thrum/run.h>
 #include <thrum/offload.h>
+#include <thrum/test.h>
 
 #endif

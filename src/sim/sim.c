@@ -9,6 +9,7 @@
 #include "os/altstack.h"
 #include "os/clock.h"
 #include "os/fault.h"
+#include "os/lock.h"
 #include "sched/start.h"
 
 enum { ROUNDS = 100, STEPS = 10000000 };
@@ -107,6 +108,7 @@ static void begin(struct sim *sim)
     sim->err = NULL;
     sim->trace.count = 0;
     store_relaxed(&sim->main.site, &main_site); /* one thread */
+    ready_init(&sim->ready);
     seed(sim);
     plan_draw(sim);
 }
@@ -241,6 +243,32 @@ static void fill_in(thrum_sim_opts *o)
     }
 }
 
+/* What is of the whole process, while any thread simulates. */
+static struct lock enter_lock = LOCK_INITIALIZER;
+static unsigned running, faulty; /* lock: enter_lock */
+
+static void enter(const struct sim *sim)
+{
+    lock_acquire(&enter_lock);
+    if (running++ == 0)
+        fault_tell(tell_of_crash);
+    if (sim->fault != 0 && faulty++ == 0)
+        alloc_fail_if(alloc_fails);
+    add_relaxed(&worker_simulations, 1); /* this thread's own tasks ask */
+    lock_release(&enter_lock);
+}
+
+static void leave(const struct sim *sim)
+{
+    lock_acquire(&enter_lock);
+    add_relaxed(&worker_simulations, (uint32_t)-1); /* likewise */
+    if (sim->fault != 0 && --faulty == 0)
+        alloc_fail_if(NULL);
+    if (--running == 0)
+        fault_tell(NULL);
+    lock_release(&enter_lock);
+}
+
 thrum_err *thrum_sim(const thrum_sim_opts *opts, thrum_fn *fn, void *arg)
 {
     thrum_sim_opts o = opts == NULL ? (thrum_sim_opts){0} : *opts;
@@ -260,18 +288,12 @@ thrum_err *thrum_sim(const thrum_sim_opts *opts, thrum_fn *fn, void *arg)
     sim->fault = o.fault <= 0   ? 0
                  : o.fault >= 1 ? UINT32_MAX
                                 : (uint64_t)(o.fault * (double)UINT32_MAX);
-    if (sim->fault != 0)
-        alloc_fail_if(alloc_fails);
-    fault_tell(tell_of_crash);
-    add_relaxed(&worker_simulations, 1); /* this thread's own tasks ask */
+    enter(sim);
     for (unsigned i = 0; err == NULL && i < o.rounds; i++) {
         sim->seed = seed_of(o.seed, i);
         err = one(sim, i);
     }
-    add_relaxed(&worker_simulations, (uint32_t)-1);
-    fault_tell(NULL);
-    if (sim->fault != 0)
-        alloc_fail_if(NULL);
+    leave(sim);
     release(sim);
     return err;
 }

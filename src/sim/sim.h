@@ -74,7 +74,7 @@ enum choice {
 /* When a round begins. */
 #define EPOCH THRUM_SEC(1)
 
-enum { TRACE_MAX = 256, CHANGES_MAX = 4 };
+enum { TRACE_MAX = 256, CHANGES_MAX = 4, READY_LEAST = 64 };
 
 /* Of a task: its function, and where it was started. Strings that stay. */
 struct place {
@@ -104,6 +104,7 @@ struct ready_set {
     struct ready *all; /* under ranks a heap, the highest first */
     size_t count, room;
     size_t polling; /* how many of them */
+    struct ready first[READY_LEAST];
 };
 
 /* What the round's seed has drawn. Chances are in 1024. */
@@ -182,8 +183,13 @@ extern const struct sched_sim sim_hooks;
 /* Draw the plan of the round, and its ranks. */
 void plan_draw(struct sim *sim);
 
-void ready_add(struct sim *sim, struct thrum_job_ *job);
+void ready_init(struct ready_set *set);
 void ready_free(struct ready_set *set);
+
+/* For one more. False: no memory; it stays where it is. */
+bool ready_has_room(struct ready_set *set);
+
+void ready_add(struct sim *sim, struct thrum_job_ *job);
 
 /* The one whose turn it is; there is one. */
 struct thrum_job_ *ready_pick(struct sim *sim);

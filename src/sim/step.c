@@ -125,13 +125,11 @@ static bool fire_one(struct sim *sim)
 static void gather(struct sim *sim)
 {
     struct worker *w = sim->rt->sched.workers;
-    struct thrum_job_ *job, *next;
+    struct thrum_job_ *job = inbox_take_all(&sim->rt->sched.inbox);
 
-    for (job = inbox_take_all(&sim->rt->sched.inbox); job != NULL; job = next) {
-        next = job->next;
-        ready_add(sim, job);
-    }
-    while ((job = queue_pop(&w->queue)) != NULL)
+    if (job != NULL)
+        queue_push_all(&w->queue, job);
+    while (ready_has_room(&sim->ready) && (job = queue_pop(&w->queue)) != NULL)
         ready_add(sim, job);
 }
 

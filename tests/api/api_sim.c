@@ -2,7 +2,7 @@
  * same one again from its seed, and no bug of few steps that it does not find? */
 #include "lib/api.h"
 
-#include <thrum/test.h>
+#include <pthread.h>
 
 enum { ROUNDS = 400, DAY_S = 24 * 3600 };
 
@@ -250,6 +250,59 @@ static void each_round_may_take_another_order(void **state)
     }
 }
 
+struct turn {
+    unsigned *order; /* how many have run, then who did */
+    unsigned i;
+};
+
+static thrum_err *note_turn(void *arg)
+{
+    struct turn *t = arg;
+
+    t->order[++t->order[0]] = t->i;
+    return NULL;
+}
+
+/* An order of its own for each thread: arg. */
+static thrum_err *own_order(void *arg)
+{
+    unsigned(*at)[TASKS + 1] = arg;
+    thrum_scope s;
+
+    memset(*at, 0, sizeof *at);
+    thrum_scope_open(&s, .name = "writers");
+    for (unsigned i = 1; i <= TASKS; i++) {
+        struct turn turn = {*at, i};
+
+        THRUM_TRY(thrum_spawn(&s, note_turn, &turn, sizeof turn));
+    }
+    return thrum_scope_close(&s, NULL);
+}
+
+static void *simulate_order(void *at)
+{
+    for (int i = 0; i < 20; i++)
+        expect_ok(thrum_sim(&(thrum_sim_opts){.seed = 77, .rounds = 30},
+                            own_order, at));
+    return NULL;
+}
+
+static void threads_may_simulate_at_once(void **state)
+{
+    unsigned alone[TASKS + 1], at_once[2][TASKS + 1];
+    pthread_t threads[2];
+
+    (void)state;
+    (void)simulate_order(&alone);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, simulate_order, &at_once[i]), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    for (int i = 0; i < 2; i++)
+        assert_memory_equal(alone, at_once[i], sizeof alone);
+}
+
 static thrum_err *depends_on_more(void *unused)
 {
     static unsigned times;
@@ -489,6 +542,7 @@ int main(void)
         cmocka_unit_test(who_only_asks_does_not_keep_others_from_running),
         cmocka_unit_test(who_only_looks_at_the_clock_sees_it_go),
         cmocka_unit_test(each_round_may_take_another_order),
+        cmocka_unit_test(threads_may_simulate_at_once),
         cmocka_unit_test(what_depends_on_more_than_the_seed_is_told),
         cmocka_unit_test(planted_bugs_are_found),
         cmocka_unit_test(blocking_calls_take_some_time),

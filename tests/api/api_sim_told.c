@@ -4,8 +4,6 @@
 
 #include <sys/wait.h>
 
-#include <thrum/test.h>
-
 enum { ROUNDS = 400, DAY_S = 24 * 3600 };
 
 enum { TASKS = 5 };
