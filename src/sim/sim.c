@@ -58,6 +58,7 @@ static void main_run(struct thrum_job_ *job)
     else
         sim->err = thrum_err_add(sim->err, err);
     leftovers(sim);
+    tsan_promise(sim);
 }
 
 /* ------------------------------------------------------------------ one round */
@@ -123,7 +124,9 @@ static void run(struct sim *sim)
         altstack_enter(&altstack);
     clock_simulate(&sim->now);
     queue_push(&sim->rt->sched.workers[0].queue, &sim->main);
+    tsan_promise(&sim->main);
     worker_main(&sim->rt->sched.workers[0]);
+    tsan_rely(sim);
     clock_simulate(NULL);
     if (has_altstack) {
         altstack_leave(&altstack);

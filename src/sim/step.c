@@ -47,6 +47,7 @@ static void stop_shielded(struct stack *stack, void *unused)
 static void stall(struct sim *sim, thrum_err *err)
 {
     sim->err = thrum_err_add(sim->err, err);
+    tsan_promise(sim); /* to the thread, should this stack not go on */
     sim->stop_at = sim->steps + sim->opts->steps;
     switch (sim->stalls++) {
     case 0:
@@ -235,6 +236,8 @@ static struct thrum_job_ *sim_find(struct sched_sim *hooks, struct worker *w)
             deadlock(sim);
     }
     sim->deciding = false;
+    if (job == NULL)
+        tsan_promise(sim); /* to the thread, what was done on this stack */
     return job;
 }
 

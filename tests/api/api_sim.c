@@ -131,7 +131,7 @@ static void a_deadline_meets_some_computations(void **state)
     assert_true(finished >= 10);
 }
 
-static bool woken;
+static _Atomic bool woken;
 
 static thrum_err *wake_later(void *unused)
 {
@@ -188,7 +188,8 @@ static void who_only_looks_at_the_clock_sees_it_go(void **state)
 
 enum { TASKS = 5 };
 
-static unsigned order, orders[ROUNDS];
+static _Atomic unsigned order;
+static unsigned orders[ROUNDS];
 
 static thrum_err *write_down(void *i)
 {
@@ -251,7 +252,7 @@ static void each_round_may_take_another_order(void **state)
 }
 
 struct turn {
-    unsigned *order; /* how many have run, then who did */
+    _Atomic unsigned *order; /* how many have run, then who did */
     unsigned i;
 };
 
@@ -259,17 +260,17 @@ static thrum_err *note_turn(void *arg)
 {
     struct turn *t = arg;
 
-    t->order[++t->order[0]] = t->i;
+    t->order[atomic_fetch_add(t->order, 1) + 1] = t->i;
     return NULL;
 }
 
 /* An order of its own for each thread: arg. */
 static thrum_err *own_order(void *arg)
 {
-    unsigned(*at)[TASKS + 1] = arg;
+    _Atomic unsigned(*at)[TASKS + 1] = arg;
     thrum_scope s;
 
-    memset(*at, 0, sizeof *at);
+    atomic_store(*at, 0);
     thrum_scope_open(&s, .name = "writers");
     for (unsigned i = 1; i <= TASKS; i++) {
         struct turn turn = {*at, i};
@@ -289,7 +290,7 @@ static void *simulate_order(void *at)
 
 static void threads_may_simulate_at_once(void **state)
 {
-    unsigned alone[TASKS + 1], at_once[2][TASKS + 1];
+    _Atomic unsigned alone[TASKS + 1], at_once[2][TASKS + 1];
     pthread_t threads[2];
 
     (void)state;
@@ -327,7 +328,7 @@ static void what_depends_on_more_than_the_seed_is_told(void **state)
 
 /* --- planted bugs ---------------------------------------------------------------- */
 
-static int account;
+static _Atomic int account;
 
 static thrum_err *deposit(void *unused)
 {
@@ -386,7 +387,7 @@ static thrum_err *the_third_goes_first(void *unused)
 
 /* Two scopes of one child each: their permits are locks. */
 static thrum_scope locks[2], holders;
-static int open_locks, had_both;
+static _Atomic int open_locks, had_both;
 
 static thrum_err *nothing(void *unused)
 {
@@ -426,7 +427,7 @@ static thrum_err *abba(void *unused)
     return thrum_scope_close(&holders, NULL);
 }
 
-static bool sleeps;
+static _Atomic bool sleeps;
 
 static thrum_err *sleep_until_told(void *unused)
 {
