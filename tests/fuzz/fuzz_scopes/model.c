@@ -202,9 +202,11 @@ static enum outcome keep(enum outcome a, enum outcome b)
 static struct end run_forks(struct step *s, int64_t at, int64_t cancel)
 {
     struct end e = sleep_for(at, s->more, cancel);
+    int64_t first = e.how == OK && s->cancels_first ? next(e.at) : NEVER;
 
     for (int i = s->kids - 1; i >= 0; i--) {
-        struct end kid = run_task(s->kid[i], at, cancel);
+        struct end kid = run_task(s->kid[i], at,
+                                  i == 0 ? least(cancel, first) : cancel);
 
         e.how = keep(e.how, kid.how);
         e.at = kid.at > e.at ? kid.at : e.at;

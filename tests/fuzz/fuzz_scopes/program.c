@@ -38,6 +38,7 @@ static void read_kids(struct reader *r, struct step *s, struct step *around,
 
     s->policy = s->op == OP_FORK ? THRUM_ALL : (thrum_policy)(options % 4);
     s->more = length(r, 40);
+    s->cancels_first = s->op == OP_FORK && (options & 192) == 192;
     if (s->op == OP_SCOPE) {
         s->shield = (options & 12) == 12;
         s->body_fails = (options & 48) == 48;
@@ -173,6 +174,8 @@ static thrum_err *run_forks(struct step *s)
     for (int i = 0; i < s->kids; i++)
         thrum_fork(&forks[i], run_task, s->kid[i]);
     err = thrum_rc(thrum_sleep(s->more));
+    if (err == NULL && s->cancels_first && s->kids > 0)
+        thrum_task_cancel(&forks[0]);
     for (int i = s->kids - 1; i >= 0; i--)
         err = keep(err, thrum_join(&forks[i]));
     return err;
@@ -245,8 +248,11 @@ static void show_task(const struct task *t, int indent)
         if (s->kids > 0)
             fprintf(stderr, " %s%s%s, body %lld, timeout %lld, clean-up %lld",
                     policies[s->policy], s->shield ? ", shield" : "",
-                    s->body_fails ? ", fails" : "", (long long)s->more,
-                    (long long)s->timeout, (long long)s->clean_up);
+                    s->body_fails      ? ", fails"
+                    : s->cancels_first ? ", cancels the first"
+                                       : "",
+                    (long long)s->more, (long long)s->timeout,
+                    (long long)s->clean_up);
         fprintf(stderr, "\n");
         for (int k = 0; k < s->kids; k++) {
             show_task(s->kid[k], indent + 4);

@@ -41,6 +41,7 @@ struct step {
     bool shield;
     int64_t timeout, clean_up; /* 0: none */
     bool body_fails;
+    bool cancels_first; /* of the forks, before it joins them */
 
     thrum_scope scope;   /* while it runs */
     int64_t canceled_at; /* of the model */
