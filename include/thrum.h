@@ -11,6 +11,7 @@
 #include <thrum/local.h>
 #include <thrum/run.h>
 #include <thrum/offload.h>
+#include <thrum/inspect.h>
 #include <thrum/test.h>
 
 #endif
