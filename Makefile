@@ -2,6 +2,8 @@
 # make test        every test
 # make check       every test, and the style guide
 # make style       the style guide alone
+# make fuzz        random programs against a model, for SECONDS (20)
+# make soak        all features at once, for SECONDS (20): does anything pile up?
 # make bench       numbers; MODE=short is quicker, MODE=check only checks, and
 #                  B=fib_forkjoin runs that one
 # make examples    the example programs
@@ -83,7 +85,7 @@ $(OUT)/tests/api/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: KIND := $(SANITIZE)
 # --- what there is to build: no lists, only folders -------------------------
 
 WHITE_DIRS := $(if $(TSAN_NOSYNC),,tests/unit tests/stress tests/fault)
-BLACK_DIRS := tests/api bench examples
+BLACK_DIRS := tests/api tests/fuzz bench examples
 MODEL_DIR  := $(if $(SAN),,tests/model)
 
 # A program is a file x.c, or a folder x of files: then it is x/x. What lies in
@@ -113,11 +115,12 @@ EXAMPLES := $(filter $(OUT)/examples/%,$(BLACK))
 TESTS    := $(filter $(OUT)/tests/unit/%,$(WHITE)) $(MODEL) \
             $(filter $(OUT)/tests/api/%,$(BLACK)) \
             $(filter $(OUT)/tests/fault/%,$(WHITE)) \
+            $(filter $(OUT)/tests/fuzz/%,$(BLACK)) \
             $(filter $(OUT)/tests/stress/%,$(WHITE)) $(EXAMPLES)
 SCRIPTS  := $(sort $(wildcard tests/api/*.sh tests/fault/*.sh))
 STYLE    := $(sort $(wildcard tests/style/*.sh))
 
-.PHONY: all test check style bench examples demo install uninstall clean help \
+.PHONY: all test check style fuzz soak bench examples demo install uninstall clean help \
         setup $(OUT)/thrum.pc
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
@@ -201,6 +204,24 @@ style: $(LIBS)
 	$(Q)sh tests/run.sh $(STYLE)
 check: $(TESTS) $(LIBS)
 	$(Q)sh tests/run.sh $(STYLE) $(TESTS) $(SCRIPTS)
+
+# --- fuzzing ----------------------------------------------------------------
+
+# All in one, as the whole library is to be covered. What it finds is kept in
+# build/fuzz, beside the inputs it has learnt.
+SECONDS ?= 20
+FUZZ     = tests/fuzz/fuzz_scopes
+fuzz:
+	@mkdir -p build/fuzz/corpus
+	$(Q)clang $(filter-out -MMD -MP,$(COMMON)) -Isrc $(CFLAGS) -pthread \
+	    -fsanitize=fuzzer,address -o build/fuzz/fuzz_scopes \
+	    $(wildcard src/*/*.c src/*/*.S) \
+	    $(filter-out %/replay.c,$(wildcard $(FUZZ)/*.c))
+	$(Q)build/fuzz/fuzz_scopes -max_total_time=$(SECONDS) -max_len=256 \
+	    -artifact_prefix=build/fuzz/ build/fuzz/corpus $(FUZZ)/corpus
+
+soak: $(OUT)/tests/stress/stress_soak
+	$(Q)THRUM_STRESS_S=$(SECONDS) $(RUN) $<
 
 # --- installing -------------------------------------------------------------
 

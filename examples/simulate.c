@@ -11,8 +11,6 @@
  */
 #include <stdio.h>
 #include <thrum.h>
-#include <thrum/test.h>
-
 struct till {
     int balance;
     bool careful;

@@ -29,14 +29,15 @@
  *   time       stands still while tasks run, and leaps to the next deadline or
  *              end of a sleep when all wait: a day takes microseconds, and times
  *              are exact. Asking is what takes time: each thrum_canceled,
- *              thrum_checkpoint and thrum_yield up to some nanoseconds, or
- *              milliseconds, as the round has it, so that a deadline meets
- *              computations too; so does a loop that does nothing but ask
- *              thrum_now.
+ *              thrum_checkpoint and thrum_yield, and each part of thrum_for and
+ *              thrum_reduce, up to some nanoseconds, or milliseconds, as the
+ *              round has it, so that a deadline meets computations too; so does
+ *              a loop that does nothing but ask thrum_now.
  *   blocking   a job of thrum_offload is called by its task, after some time.
  *   deadlock   when all wait and nothing will happen any more, the round has
  *              failed: THRUM_DEADLOCK, with a list of who waits for what. All
- *              tasks are then canceled, so that they clean up.
+ *              tasks are then canceled, so that they clean up. (Those that are
+ *              waiting still are abandoned, with what they own.)
  *   faults     thrum_chaos, and with `fault` the library's own allocations.
  *
  * Not simulated: other threads, files, what the program asks of the kernel

@@ -4,7 +4,7 @@
 
 #include "base/alloc.h"
 
-enum { ROOM = 64, CHANGE_BITS = 14 };
+enum { CHANGE_BITS = 14 };
 
 /* ----------------------------------------------------------------------- plan */
 
@@ -110,24 +110,33 @@ static void sift_down(struct ready_set *set, size_t i, struct ready r)
 
 /* ------------------------------------------------------------------ the array */
 
-static void grow(struct ready_set *set)
+void ready_init(struct ready_set *set)
 {
-    size_t room = set->room == 0 ? ROOM : 2 * set->room;
-    struct ready *more = alloc(room * sizeof *more);
-
-    if (more == NULL)
-        die("a simulation: no memory for the list of what is ready");
-    for (size_t i = 0; i < set->count; i++)
-        more[i] = set->all[i];
-    release(set->all);
-    set->all = more;
-    set->room = room;
+    *set = (struct ready_set){.room = READY_LEAST};
+    set->all = set->first;
 }
 
 void ready_free(struct ready_set *set)
 {
-    release(set->all);
-    *set = (struct ready_set){0};
+    if (set->all != set->first)
+        release(set->all);
+}
+
+bool ready_has_room(struct ready_set *set)
+{
+    struct ready *more;
+
+    if (set->count < set->room)
+        return true;
+    more = alloc(2 * set->room * sizeof *more);
+    if (more == NULL)
+        return false;
+    for (size_t i = 0; i < set->count; i++)
+        more[i] = set->all[i];
+    ready_free(set);
+    set->all = more;
+    set->room *= 2;
+    return true;
 }
 
 void ready_add(struct sim *sim, struct thrum_job_ *job)
@@ -136,8 +145,6 @@ void ready_add(struct sim *sim, struct thrum_job_ *job)
     struct stack *s = worker_resumed_by(job);
     struct ready r = {.job = job};
 
-    if (set->count == set->room)
-        grow(set);
     if (s != NULL) {
         r.rank = s->sim_rank;
         r.polls = s->sim_polls;

@@ -9,6 +9,7 @@
 #include "os/altstack.h"
 #include "os/clock.h"
 #include "os/fault.h"
+#include "os/lock.h"
 #include "sched/start.h"
 
 enum { ROUNDS = 100, STEPS = 10000000 };
@@ -52,11 +53,12 @@ static void main_run(struct thrum_job_ *job)
     err = scope_close(&own, sim->fn(sim->arg));
     sim->of_main = NULL;
     sim->ended = true;
-    if (sim->stalled && thrum_err_is(err, &THRUM_CANCELED))
+    if (sim->stalls > 0 && thrum_err_is(err, &THRUM_CANCELED))
         thrum_err_drop(err); /* as it was told to */
     else
         sim->err = thrum_err_add(sim->err, err);
     leftovers(sim);
+    tsan_promise(sim);
 }
 
 /* ------------------------------------------------------------------ one round */
@@ -65,7 +67,7 @@ static bool alloc_fails(void)
 {
     struct sim *sim = sim_current();
 
-    if (sim == NULL || sim->fault == 0 || sim->deciding || sim->stalled ||
+    if (sim == NULL || sim->fault == 0 || sim->deciding || sim->stalls > 0 ||
         sim_choose(sim, CHOOSE_FAULT, UINT32_MAX) >= sim->fault)
         return false;
     trace_add(sim, "gets no memory", place_of_stack(worker_current()), 1);
@@ -100,12 +102,14 @@ static void begin(struct sim *sim)
     sim->changed = sim->polls = 0;
     sim->steps = sim->vain = sim->hash = 0;
     sim->stop_at = sim->opts->steps;
-    sim->ended = sim->stalled = sim->over = sim->deciding = false;
+    sim->ended = sim->over = sim->deciding = false;
     sim->asks = false;
+    sim->stalls = 0;
     sim->of_main = NULL;
     sim->err = NULL;
     sim->trace.count = 0;
     store_relaxed(&sim->main.site, &main_site); /* one thread */
+    ready_init(&sim->ready);
     seed(sim);
     plan_draw(sim);
 }
@@ -120,7 +124,9 @@ static void run(struct sim *sim)
         altstack_enter(&altstack);
     clock_simulate(&sim->now);
     queue_push(&sim->rt->sched.workers[0].queue, &sim->main);
+    tsan_promise(&sim->main);
     worker_main(&sim->rt->sched.workers[0]);
+    tsan_rely(sim);
     clock_simulate(NULL);
     if (has_altstack) {
         altstack_leave(&altstack);
@@ -240,6 +246,32 @@ static void fill_in(thrum_sim_opts *o)
     }
 }
 
+/* What is of the whole process, while any thread simulates. */
+static struct lock enter_lock = LOCK_INITIALIZER;
+static unsigned running, faulty; /* lock: enter_lock */
+
+static void enter(const struct sim *sim)
+{
+    lock_acquire(&enter_lock);
+    if (running++ == 0)
+        fault_tell(tell_of_crash);
+    if (sim->fault != 0 && faulty++ == 0)
+        alloc_fail_if(alloc_fails);
+    add_relaxed(&thrum_simulations_, 1); /* this thread's own tasks ask */
+    lock_release(&enter_lock);
+}
+
+static void leave(const struct sim *sim)
+{
+    lock_acquire(&enter_lock);
+    add_relaxed(&thrum_simulations_, (uint32_t)-1); /* likewise */
+    if (sim->fault != 0 && --faulty == 0)
+        alloc_fail_if(NULL);
+    if (--running == 0)
+        fault_tell(NULL);
+    lock_release(&enter_lock);
+}
+
 thrum_err *thrum_sim(const thrum_sim_opts *opts, thrum_fn *fn, void *arg)
 {
     thrum_sim_opts o = opts == NULL ? (thrum_sim_opts){0} : *opts;
@@ -259,18 +291,12 @@ thrum_err *thrum_sim(const thrum_sim_opts *opts, thrum_fn *fn, void *arg)
     sim->fault = o.fault <= 0   ? 0
                  : o.fault >= 1 ? UINT32_MAX
                                 : (uint64_t)(o.fault * (double)UINT32_MAX);
-    if (sim->fault != 0)
-        alloc_fail_if(alloc_fails);
-    fault_tell(tell_of_crash);
-    add_relaxed(&thrum_simulations_, 1); /* this thread's own tasks ask */
+    enter(sim);
     for (unsigned i = 0; err == NULL && i < o.rounds; i++) {
         sim->seed = seed_of(o.seed, i);
         err = one(sim, i);
     }
-    add_relaxed(&thrum_simulations_, (uint32_t)-1);
-    fault_tell(NULL);
-    if (sim->fault != 0)
-        alloc_fail_if(NULL);
+    leave(sim);
     release(sim);
     return err;
 }
@@ -282,7 +308,7 @@ bool thrum_chaos(const char *site)
     if (likely(load_relaxed(&thrum_simulations_) == 0)) /* as sched_point */
         return false;
     sim = sim_current();
-    if (sim == NULL || sim->stalled ||
+    if (sim == NULL || sim->stalls > 0 ||
         !sim_chance(sim, CHOOSE_CHAOS, sim->plan.chaos))
         return false;
     trace_add(sim, "chaos: it is so", (struct place){site, "thrum_chaos"}, 1);

@@ -39,8 +39,9 @@
  * hash of all choices tells (thrum_sim_opts.twice).
  *
  * The end of a round. When it has stalled (a deadlock, a limit) that is its
- * error, and all its tasks are canceled. If it stalls once more it is over:
- * every task is suspended where it stands, for good, and the stacks are unmapped.
+ * error, and all its tasks are canceled; if it stalls once more, those that are
+ * shielded, too; if it still does it is over: every task is suspended where it
+ * stands, for good, and the stacks are unmapped.
  *
  * Files: sim.c rounds; step.c the decisions above; ready.c the array and the
  * strategies; trace.c what is told of a failing round; dump.c who waits; case.c
@@ -73,7 +74,7 @@ enum choice {
 /* When a round begins. */
 #define EPOCH THRUM_SEC(1)
 
-enum { TRACE_MAX = 256, CHANGES_MAX = 4 };
+enum { TRACE_MAX = 256, CHANGES_MAX = 4, READY_LEAST = 64 };
 
 /* Of a task: its function, and where it was started. Strings that stay. */
 struct place {
@@ -103,6 +104,7 @@ struct ready_set {
     struct ready *all; /* under ranks a heap, the highest first */
     size_t count, room;
     size_t polling; /* how many of them */
+    struct ready first[READY_LEAST];
 };
 
 /* What the round's seed has drawn. Chances are in 1024. */
@@ -143,7 +145,7 @@ struct sim {
     bool ended;
     thrum_err *err;
 
-    bool stalled; /* it has been told to end */
+    unsigned stalls; /* how often it has been told to end */
     bool over;
     struct trace trace;
 };
@@ -172,10 +174,6 @@ static inline bool sim_chance(struct sim *sim, enum choice kind,
 /* The simulation that the caller is a task of, or NULL. */
 struct sim *sim_current(void);
 
-/* It goes on no more like this: that is its error, all are canceled; the second
- * time it is over. Consumes err. */
-void sim_stall(struct sim *sim, thrum_err *err);
-
 /* --- step.c */
 
 extern const struct sched_sim sim_hooks;
@@ -185,8 +183,13 @@ extern const struct sched_sim sim_hooks;
 /* Draw the plan of the round, and its ranks. */
 void plan_draw(struct sim *sim);
 
-void ready_add(struct sim *sim, struct thrum_job_ *job);
+void ready_init(struct ready_set *set);
 void ready_free(struct ready_set *set);
+
+/* For one more. False: no memory; it stays where it is. */
+bool ready_has_room(struct ready_set *set);
+
+void ready_add(struct sim *sim, struct thrum_job_ *job);
 
 /* The one whose turn it is; there is one. */
 struct thrum_job_ *ready_pick(struct sim *sim);

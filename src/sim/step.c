@@ -9,6 +9,7 @@
 enum {
     DUE_MAX = 4,        /* timers among which the next one is chosen */
     POLLS_MAX = 32,     /* in a row, before others are let run */
+    READY_ENOUGH = 64,  /* no more forks are taken */
     VAIN_MAX = 64,      /* decisions among pollers, before the clock leaps */
     BLOCKING_BITS = 22, /* a blocking call takes up to so many bits of ns */
 };
@@ -33,19 +34,34 @@ struct sim *sim_current(void)
 
 /* --------------------------------------------------------------------- limits */
 
-void sim_stall(struct sim *sim, thrum_err *err)
+/* Shielded ones hear it, too. */
+static void stop_shielded(struct stack *stack, void *unused)
+{
+    (void)unused;
+    for (struct scope *s = scope_on(stack); s != NULL; s = s->parent)
+        if (s->shield)
+            (void)scope_stop(s, STOP_CANCEL);
+}
+
+/* Consumes err. */
+static void stall(struct sim *sim, thrum_err *err)
 {
     sim->err = thrum_err_add(sim->err, err);
-    if (sim->stalled) {
-        sim->over = true;
-        return;
-    }
-    sim->stalled = true;
+    tsan_promise(sim); /* to the thread, should this stack not go on */
     sim->stop_at = sim->steps + sim->opts->steps;
-    if (sim->of_main != NULL)
-        (void)scope_stop(sim->of_main, STOP_CANCEL);
-    (void)scope_stop(&sim->rt->posted, STOP_CANCEL);
-    (void)scope_stop(&sim->rt->root, STOP_CANCEL);
+    switch (sim->stalls++) {
+    case 0:
+        if (sim->of_main != NULL)
+            (void)scope_stop(sim->of_main, STOP_CANCEL);
+        (void)scope_stop(&sim->rt->posted, STOP_CANCEL);
+        (void)scope_stop(&sim->rt->root, STOP_CANCEL);
+        break;
+    case 1:
+        stack_pool_each(&sim->rt->sched.pool, stop_shielded, NULL);
+        break;
+    default:
+        sim->over = true;
+    }
 }
 
 static thrum_err *stalled(struct sim *sim, const thrum_kind *kind,
@@ -53,7 +69,9 @@ static thrum_err *stalled(struct sim *sim, const thrum_kind *kind,
 {
     char text[1024];
 
-    if (sim->stalled) /* who waits has been told */
+    if (sim->stalls == 1) /* who waits has been told */
+        return NULL;
+    if (sim->stalls > 1)
         return thrum_fail_("thrum_sim", kind,
                            "and again after all tasks were canceled: their "
                            "stacks are abandoned");
@@ -64,14 +82,14 @@ static thrum_err *stalled(struct sim *sim, const thrum_kind *kind,
 
 static cold void past_limit(struct sim *sim, const char *why)
 {
-    sim_stall(sim, stalled(sim, &THRUM_TIMEOUT, why));
+    stall(sim, stalled(sim, &THRUM_TIMEOUT, why));
 }
 
 static void step(struct sim *sim)
 {
     if (unlikely(++sim->steps >= sim->stop_at) && !sim->over)
         past_limit(sim, "too many decisions");
-    if (unlikely(sim->now > sim->opts->limit) && !sim->stalled)
+    if (unlikely(sim->now > sim->opts->limit) && sim->stalls == 0)
         past_limit(sim, "too late");
 }
 
@@ -108,13 +126,11 @@ static bool fire_one(struct sim *sim)
 static void gather(struct sim *sim)
 {
     struct worker *w = sim->rt->sched.workers;
-    struct thrum_job_ *job, *next;
+    struct thrum_job_ *job = inbox_take_all(&sim->rt->sched.inbox);
 
-    for (job = inbox_take_all(&sim->rt->sched.inbox); job != NULL; job = next) {
-        next = job->next;
-        ready_add(sim, job);
-    }
-    while ((job = queue_pop(&w->queue)) != NULL)
+    if (job != NULL)
+        queue_push_all(&w->queue, job);
+    while (ready_has_room(&sim->ready) && (job = queue_pop(&w->queue)) != NULL)
         ready_add(sim, job);
 }
 
@@ -197,9 +213,9 @@ static bool all_ended(struct sim *sim)
 
 static cold void deadlock(struct sim *sim)
 {
-    sim_stall(sim, stalled(sim, &THRUM_DEADLOCK,
-                           "deadlock: no task is ready, and nothing will "
-                           "happen"));
+    stall(sim, stalled(sim, &THRUM_DEADLOCK,
+                       "deadlock: no task is ready, and nothing will "
+                       "happen"));
 }
 
 static struct thrum_job_ *sim_find(struct sched_sim *hooks, struct worker *w)
@@ -220,6 +236,8 @@ static struct thrum_job_ *sim_find(struct sched_sim *hooks, struct worker *w)
             deadlock(sim);
     }
     sim->deciding = false;
+    if (job == NULL)
+        tsan_promise(sim); /* to the thread, what was done on this stack */
     return job;
 }
 
@@ -249,7 +267,9 @@ static void sim_forked(struct sched_sim *hooks, struct stack *s)
     struct sim *sim = sim_of(hooks);
     struct thrum_job_ *job;
 
-    if (sim_chance(sim, CHOOSE_FORK, sim->plan.takes_fork) &&
+    /* Nor would workers who have enough to do. */
+    if (sim->ready.count < READY_ENOUGH &&
+        sim_chance(sim, CHOOSE_FORK, sim->plan.takes_fork) &&
         deque_any_own(&s->deque) &&
         deque_steal(&s->deque, true, &job) == STEAL_GOT) {
         trace_add(sim, "a fork is taken", place_of_job(job), 1);

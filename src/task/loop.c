@@ -29,6 +29,7 @@ struct loop {
     const thrum_reduction *how;
     const struct thrum_site_ *site; /* of the task whose loop it is */
     bool adaptive;
+    enum point point; /* between two chunks: what it is to a simulation */
 
     _Atomic size_t chunk; /* a hint to all */
     struct scope scope;
@@ -121,7 +122,7 @@ static void run_part(struct loop *l, size_t lo, size_t hi, void *acc)
         size_t chunk = load_relaxed(&l->chunk);
         bool stop;
 
-        sched_point(POINT_POLL);
+        sched_point(l->point);
         stop = lo < hi && scope_canceled(&l->scope);
         while (!stop && hi - lo > chunk && p < open + OPEN_MAX) {
             size_t mid = lo + (hi - lo) / 2;
@@ -333,7 +334,8 @@ thrum_err *thrum_for(size_t lo, size_t hi, size_t grain, thrum_range_fn *fn,
                      void *ctx)
 {
     struct range r = {.fn = fn, .ctx = ctx};
-    struct loop l = {.ctx = &r, .step = for_step, .skip = leave_out};
+    struct loop l = {
+        .ctx = &r, .step = for_step, .skip = leave_out, .point = POINT_POLL};
 
     REQUIRE(worker_current() != NULL, "call it from a task");
     REQUIRE(fn != NULL, "no function");
@@ -353,8 +355,11 @@ static void reduce_step(struct loop *l, size_t lo, size_t hi, void *acc)
 thrum_err *thrum_reduce(size_t lo, size_t hi, size_t grain,
                         const thrum_reduction *how, void *acc, void *ctx)
 {
-    struct loop l = {
-        .ctx = ctx, .step = reduce_step, .skip = leave_out, .how = how};
+    struct loop l = {.ctx = ctx,
+                     .step = reduce_step,
+                     .skip = leave_out,
+                     .how = how,
+                     .point = POINT_POLL};
 
     REQUIRE(worker_current() != NULL, "call it from a task");
     REQUIRE(how != NULL && how->size > 0 && how->init != NULL &&

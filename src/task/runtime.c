@@ -156,6 +156,8 @@ int runtime_start(struct thrum_rt **out, const thrum_opts *opts,
     records_start();
     rt->opts = o;
     lock_init(&rt->pool_lock);
+    rt->calls_lock = (struct spin){0};
+    rt->calls = NULL;
     store_relaxed(&rt->pool, NULL);    /* nobody knows it yet */
     store_relaxed(&rt->posts_over, 0); /* likewise */
     scope_open_root(&rt->posted, &rt->sched, "posted");
@@ -247,6 +249,30 @@ static void call_run(struct thrum_job_ *job);
 
 static const struct thrum_site_ call_site = {call_run, "main", "thrum_call"};
 
+/* For thrum_dump. One that was called inside a scope is found there. */
+static void call_open(struct thrum_rt *rt, struct scope *own)
+{
+    spin_lock(&rt->calls_lock);
+    own->prev = NULL;
+    own->next = rt->calls;
+    if (own->next != NULL)
+        own->next->prev = own;
+    rt->calls = own;
+    spin_unlock(&rt->calls_lock);
+}
+
+static void call_over(struct thrum_rt *rt, struct scope *own)
+{
+    spin_lock(&rt->calls_lock);
+    if (own->prev != NULL)
+        own->prev->next = own->next;
+    else
+        rt->calls = own->next;
+    if (own->next != NULL)
+        own->next->prev = own->prev;
+    spin_unlock(&rt->calls_lock);
+}
+
 static void call_run(struct thrum_job_ *job)
 {
     struct call *c = container_of(job, struct call, job);
@@ -254,7 +280,11 @@ static void call_run(struct thrum_job_ *job)
     struct scope own;
 
     scope_open_task(&own, c->parent, stack, &call_site);
+    if (c->parent == NULL)
+        call_open(c->rt, &own);
     c->err = scope_close(&own, job->u.call.fn(job->u.call.arg));
+    if (c->parent == NULL)
+        call_over(c->rt, &own);
     (void)wait_wake(&c->wait, WAKE_EVENT);
 }
 

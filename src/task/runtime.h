@@ -14,6 +14,11 @@ struct thrum_rt {
     struct scope root;   /* of the background: canceled by thrum_stop */
     thrum_opts opts;     /* const; the numbers filled in */
 
+    struct spin calls_lock;
+    struct scope
+        *calls; /* calls_lock: those of thrum_call that are open, linked
+                          * by next and prev if they are in no scope */
+
     _Atomic uint32_t posts_over; /* a hint: `posted` has been joined */
     struct wait stopper;         /* who stops waits for the background */
 

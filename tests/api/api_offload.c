@@ -304,7 +304,7 @@ static void many_at_once_each_get_their_own_result(void **state)
 {
     (void)state;
     hold_each = 0;
-    on_runtimes(flood, NULL);
+    on_threads(flood, NULL);
 }
 
 static void a_result_does_not_wait_for_another_call(void **state)

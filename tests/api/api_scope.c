@@ -475,7 +475,7 @@ static thrum_err *spawn_there(void *arg)
 
 static thrum_err *others_full(void *arg)
 {
-    struct strangers all = {0}, *at = &all;
+    struct strangers all = {.full = NULL}, *at = &all;
     thrum_scope s;
 
     (void)arg;

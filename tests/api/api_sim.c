@@ -2,7 +2,7 @@
  * same one again from its seed, and no bug of few steps that it does not find? */
 #include "lib/api.h"
 
-#include <thrum/test.h>
+#include <pthread.h>
 
 enum { ROUNDS = 400, DAY_S = 24 * 3600 };
 
@@ -131,7 +131,7 @@ static void a_deadline_meets_some_computations(void **state)
     assert_true(finished >= 10);
 }
 
-static bool woken;
+static _Atomic bool woken;
 
 static thrum_err *wake_later(void *unused)
 {
@@ -188,7 +188,8 @@ static void who_only_looks_at_the_clock_sees_it_go(void **state)
 
 enum { TASKS = 5 };
 
-static unsigned order, orders[ROUNDS];
+static _Atomic unsigned order;
+static unsigned orders[ROUNDS];
 
 static thrum_err *write_down(void *i)
 {
@@ -250,6 +251,59 @@ static void each_round_may_take_another_order(void **state)
     }
 }
 
+struct turn {
+    _Atomic unsigned *order; /* how many have run, then who did */
+    unsigned i;
+};
+
+static thrum_err *note_turn(void *arg)
+{
+    struct turn *t = arg;
+
+    t->order[atomic_fetch_add(t->order, 1) + 1] = t->i;
+    return NULL;
+}
+
+/* An order of its own for each thread: arg. */
+static thrum_err *own_order(void *arg)
+{
+    _Atomic unsigned(*at)[TASKS + 1] = arg;
+    thrum_scope s;
+
+    atomic_store(*at, 0);
+    thrum_scope_open(&s, .name = "writers");
+    for (unsigned i = 1; i <= TASKS; i++) {
+        struct turn turn = {*at, i};
+
+        THRUM_TRY(thrum_spawn(&s, note_turn, &turn, sizeof turn));
+    }
+    return thrum_scope_close(&s, NULL);
+}
+
+static void *simulate_order(void *at)
+{
+    for (int i = 0; i < 20; i++)
+        expect_ok(thrum_sim(&(thrum_sim_opts){.seed = 77, .rounds = 30},
+                            own_order, at));
+    return NULL;
+}
+
+static void threads_may_simulate_at_once(void **state)
+{
+    _Atomic unsigned alone[TASKS + 1], at_once[2][TASKS + 1];
+    pthread_t threads[2];
+
+    (void)state;
+    (void)simulate_order(&alone);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, simulate_order, &at_once[i]), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    for (int i = 0; i < 2; i++)
+        assert_memory_equal(alone, at_once[i], sizeof alone);
+}
+
 static thrum_err *depends_on_more(void *unused)
 {
     static unsigned times;
@@ -274,7 +328,7 @@ static void what_depends_on_more_than_the_seed_is_told(void **state)
 
 /* --- planted bugs ---------------------------------------------------------------- */
 
-static int account;
+static _Atomic int account;
 
 static thrum_err *deposit(void *unused)
 {
@@ -333,7 +387,7 @@ static thrum_err *the_third_goes_first(void *unused)
 
 /* Two scopes of one child each: their permits are locks. */
 static thrum_scope locks[2], holders;
-static int open_locks, had_both;
+static _Atomic int open_locks, had_both;
 
 static thrum_err *nothing(void *unused)
 {
@@ -373,7 +427,7 @@ static thrum_err *abba(void *unused)
     return thrum_scope_close(&holders, NULL);
 }
 
-static bool sleeps;
+static _Atomic bool sleeps;
 
 static thrum_err *sleep_until_told(void *unused)
 {
@@ -489,6 +543,7 @@ int main(void)
         cmocka_unit_test(who_only_asks_does_not_keep_others_from_running),
         cmocka_unit_test(who_only_looks_at_the_clock_sees_it_go),
         cmocka_unit_test(each_round_may_take_another_order),
+        cmocka_unit_test(threads_may_simulate_at_once),
         cmocka_unit_test(what_depends_on_more_than_the_seed_is_told),
         cmocka_unit_test(planted_bugs_are_found),
         cmocka_unit_test(blocking_calls_take_some_time),

@@ -4,13 +4,11 @@
 
 #include <sys/wait.h>
 
-#include <thrum/test.h>
-
 enum { ROUNDS = 400, DAY_S = 24 * 3600 };
 
 enum { TASKS = 5 };
 
-static unsigned order;
+static _Atomic unsigned order;
 
 static thrum_err *write_down(void *i)
 {
@@ -42,7 +40,7 @@ static thrum_err *the_third_goes_first(void *unused)
 
 /* Two scopes of one child each: their permits are locks. */
 static thrum_scope locks[2], holders;
-static int open_locks, had_both;
+static _Atomic int open_locks, had_both;
 
 static thrum_err *nothing(void *unused)
 {

@@ -357,7 +357,7 @@ static thrum_err *visit_chain(void *arg)
 static void a_chain_of_scopes_needs_no_larger_stack(void **state)
 {
     (void)state;
-    on_runtimes(visit_chain, NULL);
+    on_threads(visit_chain, NULL);
 }
 
 /* --- all run, and in bounded memory ------------------------------------------------ */

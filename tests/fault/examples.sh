@@ -38,7 +38,7 @@ error='memory|NOMEM|EAGAIN'
 # of the program.
 looks_at_errors() {
     case $1 in
-    chain | errors | except | race | timeout) ;;
+    chain | errors | except | race | simulate | timeout) ;;
     *) return 1 ;;
     esac
 }

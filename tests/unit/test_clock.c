@@ -5,6 +5,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <pthread.h>
+
 #include "base/rng.h"
 #include "os/clock.h"
 
@@ -130,6 +132,30 @@ static void the_real_ones_stay_between_the_two_instants(void **state)
     }
 }
 
+static void *read_clock(void *now)
+{
+    *(int64_t *)now = clock_now();
+    return NULL;
+}
+
+static void a_thread_may_have_a_time_of_its_own(void **state)
+{
+    int64_t now = 42, others = 0, before = clock_now();
+    pthread_t thread;
+
+    (void)state;
+    clock_simulate(&now);
+    assert_int_equal(clock_now(), 42);
+    assert_int_equal(clock_pair().now, 42);
+    now++;
+    assert_int_equal(clock_now(), 43);
+    assert_int_equal(pthread_create(&thread, NULL, read_clock, &others), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    clock_simulate(NULL);
+    assert_true(others >= before);
+    assert_true(clock_now() >= others);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +166,7 @@ int main(void)
             where_the_counter_tells_nothing_it_is_the_later_instant),
         cmocka_unit_test(a_clock_that_stood_still_tells_that),
         cmocka_unit_test(the_real_ones_stay_between_the_two_instants),
+        cmocka_unit_test(a_thread_may_have_a_time_of_its_own),
     };
 
     return cmocka_run_group_tests_name("clock", tests, NULL, NULL);

@@ -128,6 +128,24 @@ static void ends_its_own_life(struct timer *t)
 }
 
 /* I2 */
+static void one_that_is_due_can_be_taken_instead(void **state)
+{
+    struct alarm a, b;
+
+    (void)state;
+    add(&a, 10);
+    add(&b, 20);
+    assert_null(timers_take_due(&ts, 9));
+    assert_ptr_equal(timers_take_due(&ts, 19), &a.timer);
+    assert_int_equal(timers_earliest(&ts), 20);
+    assert_null(timers_take_due(&ts, 19));
+    assert_true(timers_remove(&ts, &b.timer));
+    assert_int_equal(timers_earliest(&ts), 20); /* not looked at yet */
+    assert_null(timers_take_due(&ts, 19));
+    assert_int_equal(timers_earliest(&ts), TIMERS_NEVER);
+    assert_int_equal(fired, 0);
+}
+
 static void fire_may_end_the_timers_life(void **state)
 {
     (void)state;
@@ -192,6 +210,7 @@ int main(void)
         TEST(who_adds_the_earliest_is_told),
         TEST(the_earliest_is_the_least_deadline),
         TEST(all_that_are_due_fire_in_order),
+        TEST(one_that_is_due_can_be_taken_instead),
         TEST(fire_may_end_the_timers_life),
         TEST(fire_may_add_timers),
         TEST(many_timers_fire_in_the_order_of_their_deadlines),

@@ -19,8 +19,6 @@
 #include <string.h>
 
 #include <thrum.h>
-#include <thrum/test.h>
-
 #ifndef __has_feature
 #define __has_feature(x) 0
 #endif

@@ -1,0 +1,34 @@
+/* thrum/inspect.h - look at a program that runs: who waits, where, for what.
+ *
+ * For the moment in which it seems to hang: from a watchdog, a debugger
+ * (call thrum_dump(0, 2)), an administrator's command.
+ */
+#ifndef THRUM_INSPECT_H
+#define THRUM_INSPECT_H
+
+#include <thrum/run.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Write the tree of scopes in which tasks wait, as text: of each its name and
+ * place, how many children live in it, whether it was canceled, and what the
+ * tasks wait for that wait in it.
+ *
+ * Call from:  anywhere but a signal handler; rt is not being stopped.
+ * Suspends:   never.
+ * Ownership:  rt NULL is the runtime of the caller, or else the default one.
+ * Returns:    nothing; what cannot be written is not.
+ * Cost:       the scopes are locked one path at a time: those who open and close
+ *             them may wait for microseconds. A long tree is cut.
+ *
+ * Tasks that run, are ready or have not begun are counted among the children
+ * only: they may be anywhere by the time one looks.
+ */
+THRUM_API void thrum_dump(thrum_rt *rt, int fd);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
