@@ -4,7 +4,8 @@
 #include "base/sanitize.h"
 
 #define KEY_CANCELED (UINT64_C(1) << 63)
-#define KEY_NO_INDEX (KEY_CANCELED - 1)
+/* With KEY_CANCELED, too, below UINT64_MAX: the bound of a heap with room. */
+#define KEY_NO_INDEX (KEY_CANCELED - 2)
 
 enum { COUNT_MAX = 1 << 30 };
 

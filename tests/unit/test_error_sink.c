@@ -189,6 +189,25 @@ static void a_failure_after_cancellations_is_the_first(void **state)
     thrum_err_drop(e);
 }
 
+/* Not even one of no job, which ranks last of all. */
+static void a_cancellation_is_kept_while_there_is_room(void **state)
+{
+    (void)state;
+    struct error_sink s = {0};
+    for (size_t job = 0; job < 2; job++)
+        error_sink_add(&s, job, canceled());
+    for (int i = 0; i < 2; i++)
+        error_sink_add(&s, ERROR_NO_INDEX, canceled());
+    thrum_err *e = error_sink_fold(&s, PRIMARY_FIRST, CANCELED_KEEP);
+    assert_int_equal(thrum_err_count(e), 4);
+    assert_canceled(thrum_err_at(e, 0), 0);
+    assert_canceled(thrum_err_at(e, 1), 1);
+    assert_canceled(thrum_err_at(e, 2), ERROR_NO_INDEX);
+    assert_canceled(thrum_err_at(e, 3), ERROR_NO_INDEX);
+    assert_true(error_is_canceled(e));
+    thrum_err_drop(e);
+}
+
 static void what_wraps_a_cancellation_is_a_failure(void **state)
 {
     (void)state;
@@ -441,6 +460,7 @@ int main(void)
         cmocka_unit_test(cancellations_are_dropped_uncounted_if_asked),
         cmocka_unit_test(nothing_but_dropped_cancellations_is_success),
         cmocka_unit_test(a_failure_after_cancellations_is_the_first),
+        cmocka_unit_test(a_cancellation_is_kept_while_there_is_room),
         cmocka_unit_test(what_wraps_a_cancellation_is_a_failure),
         cmocka_unit_test(the_leaves_of_a_job_get_its_index),
         cmocka_unit_test(a_job_with_many_failures_leaves_room_for_the_others),
