@@ -50,7 +50,7 @@ static thrum_err *connection(void *arg)
     thrum_defer(NULL, polite_close, arg);
     while (e == NULL)
         e = thrum_with(request, arg, .name = "request",
-                       .timeout = THRUM_MS(50));
+                       .timeout = THRUM_MS(500));
     if (thrum_err_is(e, &THRUM_TIMEOUT))
         puts("hung up on a silent client");
     thrum_err_drop(e);
