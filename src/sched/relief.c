@@ -65,7 +65,9 @@ static unsigned stand_in(struct relief *r, unsigned vain)
 /* When to look again for other reasons than timers. */
 static int64_t look_by(struct relief *r, int64_t now)
 {
-    if (load_seq_cst(&r->watching) != 0) /* [R5] */
+    bool watches = load_seq_cst(&r->watching) != 0; /* [R5] */
+
+    if (watches)
         return now + WATCH_NS;
     return load_seq_cst(&r->stands_in) != 0 ? now + STAND_NS /* [U4] */
                                             : CLOCK_NEVER;
@@ -145,7 +147,7 @@ void relief_watch(struct relief *r)
 
 void relief_begin_to_stand_in(struct relief *r)
 {
-    if (!start(r)) /* the next one tries again */
+    if (!start(r)) /* as above */
         return;
     store_seq_cst(&r->stands_in, 1); /* [U3] */
     parker_unpark(&r->parker);
