@@ -37,12 +37,12 @@
 extern "C" {
 #endif
 
-/* Not <sys/socket.h> and its like, which take names such as listen and accept
- * from who does not need them. */
-struct iovec;
-struct msghdr;
+/* Include what says more of them: <sys/socket.h>, <sys/uio.h>, <sys/stat.h>. Here
+ * a socklen_t is an unsigned int, as it is on Linux. */
 struct sockaddr;
-typedef unsigned int thrum_socklen_; /* socklen_t */
+struct msghdr;
+struct iovec;
+struct stat;
 
 /* -------------------------------------------------------------------- waiting */
 
@@ -170,7 +170,7 @@ thrum_sendmsg(int fd, const struct msghdr *message, int flags);
  *             or what accept(2) says; not what a connection died of meanwhile
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int
-thrum_accept(int fd, struct sockaddr *addr, thrum_socklen_ *size);
+thrum_accept(int fd, struct sockaddr *addr, unsigned *size);
 
 /* Connect a socket, as connect(2). It becomes non-blocking.
  *
@@ -182,7 +182,62 @@ thrum_accept(int fd, struct sockaddr *addr, thrum_socklen_ *size);
  *             -EBADF      it is not open, or was closed meanwhile
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int
-thrum_connect(int fd, const struct sockaddr *addr, thrum_socklen_ size);
+thrum_connect(int fd, const struct sockaddr *addr, unsigned size);
+
+/* Connect by TCP to a host, by name or number, at a port, by number or by name of a
+ * service. All its addresses are tried, not one after the other but a quarter of
+ * a second apart, and the first that answers is taken (RFC 8305). The name is
+ * looked up on a thread of the blocking pool.
+ *
+ * Call from:  a task; any other thread, which blocks and tries them in turn.
+ * Suspends:   until it is connected.
+ * Ownership:  the connection is the caller's, to be given to thrum_close.
+ * Returns:    its descriptor.
+ *             -ENOENT     there is no such name
+ *             -EINVAL     there is no such port
+ *             -EAGAIN     nobody knows now
+ *             -ECANCELED
+ *             or what the first address that failed says, as thrum_connect
+ */
+THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_dial(const char *host,
+                                                        const char *port);
+
+/* Listen for TCP at a host's address and a port, as for thrum_dial. host NULL: all
+ * addresses of this machine. port "0": any one that is free.
+ *
+ * Call from:  a task; any other thread.
+ * Suspends:   if the name is to be looked up.
+ * Ownership:  the socket is the caller's, to be given to thrum_close.
+ * Returns:    its descriptor.
+ *             -ENOENT, -EINVAL, -EAGAIN, -ECANCELED  as thrum_dial
+ *             -EADDRINUSE, ... what bind(2) and listen(2) say
+ */
+THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_listen(const char *host,
+                                                          const char *port);
+
+/* Connect to a Unix socket. A path that begins with '@' is a name that the kernel
+ * keeps, and no file.
+ *
+ * Call from:  a task; any other thread, which blocks.
+ * Suspends:   until it is connected.
+ * Ownership:  as thrum_dial.
+ * Returns:    its descriptor.
+ *             -ENAMETOOLONG, -EINVAL (an empty one)
+ *             or as thrum_connect
+ */
+THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_dial_unix(const char *path);
+
+/* Listen at a Unix socket, which must not exist. The file is the caller's to
+ * unlink.
+ *
+ * Call from:  anywhere.
+ * Suspends:   never.
+ * Ownership:  as thrum_listen.
+ * Returns:    its descriptor.
+ *             -ENAMETOOLONG, -EINVAL (an empty one)
+ *             -EADDRINUSE, ... what bind(2) and listen(2) say
+ */
+THRUM_API THRUM_NODISCARD int thrum_listen_unix(const char *path);
 
 /* Close a descriptor: those who wait for it are woken, with -EBADF.
  *
@@ -194,6 +249,86 @@ thrum_connect(int fd, const struct sockaddr *addr, thrum_socklen_ size);
  * must not use it.
  */
 THRUM_API int thrum_close(int fd);
+
+/* ---------------------------------------------------------------------- files
+ *
+ * Each of these calls is made on a thread of the blocking pool, as by
+ * thrum_offload, and waited for to the end. On a thread that is no worker they are
+ * the calls of POSIX. */
+
+/* Open a file, as open(2), close-on-exec. mode: of a file that is created, or 0.
+ *
+ * Call from:  a task; any other thread, which blocks.
+ * Suspends:   the task always.
+ * Ownership:  the descriptor is the caller's, to be given to thrum_close.
+ * Returns:    the descriptor.
+ *             -ECANCELED  it was not opened
+ *             -EAGAIN, -ENOMEM  as thrum_offload, or what open(2) says
+ */
+THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int
+thrum_open(const char *path, int flags, unsigned mode);
+
+/* Read from a place in a file, as pread(2).
+ *
+ * Call from:  a task; any other thread, which blocks.
+ * Suspends:   the task always.
+ * Returns:    how many bytes; 0 at the end.
+ *             -ECANCELED  nothing was read
+ *             -EAGAIN, -ENOMEM  as thrum_offload, or what pread(2) says
+ */
+THRUM_API THRUM_SUSPENDS THRUM_NODISCARD ssize_t thrum_pread(int fd,
+                                                             void *bytes,
+                                                             size_t n,
+                                                             off_t at);
+
+/* Write to a place in a file, as pwrite(2).
+ *
+ * Call from:  a task; any other thread, which blocks.
+ * Suspends:   the task always.
+ * Returns:    how many bytes.
+ *             -ECANCELED  nothing was written
+ *             -EAGAIN, -ENOMEM  as thrum_offload, or what pwrite(2) says
+ */
+THRUM_API THRUM_SUSPENDS THRUM_NODISCARD ssize_t thrum_pwrite(int fd,
+                                                              const void *bytes,
+                                                              size_t n,
+                                                              off_t at);
+
+/* Have all that was written to a file on the disk, as fsync(2).
+ *
+ * Call from:  a task; any other thread, which blocks.
+ * Suspends:   the task always.
+ * Returns:    0
+ *             -ECANCELED  it was not begun
+ *             -EAGAIN, -ENOMEM  as thrum_offload, or what fsync(2) says
+ */
+THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_fsync(int fd);
+
+/* What is known of a file, as stat(2).
+ *
+ * Call from:  a task; any other thread, which blocks.
+ * Suspends:   the task always.
+ * Returns:    0, and *out is filled in.
+ *             -ECANCELED  it was not asked
+ *             -EAGAIN, -ENOMEM  as thrum_offload, or what stat(2) says
+ */
+THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_stat(const char *path,
+                                                        struct stat *out);
+
+/* Copy from a file to a socket or pipe, as sendfile(2): at most n bytes, from *at
+ * on, which is moved; at NULL: from where the file is. `to` becomes non-blocking.
+ *
+ * Call from:  a task; any other thread, which blocks.
+ * Suspends:   the task always.
+ * Returns:    how many bytes; 0 at the end of the file.
+ *             -ECANCELED  nothing was copied
+ *             -EBADF      one is not open, or `to` was closed meanwhile
+ *             -EAGAIN, -ENOMEM  as thrum_offload, or what sendfile(2) says
+ */
+THRUM_API THRUM_SUSPENDS THRUM_NODISCARD ssize_t thrum_sendfile(int to,
+                                                                int from,
+                                                                off_t *at,
+                                                                size_t n);
 
 #ifdef __cplusplus
 }

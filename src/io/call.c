@@ -11,7 +11,6 @@ bool call_canceled(void)
 
 ssize_t call_until_done(struct call *c, attempt *try, unsigned what)
 {
-    struct fd_seen seen;
     ssize_t rc = 0;
     int no = 0;
 
@@ -21,11 +20,11 @@ ssize_t call_until_done(struct call *c, attempt *try, unsigned what)
     if (unlikely(c->f == NULL))
         return no;
     do {
-        seen = fd_see(c->f);
+        c->seen = fd_see(c->f);
         rc = try(c);
         if (likely(rc != -EAGAIN))
             return rc;
-        rc = fd_wait(c->fd, c->f, &seen, what);
+        rc = fd_wait(c->fd, c->f, &c->seen, what);
     } while (rc == 0);
     return rc;
 }

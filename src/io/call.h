@@ -11,6 +11,7 @@
 struct call {
     int fd;
     struct fd *f;
+    struct fd_seen seen; /* when the try began */
     union {
         struct {
             void *bytes;

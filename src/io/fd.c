@@ -91,6 +91,8 @@ static struct line_place *tick(struct fd *f, unsigned what)
 {
     struct line_place *woken = NULL;
 
+    if (what & POLL_END)
+        store_relaxed(&f->ended, 1); /* locked; before the tick */
     for (unsigned i = 0; i < 2; i++) {
         if ((what & (1u << i)) == 0)
             continue;
@@ -118,6 +120,7 @@ static void forget(struct fd *f)
 
     spin_lock(&f->lock);
     store_relaxed(&f->poller, NULL); /* locked */
+    store_relaxed(&f->ended, 0);     /* locked */
     woken = tick(f, POLL_READ | POLL_WRITE);
     spin_unlock(&f->lock);
     let_go_all(woken);
@@ -215,8 +218,10 @@ static int watch(int n, struct fd *f, struct poller *p)
     if (load_relaxed(&f->poller) != NULL) /* locked */
         return 0;
     rc = poll_add(&p->set, n, f);
-    if (rc == 0)
-        store_relaxed(&f->poller, p); /* locked */
+    if (rc == 0) {
+        store_relaxed(&f->poller, p);               /* locked */
+        store_relaxed(&f->tcp, transfer_is_tcp(n)); /* locked */
+    }
     return rc;
 }
 
@@ -261,6 +266,11 @@ static int look(int n, struct fd *f, const struct fd_seen *seen, unsigned what,
     return -EAGAIN;
 }
 
+static bool was_closed(struct fd *f, const struct fd_seen *seen)
+{
+    return load_acquire(&f->closes) != seen->closes; /* [F2] */
+}
+
 int fd_wait(int n, struct fd *f, const struct fd_seen *seen, unsigned what)
 {
     struct line *line = &f->lines[what - 1];
@@ -268,8 +278,8 @@ int fd_wait(int n, struct fd *f, const struct fd_seen *seen, unsigned what)
     struct scope_wait w;
     int rc = fd_watch(n, f);
 
-    if (rc < 0)
-        return rc;
+    if (rc < 0) /* of another file, perhaps the poller's own */
+        return was_closed(f, seen) ? -EBADF : rc;
     wait_init(&w.wait);
     wait_tell(&w.wait, "a descriptor");
     spin_lock(&f->lock);
@@ -283,7 +293,7 @@ int fd_wait(int n, struct fd *f, const struct fd_seen *seen, unsigned what)
         sched_fd_waits(w.wait.sched);
     if (!scope_sleep_in(scope_current(), &w, line, &f->lock, &place))
         return -ECANCELED;
-    return load_acquire(&f->closes) == seen->closes ? 0 : -EBADF; /* [F2] */
+    return was_closed(f, seen) ? -EBADF : 0;
 }
 
 /* ----------------------------------------------------------------- closing */

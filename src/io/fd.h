@@ -16,6 +16,11 @@
  * of the very data that the try did not find, so fd_wait then says at once to try
  * again. So nothing is cleared, and an old edge cannot hide a new one.
  *
+ * A read from TCP that got less than it asked for has left nothing. The entry
+ * remembers the tick of that time (`dry`); as long as it is the last one, the next
+ * call need not try, which saves a system call for each message. An end is told
+ * only once, perhaps together with the bytes before it: then nothing is dry.
+ *
  * Who is woken tries again, and waits again if others were faster: an edge wakes
  * all that wait for it, because it may stand for more than one can take (the
  * connections of a listening socket).
@@ -40,21 +45,26 @@
 
 #include "task/scope.h"
 
-enum {
-    FD_LINES = 3
-}; /* by what is waited for, less one: read, write, either */
+/* By what is waited for, less one: to read, to write, either. */
+enum { FD_LINES = 3 };
 
 struct fd {
     struct spin lock;
-    _Atomic uint32_t ticks[2];  /* lock: to read, to write. [F1] [F2] */
-    _Atomic uint32_t closes;    /* lock. [F1] [F2] */
-    _Atomic uint32_t no_socket; /* a hint */
-    _Atomic uint32_t
-        unchecked; /* lock: waited for since the check. [F5] [F6] */
-    uint32_t told; /* lock: ticks at the last look of the check */
-    _Atomic(struct poller *)
-        poller;                  /* lock: it is in this one's set, or NULL */
-    struct line lines[FD_LINES]; /* lock */
+
+    /* lock; looked at without it: [F1] [F2] */
+    _Atomic uint32_t ticks[2]; /* to read, to write */
+    _Atomic uint32_t closes;
+    _Atomic uint8_t ended; /* POLL_END was told; shown by its tick */
+
+    /* hints */
+    _Atomic uint8_t tcp, no_socket;
+    _Atomic uint32_t dry; /* the tick to read, plus 1; or 0 */
+
+    /* lock */
+    uint32_t told;                   /* ticks, at the last look of the check */
+    _Atomic uint32_t unchecked;      /* waited for since the check. [F5] [F6] */
+    _Atomic(struct poller *) poller; /* it is in this one's set, or NULL */
+    struct line lines[FD_LINES];
 };
 
 _Static_assert(sizeof(struct fd) == CACHE_LINE, "one line");
@@ -75,6 +85,22 @@ static inline struct fd_seen fd_see(struct fd *f)
     seen.ticks[1] = load_acquire(&f->ticks[1]); /* [F2] */
     seen.closes = load_acquire(&f->closes);     /* [F2] */
     return seen;
+}
+
+/* After a read that began with `seen` and got less than was asked for. */
+static inline void fd_note_dry(struct fd *f, const struct fd_seen *seen)
+{
+    if (load_relaxed(&f->tcp) != 0)
+        store_relaxed(&f->dry, seen->ticks[0] + 1); /* a tick outdates it */
+}
+
+/* Is there nothing to read, for certain? */
+static inline bool fd_is_dry(struct fd *f, const struct fd_seen *seen)
+{
+    uint32_t dry = load_relaxed(&f->dry); /* of whatever tick */
+
+    return dry != 0 && dry == seen->ticks[0] + 1 &&
+           load_relaxed(&f->ended) == 0; /* by [F2], if before that tick */
 }
 
 /* Put it into the poller of who calls, if it is in none.

@@ -50,25 +50,36 @@ static void note_no_socket(struct call *c)
     store_relaxed(&c->f->no_socket, 1); /* a hint */
 }
 
-static ssize_t try_read(struct call *c)
+static ssize_t read_no_socket(struct call *c)
 {
     struct iovec one = {c->u.some.bytes, c->u.some.n};
-    struct call as_vector = {c->fd, c->f, {.vector = {&one, 1}}};
+    struct call as_vector = {.fd = c->fd, .f = c->f, .u.vector = {&one, 1}};
 
-    if (!is_no_socket(c)) {
-        ssize_t rc = transfer_recv(c->fd, c->u.some.bytes, c->u.some.n);
-
-        if (likely(rc != -ENOTSOCK))
-            return rc;
-        note_no_socket(c);
-    }
     return try_readv(&as_vector);
+}
+
+static ssize_t try_read(struct call *c)
+{
+    ssize_t rc;
+
+    if (fd_is_dry(c->f, &c->seen))
+        return -EAGAIN;
+    if (is_no_socket(c))
+        return read_no_socket(c);
+    rc = transfer_recv(c->fd, c->u.some.bytes, c->u.some.n);
+    if (unlikely(rc == -ENOTSOCK)) {
+        note_no_socket(c);
+        return read_no_socket(c);
+    }
+    if (rc > 0 && (size_t)rc < c->u.some.n)
+        fd_note_dry(c->f, &c->seen);
+    return rc;
 }
 
 static ssize_t try_write(struct call *c)
 {
     struct iovec one = {c->u.some.bytes, c->u.some.n};
-    struct call as_vector = {c->fd, c->f, {.vector = {&one, 1}}};
+    struct call as_vector = {.fd = c->fd, .f = c->f, .u.vector = {&one, 1}};
 
     if (!is_no_socket(c)) {
         ssize_t rc = transfer_send(c->fd, c->u.some.bytes, c->u.some.n);

@@ -117,7 +117,8 @@ int poll_wait(struct poll_set *set, struct poll_event *events, int most,
 
     tsan_rely(set);
     if (until == 0 || until == CLOCK_NEVER)
-        n = epoll_wait(set->epoll, raw, most, until == 0 ? 0 : -1);
+        n = (int)syscall(SYS_epoll_pwait, set->epoll, raw, most,
+                         until == 0 ? 0 : -1, NULL, 0);
     else
         n = wait_until(set, raw, most, until);
     assert_invariant(n >= 0 || errno == EINTR);

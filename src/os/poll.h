@@ -16,8 +16,9 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
-/* What there is to be done with a descriptor, without waiting. */
-enum { POLL_READ = 1, POLL_WRITE = 2 };
+/* What there is to be done with a descriptor, without waiting. POLL_END: an end or
+ * an error is, or will be, read, or urgent data: what is not told twice. */
+enum { POLL_READ = 1, POLL_WRITE = 2, POLL_END = 4 };
 
 struct poll_set {
     int epoll, wakeup;
@@ -60,13 +61,15 @@ static inline void *poll_key(const struct poll_event *e)
     return e->of.data.ptr;
 }
 
-/* POLL_READ, POLL_WRITE. An end and an error are read, and are written to. */
+/* POLL_READ, .. An end and an error are read, and are written to. */
 static inline unsigned poll_what(const struct poll_event *e)
 {
     unsigned is = e->of.events, what = 0;
 
     if (is & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI))
         what |= POLL_READ;
+    if (is & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI))
+        what |= POLL_END;
     if (is & (EPOLLOUT | EPOLLHUP | EPOLLERR))
         what |= POLL_WRITE;
     return what;

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 
 #include "base/base.h"
 #include "os/fail.h"
@@ -26,10 +27,18 @@ static sigset_t asynchronous_signals(void)
     return set;
 }
 
+/* The kernel may be late by the slack, 50 us by default, to wake for several
+ * timers at once. Sleepers are to wake on time. */
+static void be_punctual(void)
+{
+    (void)prctl(PR_SET_TIMERSLACK, 1UL);
+}
+
 static void *begin(void *arg)
 {
     struct thread *t = arg;
 
+    be_punctual();
     pthread_setname_np(pthread_self(), t->name);
     altstack_enter(&t->altstack);
     t->run(t->arg);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/sanitize.h"
 
 /* The call, again if a signal came. */
 #define CALL(result, call)                                                     \
@@ -22,11 +24,23 @@
             (result) = -errno;                                                 \
     } while (0)
 
+/* libc's are cancellation points of threads, which costs two atomic accesses each
+ * and is no use here. But sanitizers know them. */
+#if SANITIZE_THREAD || SANITIZE_ADDRESS
+#define RECV(fd, bytes, n, flags) recv(fd, bytes, n, flags)
+#define SEND(fd, bytes, n, flags) send(fd, bytes, n, flags)
+#else
+#define RECV(fd, bytes, n, flags)                                              \
+    syscall(SYS_recvfrom, fd, bytes, n, flags, NULL, NULL)
+#define SEND(fd, bytes, n, flags)                                              \
+    syscall(SYS_sendto, fd, bytes, n, flags, NULL, 0)
+#endif
+
 ssize_t transfer_recv(int fd, void *bytes, size_t n)
 {
     ssize_t rc;
 
-    CALL(rc, recv(fd, bytes, n, MSG_DONTWAIT));
+    CALL(rc, RECV(fd, bytes, n, MSG_DONTWAIT));
     return rc;
 }
 
@@ -34,7 +48,7 @@ ssize_t transfer_send(int fd, const void *bytes, size_t n)
 {
     ssize_t rc;
 
-    CALL(rc, send(fd, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL));
+    CALL(rc, SEND(fd, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL));
     return rc;
 }
 
@@ -201,6 +215,16 @@ int transfer_connect(int fd, const struct sockaddr *addr, socklen_t size)
     return connect(fd, addr, size) < 0
                ? (errno == EINTR ? -EINPROGRESS : -errno)
                : 0;
+}
+
+/* Unix sockets have borders (descriptors that are sent along), pipes may have. */
+bool transfer_is_tcp(int fd)
+{
+    int protocol = 0;
+    socklen_t size = sizeof protocol;
+
+    return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
+           protocol == IPPROTO_TCP;
 }
 
 int transfer_connected(int fd)

@@ -45,6 +45,9 @@ int transfer_poll(int fd, int events);
 int transfer_accept(int fd, struct sockaddr *addr, socklen_t *size);
 int transfer_connect(int fd, const struct sockaddr *addr, socklen_t size);
 
+/* A stream of bytes whose reads stop short only where nothing more is there. */
+bool transfer_is_tcp(int fd);
+
 /* It is closed in any case but -EBADF. That somebody tries to use it at this
  * moment is no race for ThreadSanitizer to tell of: he is told. */
 int transfer_close(int fd);

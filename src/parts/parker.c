@@ -44,7 +44,7 @@ bool parker_poll(struct parker *p, struct poll_set *set, int64_t deadline_ns,
     *n = 0;
     if (cas_acq_rel(&p->word, &seen, POLLING)) /* [P3]; or a token */
         *n = poll_wait(set, events, most, deadline_ns);
-    return exchange_acquire(&p->word, EMPTY) == TOKEN; /* [P2] */
+    return TOKEN == exchange_acquire(&p->word, EMPTY); /* [P2] */
 }
 
 void parker_unpark_in(struct parker *p, struct poll_set *set)

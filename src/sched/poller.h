@@ -14,6 +14,7 @@
  *
  * Ordering
  *   [U1] open: shown, keeper  <-> [S3] [U2] keeper: role, look   it polls; the set
+ *   [U5] an interrupt was meant for another -> [S3] its role   it is woken anew
  *   [U3] role given up, stands in? <-> [U4] relief: it ends, the role  somebody
  *        looks
  */

@@ -7,6 +7,7 @@ enum {
     LEAVE_NS = 1000000,   /* time left to the workers */
     PERIOD_NS = 1000000,  /* it looks no more often */
     WATCH_NS = 2000000,   /* between two looks while it watches */
+    STAND_NS = 8000000,   /* .. while it stands in */
     VAIN_LOOKS = 32,      /* looks in vain before it stops watching */
     RELIEF_STACK = 65536, /* bytes; hooks of the program run on it */
 };
@@ -53,7 +54,7 @@ static unsigned stand_in(struct relief *r, unsigned vain)
 {
     if (r->stand_in(r->arg, ++r->rounds))
         return 0;
-    if (vain < VAIN_LOOKS)
+    if (vain < VAIN_LOOKS / 4)
         return vain + 1;
     store_seq_cst(&r->stands_in, 0); /* [U4]; one more look, behind that */
     if (r->stand_in(r->arg, 0))
@@ -61,11 +62,15 @@ static unsigned stand_in(struct relief *r, unsigned vain)
     return 0;
 }
 
-/* Is there anything to look at now and then? */
-static bool looks(struct relief *r)
+/* When to look again for other reasons than timers. */
+static int64_t look_by(struct relief *r, int64_t now)
 {
-    return load_seq_cst(&r->watching) != 0 || /* [R5] */
-           load_seq_cst(&r->stands_in) != 0;  /* [U4] */
+    bool watches = load_seq_cst(&r->watching) != 0; /* [R5] */
+
+    if (watches)
+        return now + WATCH_NS;
+    return load_seq_cst(&r->stands_in) != 0 ? now + STAND_NS /* [U4] */
+                                            : CLOCK_NEVER;
 }
 
 static void keep_time(void *arg)
@@ -85,8 +90,8 @@ static void keep_time(void *arg)
             unneeded = stand_in(r, unneeded);
         until = next_look(timers_earliest(r->timers), now);
         store_seq_cst(&r->until, until); /* [R1] */
-        if (looks(r) && until > now + WATCH_NS)
-            until = now + WATCH_NS;
+        if (look_by(r, now) < until)
+            until = look_by(r, now);
         if (next_look(timers_earliest(r->timers), now) >= until)
             (void)parker_park(&r->parker, until);
     }
@@ -142,7 +147,7 @@ void relief_watch(struct relief *r)
 
 void relief_begin_to_stand_in(struct relief *r)
 {
-    if (!start(r)) /* the next one tries again */
+    if (!start(r)) /* as above */
         return;
     store_seq_cst(&r->stands_in, 1); /* [U3] */
     parker_unpark(&r->parker);

@@ -9,7 +9,7 @@ enum {
     INBOX_TURN = 61,    /* every so often the inbox goes first */
     CLOCK_TURN = 4,     /* every so often a busy worker looks at the clock */
     POLL_TURN = 64,     /* .. and at descriptors */
-    CHECK_ROUNDS = 16,  /* every so often the relief checks them */
+    CHECK_ROUNDS = 6,   /* every so often the relief checks them */
 };
 
 /* ------------------------------------------------------------ where jobs are */
@@ -227,17 +227,30 @@ static void deliver(struct sched *s, struct worker *w)
     poller_deliver(&s->poller, w->events, n);
 }
 
+/* Who looks without waiting may be told of the interrupt that was to wake the one
+ * who polls, and then still sleeps: the kernel tells each thing once. */
+static void deliver_of_look(struct sched *s, const struct poll_event *events,
+                            int n)
+{
+    for (int i = 0; i < n; i++)
+        if (poll_key(&events[i]) == NULL &&
+            load_seq_cst(&s->keeper) != IDLE_NOBODY) /* [U5] */
+            poll_interrupt(&s->poller.set);
+    poller_deliver(&s->poller, events, n);
+}
+
 /* Look, unless somebody polls, or it is closed: hints, as this comes again. */
 static bool look_at_fds(struct sched *s, struct worker *w)
 {
+    int n;
+
     if (load_acquire(&s->poller.hooks) == NULL || /* [U2] */
         load_relaxed(&s->keeper) != IDLE_NOBODY)  /* a hint */
         return false;
-    w->told = poll_wait(&s->poller.set, w->events, POLLER_BATCH, 0);
-    if (w->told == 0)
-        return false;
-    deliver(s, w);
-    return true;
+    n = poll_wait(&s->poller.set, w->events, POLLER_BATCH, 0);
+    if (n > 0)
+        deliver_of_look(s, w->events, n);
+    return n > 0;
 }
 
 /* A worker goes to work: the relief looks now and then whether anybody polls. */
@@ -260,7 +273,7 @@ static bool poll_instead(struct sched *s)
         return true;
     }
     n = poll_wait(&s->poller.set, events, POLLER_BATCH, 0);
-    poller_deliver(&s->poller, events, n);
+    deliver_of_look(s, events, n);
     return true;
 }
 

@@ -92,15 +92,24 @@ static void one_worker_polls(void)
     expected = 1;
 }
 
+/* The relief was asked once, and is about to stop. */
 static void one_worker_polls_two(void)
 {
     prepare_for(1, 3);
     expected = 1;
+    sched.relief.started = true;
+    store_relaxed(&sched.relief.stands_in, 1);
 }
 
 static void two_workers_poll(void)
 {
     prepare_for(2, 2);
+    expected = 1;
+}
+
+static void three_workers_poll(void)
+{
+    prepare_for(3, 2);
     expected = 1;
 }
 
@@ -110,9 +119,11 @@ static void two_workers_poll_and_keep_time(void)
     expected = 1;
 }
 
-static void two_workers_a_job_more(void)
+static void two_workers_and_a_tired_relief(void)
 {
     prepare_for(2, 3);
+    sched.relief.started = true;
+    store_relaxed(&sched.relief.stands_in, 1);
 }
 
 static const struct model_scenario scenarios[] = {
@@ -126,12 +137,14 @@ static const struct model_scenario scenarios[] = {
          {"outsider", submit_opener}, {"outsider2", submit_when_open}),
     BOTH("submitted_while_the_one_polls", one_worker_polls, {"w0", work},
          {"outsider", submit_opener}, {"outsider2", submit_when_open}),
-    BOTH("told_while_the_poller_works", two_workers_a_job_more, TWO,
+    BOTH("told_while_the_poller_works", two_workers_and_a_tired_relief, TWO,
          {"outsider", submit_opener}, {"kernel", submit_and_make_ready},
          {"relief", relief}),
     BOTH("told_while_nobody_sleeps", one_worker_polls_two, {"w0", work},
          {"outsider", submit_opener}, {"kernel", submit_and_make_ready},
          {"relief", relief}),
+    BOTH("an_interrupt_is_taken_by_who_looks", three_workers_poll, THREE,
+         {"outsider", submit_opener}, {"kernel", make_ready}),
     {0}};
 
 int main(void)

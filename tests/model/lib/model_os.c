@@ -158,7 +158,11 @@ int poll_wait(struct poll_set *set, struct poll_event *events, int most,
         model_now.now = until;
         return 0;
     }
-    trace("poll_wait", set, 0, "sleeps", NULL);
-    (void)sched_sleep(set, until >= far ? CLOCK_NEVER : until);
-    return take_what_is_told(set, events);
+    do { /* who polls meanwhile may take what we were woken for */
+        trace("poll_wait", set, 0, "sleeps", NULL);
+        if (sched_sleep(set, until >= far ? CLOCK_NEVER : until))
+            return 0;
+        n = take_what_is_told(set, events);
+    } while (n == 0);
+    return n;
 }

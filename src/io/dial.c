@@ -1,0 +1,250 @@
+/* Connections by name: looking it up, and trying its addresses at once (RFC 8305).
+ *
+ * The attempts start one after the other, the next when the last one has failed
+ * or after DELAY; the first to be connected wins, and ends the others. */
+
+#include <thrum/io.h>
+#include <thrum/offload.h>
+#include <thrum/task.h>
+
+#include <errno.h>
+
+#include "io/fd.h"
+#include "os/net.h"
+
+#define DELAY THRUM_MS(250)
+
+enum { ADDRESSES = 16 };
+
+/* ------------------------------------------------------------------- looking up */
+
+struct lookup {
+    const char *host, *port;
+    bool passive;
+    struct addrinfo *list;
+    int rc;
+};
+
+static thrum_err *look_up(void *arg)
+{
+    struct lookup *l = arg;
+
+    l->rc = net_lookup(l->host, l->port, false, l->passive, &l->list);
+    return NULL;
+}
+
+/* Numbers need nobody to be asked. */
+static int find(struct lookup *l)
+{
+    thrum_err *e;
+
+    if (thrum_canceled())
+        return -ECANCELED;
+    l->rc = net_lookup(l->host, l->port, true, l->passive, &l->list);
+    if (l->rc == 0)
+        return 0;
+    e = thrum_offload(look_up, l);
+    if (e != NULL) {
+        l->rc = -thrum_err_errno(e);
+        thrum_err_drop(e);
+    }
+    return l->rc;
+}
+
+/* ------------------------------------------------------------------- attempting */
+
+struct dial;
+
+struct attempt {
+    struct dial *dial;
+    const struct addrinfo *to;
+};
+
+struct dial {
+    struct spin lock;
+    unsigned failed;  /* lock: attempts */
+    struct line line; /* lock: who starts them */
+    int fd;           /* lock: the winner, or -1 */
+    int error;        /* lock: of the first that failed */
+    unsigned count;
+    struct attempt attempts[ADDRESSES];
+};
+
+/* One address family after the other takes turns, the first one's first. */
+static void sort(struct dial *d, const struct addrinfo *list)
+{
+    const struct addrinfo *own = list, *other = list;
+    int first = list->ai_family;
+
+    while (d->count < ADDRESSES && (own != NULL || other != NULL)) {
+        const struct addrinfo **turn = d->count % 2 == 0 ? &own : &other;
+
+        while (own != NULL && own->ai_family != first)
+            own = own->ai_next;
+        while (other != NULL && other->ai_family == first)
+            other = other->ai_next;
+        if (*turn == NULL)
+            turn = turn == &own ? &other : &own;
+        if (*turn == NULL)
+            break;
+        d->attempts[d->count++] = (struct attempt){d, *turn};
+        *turn = (*turn)->ai_next;
+    }
+}
+
+static int connect_to(const struct addrinfo *to)
+{
+    int fd = net_socket(to->ai_family);
+    int rc;
+
+    if (fd < 0)
+        return fd;
+    fd_fresh(fd);
+    rc = thrum_connect(fd, to->ai_addr, to->ai_addrlen);
+    if (rc < 0)
+        (void)thrum_close(fd);
+    return rc < 0 ? rc : fd;
+}
+
+/* False: another one was faster. */
+static bool win(struct dial *d, int fd)
+{
+    bool first;
+
+    spin_lock(&d->lock);
+    first = d->fd < 0;
+    if (first)
+        d->fd = fd;
+    spin_unlock(&d->lock);
+    return first;
+}
+
+static void note_failure(struct dial *d, int error)
+{
+    struct line_place *starter;
+
+    spin_lock(&d->lock);
+    if (d->failed++ == 0)
+        d->error = error;
+    starter = line_call(&d->line);
+    spin_unlock(&d->lock);
+    if (starter != NULL)
+        line_let_go(starter);
+}
+
+static thrum_err *attempt(void *arg)
+{
+    struct attempt *a = arg;
+    int fd = connect_to(a->to);
+
+    if (fd < 0) {
+        note_failure(a->dial, fd);
+        return thrum_rc(fd);
+    }
+    if (!win(a->dial, fd))
+        (void)thrum_close(fd);
+    return NULL;
+}
+
+/* Until all that were started have failed, or for so long. */
+static void wait_for_failure(struct dial *d, unsigned started)
+{
+    struct line_place place;
+    struct scope_wait w;
+    thrum_scope s;
+    bool all;
+
+    thrum_scope_open(&s, .timeout = DELAY);
+    wait_init(&w.wait);
+    spin_lock(&d->lock);
+    all = d->failed == started;
+    if (!all)
+        line_enter(&d->line, &place, &w.wait);
+    spin_unlock(&d->lock);
+    if (!all)
+        (void)scope_sleep_in(scope_current(), &w, &d->line, &d->lock, &place);
+    thrum_err_drop(thrum_scope_close(&s, NULL));
+}
+
+static void race(struct dial *d)
+{
+    thrum_scope s;
+
+    thrum_scope_open(&s, .name = "dial", .policy = THRUM_ANY);
+    for (unsigned i = 0; i < d->count && !thrum_canceled(); i++) {
+        int rc = thrum_spawn(&s, attempt, &d->attempts[i], 0);
+
+        if (rc < 0)
+            note_failure(d, rc);
+        else if (i + 1 < d->count)
+            wait_for_failure(d, i + 1);
+    }
+    thrum_err_drop(thrum_scope_close(&s, NULL));
+}
+
+/* A thread that is no worker has no tasks to do so at once. */
+static void try_in_turn(struct dial *d)
+{
+    for (unsigned i = 0; i < d->count && d->fd < 0 && !thrum_canceled(); i++)
+        thrum_err_drop(attempt(&d->attempts[i]));
+}
+
+int thrum_dial(const char *host, const char *port)
+{
+    struct lookup l = {.host = host, .port = port};
+    struct dial d = {.fd = -1};
+    int rc = find(&l);
+
+    if (rc < 0)
+        return rc;
+    sort(&d, l.list);
+    if (d.count == 1 || worker_current() == NULL)
+        try_in_turn(&d);
+    else
+        race(&d);
+    net_lookup_free(l.list);
+    if (d.fd >= 0)
+        return d.fd;
+    return thrum_canceled() ? -ECANCELED : d.error;
+}
+
+int thrum_listen(const char *host, const char *port)
+{
+    struct lookup l = {.host = host, .port = port, .passive = true};
+    int rc = find(&l);
+
+    if (rc < 0)
+        return rc;
+    rc = -EADDRNOTAVAIL;
+    for (struct addrinfo *a = l.list; a != NULL && rc < 0; a = a->ai_next)
+        rc = net_listen(a->ai_family, a->ai_addr, a->ai_addrlen);
+    net_lookup_free(l.list);
+    if (rc >= 0)
+        fd_fresh(rc);
+    return rc;
+}
+
+/* ------------------------------------------------------------------ Unix sockets */
+
+int thrum_dial_unix(const char *path)
+{
+    struct sockaddr_storage addr;
+    struct addrinfo to = {.ai_family = AF_UNIX,
+                          .ai_addr = (struct sockaddr *)&addr};
+    int rc = net_unix_address(path, &addr, &to.ai_addrlen);
+
+    return rc < 0 ? rc : connect_to(&to);
+}
+
+int thrum_listen_unix(const char *path)
+{
+    struct sockaddr_storage addr;
+    socklen_t size;
+    int rc = net_unix_address(path, &addr, &size);
+
+    if (rc == 0)
+        rc = net_listen(AF_UNIX, (struct sockaddr *)&addr, size);
+    if (rc >= 0)
+        fd_fresh(rc);
+    return rc;
+}

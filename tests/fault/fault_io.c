@@ -1,0 +1,177 @@
+/* Is it told when what waiting for descriptors needs is not to be had, and nothing
+ * hung? How: stories in which the nth epoll instance, eventfd, epoll_ctl, thread or
+ * allocation is refused; who was refused tries again, and nothing was lost. */
+#include "lib/sweep.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+
+enum { ROUNDS = 20 };
+
+/* A result, or the world said no: then it is asked for again. */
+static bool again(int64_t rc)
+{
+    if (rc >= 0)
+        return false;
+    CHECK(faulty);
+    CHECK(rc == -EMFILE || rc == -ENOSPC || rc == -ENOMEM || rc == -EAGAIN);
+    return true;
+}
+
+static thrum_err *count_up(void *arg)
+{
+    int *ends = arg;
+
+    for (char i = 0; i < ROUNDS; i++) {
+        char byte = -1;
+        ssize_t rc;
+
+        while (again(rc = thrum_read(ends[0], &byte, 1)))
+            ;
+        CHECK(rc == 1 && byte == i);
+        while (again(rc = thrum_write(ends[3], &byte, 1)))
+            ;
+    }
+    return NULL;
+}
+
+/* Two tasks and two pipes. */
+static thrum_err *pipe_story(void *arg)
+{
+    thrum_scope s;
+    int ends[4];
+
+    (void)arg;
+    CHECK(pipe(&ends[0]) == 0 && pipe(&ends[2]) == 0);
+    thrum_scope_open(&s);
+    while (again(thrum_spawn(&s, count_up, ends, 0)))
+        ;
+    for (char i = 0; i < ROUNDS; i++) {
+        char byte = -1;
+
+        while (again(thrum_write(ends[1], &i, 1)))
+            ;
+        while (again(thrum_wait_fd(ends[2], POLLIN)))
+            ;
+        while (again(thrum_read(ends[2], &byte, 1)))
+            ;
+        CHECK(byte == i);
+    }
+    CHECK(thrum_scope_close(&s, NULL) == NULL);
+    for (int i = 0; i < 4; i++)
+        CHECK(thrum_close(ends[i]) == 0);
+    return NULL;
+}
+
+static void a_wait_that_is_refused_says_so_and_may_be_repeated(void **state)
+{
+    (void)state;
+    sweep_os(pipe_story, FAIL_POLL);
+    sweep_os(pipe_story, FAIL_WATCH);
+    sweep_os(pipe_story, FAIL_THREAD);
+    sweep_os(pipe_story, FAIL_MAP);
+}
+
+static thrum_err *accept_one(void *arg)
+{
+    int *fds = arg;
+
+    while (again(fds[1] = thrum_accept(fds[0], NULL, NULL)))
+        ;
+    return NULL;
+}
+
+static int dial(void)
+{
+    char path[20];
+    int fd;
+
+    snprintf(path, sizeof path, "@thrum-%d", getpid());
+    while (again(fd = thrum_dial_unix(path)))
+        ;
+    return fd;
+}
+
+static thrum_err *accept_story(void *arg)
+{
+    char path[20];
+    thrum_scope s;
+    int fds[2], fd;
+
+    (void)arg;
+    snprintf(path, sizeof path, "@thrum-%d", getpid());
+    fds[0] = thrum_listen_unix(path);
+    CHECK(fds[0] >= 0);
+    thrum_scope_open(&s);
+    while (again(thrum_spawn(&s, accept_one, fds, 0)))
+        ;
+    thrum_yield();
+    fd = dial();
+    CHECK(thrum_scope_close(&s, NULL) == NULL);
+    CHECK(thrum_close(fd) == 0);
+    CHECK(thrum_close(fds[0]) == 0 && thrum_close(fds[1]) == 0);
+    return NULL;
+}
+
+static void so_does_an_accept(void **state)
+{
+    (void)state;
+    sweep_os(accept_story, FAIL_POLL);
+    sweep_os(accept_story, FAIL_WATCH);
+}
+
+/* First: what such threads need is made only once. */
+static void a_thread_that_is_no_worker_is_told_too(void **state)
+{
+    static const struct {
+        enum fail kind;
+        unsigned nth;
+        int rc;
+    } faults[] = {{FAIL_POLL, 1, -EMFILE},
+                  {FAIL_POLL, 2, -EMFILE},
+                  {FAIL_WATCH, 1, -ENOSPC},
+                  {FAIL_THREAD, 1, -EAGAIN},
+                  {FAIL_WATCH, 1, -ENOSPC}};
+    thrum_scope s;
+    char byte;
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    alloc_fail_at(1); /* the table */
+    assert_int_equal(thrum_read(ends[0], &byte, 1), -ENOMEM);
+    assert_int_equal(alloc_failures(), 1);
+    alloc_fail_never();
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        (void)fail_after(faults[i].kind, faults[i].nth);
+        assert_int_equal(thrum_read(ends[0], &byte, 1), faults[i].rc);
+        assert_int_equal(fail_after(faults[i].kind, 0), 0);
+    }
+    thrum_scope_open(&s, .timeout = THRUM_MS(1));
+    assert_int_equal(thrum_read(ends[0], &byte, 1), -ECANCELED);
+    thrum_err_drop(thrum_scope_close(&s, NULL));
+    assert_int_equal(thrum_close(ends[0]), 0);
+    assert_int_equal(thrum_close(ends[1]), 0);
+}
+
+static void faults_were_met(void **state)
+{
+    (void)state;
+    print_message("           %llu faults struck\n",
+                  (unsigned long long)faults_met);
+    assert_true(faults_met > 20);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_thread_that_is_no_worker_is_told_too),
+        cmocka_unit_test(a_wait_that_is_refused_says_so_and_may_be_repeated),
+        cmocka_unit_test(so_does_an_accept),
+        cmocka_unit_test(faults_were_met),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
