@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <thrum.h>
 struct till {
-    int balance;
+    _Atomic int balance;
     bool careful;
 };
 

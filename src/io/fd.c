@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "io/outside.h"
+#include "os/forked.h"
 #include "os/transfer.h"
 
 enum {
@@ -31,13 +32,26 @@ static size_t first_of(unsigned part)
     return part_size(part) - FIRST;
 }
 
+/* In the child of a fork: nobody waits there, and no set of its knows them. */
+static void forget_all(void)
+{
+    for (unsigned part = 0; part < PARTS; part++) {
+        struct fd *first = load_relaxed(&parts[part]); /* the only thread */
+
+        if (first != NULL)
+            memset((void *)first, 0, part_size(part) * sizeof *first);
+    }
+}
+
 static cold struct fd *make_part(unsigned part)
 {
+    static struct forked forked = {.forget = forget_all};
     size_t bytes = part_size(part) * sizeof(struct fd);
     struct fd *made = alloc_aligned(CACHE_LINE, bytes), *there = NULL;
 
     if (made == NULL)
         return NULL;
+    forked_tell(&forked);
     memset((void *)made, 0, bytes);
     if (cas_acq_rel(&parts[part], &there, made)) /* [F3] [F4] */
         return made;

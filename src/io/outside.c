@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "os/clock.h"
+#include "os/forked.h"
 #include "os/thread.h"
 
 enum { OUTSIDE_STACK = 64 * 1024 };
@@ -11,6 +12,16 @@ static struct lock lock = LOCK_INITIALIZER;
 static struct poller outside = {.lock = LOCK_INITIALIZER};
 static struct thread thread;
 static bool started; /* lock */
+
+/* In the child of a fork, where that thread is not. The set is the parent's. */
+static void forget(void)
+{
+    lock_init(&lock);
+    poller_init(&outside);
+    started = false;
+}
+
+static struct forked forked = {.forget = forget};
 
 static void listen_on(void *unused)
 {
@@ -29,6 +40,7 @@ int outside_poller(struct poller **p, const struct poller_hooks *hooks)
     int rc;
 
     *p = &outside;
+    forked_tell(&forked);
     lock_acquire(&lock);
     rc = poller_open(&outside, hooks);
     if (rc >= 0 && !started) {

@@ -3,6 +3,7 @@
 #include "sim/sim.h"
 
 #include "base/alloc.h"
+#include "base/sanitize.h"
 
 enum { CHANGE_BITS = 14 };
 
@@ -118,6 +119,7 @@ void ready_init(struct ready_set *set)
 
 void ready_free(struct ready_set *set)
 {
+    tsan_rely(set);
     if (set->all != set->first)
         release(set->all);
 }
@@ -136,6 +138,7 @@ bool ready_has_room(struct ready_set *set)
     ready_free(set);
     set->all = more;
     set->room *= 2;
+    tsan_promise(set);
     return true;
 }
 

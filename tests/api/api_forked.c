@@ -53,6 +53,44 @@ static thrum_err *all_there_is(void *arg)
     return arg;
 }
 
+/* --- with descriptors --------------------------------------------------------- */
+
+static int shared[2]; /* a pipe that the parent's tasks wait for */
+
+static thrum_err *wait_for_byte(void *arg)
+{
+    char byte;
+
+    CHECK(thrum_read(shared[0], &byte, 1) == 1 && byte == 'x');
+    return arg;
+}
+
+static thrum_err *write_byte(void *arg)
+{
+    CHECK(thrum_write(shared[1], "x", 1) == 1);
+    return arg;
+}
+
+static thrum_err *talk(void *arg)
+{
+    thrum_job both[] = {{.fn = wait_for_byte}, {.fn = write_byte}};
+
+    (void)arg;
+    return thrum_gather(both, 2, THRUM_ALL);
+}
+
+/* In the child of one whose task, and whose thread, wait for the pipe. */
+static _Noreturn void talk_anew(void)
+{
+    thrum_opts opts = {.workers = 1};
+
+    CHECK(pipe(shared) == 0 || !"no pipe"); /* other numbers */
+    expect_ok(thrum_run(&opts, talk, NULL));
+    expect_ok(write_byte(NULL)); /* a thread that is no worker */
+    expect_ok(wait_for_byte(NULL));
+    _exit(0);
+}
+
 /* In the child. */
 static _Noreturn void live_anew(void)
 {
@@ -170,6 +208,48 @@ static void the_parents_runtime_is_told_to_be_gone(void **state)
     expect_ok(thrum_stop(rt));
 }
 
+static void *wait_as_thread(void *arg)
+{
+    expect_ok(wait_for_byte(NULL));
+    return arg;
+}
+
+static thrum_err *wait_and_fork(void *arg)
+{
+    thrum_task t;
+    pid_t child;
+
+    (void)arg;
+    thrum_fork(&t, wait_for_byte, NULL);
+    CHECK(thrum_sleep(THRUM_MS(1)) == 0); /* it waits by now, most likely */
+    child = fork();
+    if (child == 0) {
+        execl("/bin/sh", "sh", "-c", "exit 0", (char *)NULL);
+        _exit(1);
+    }
+    CHECK(ended_well(child));
+    expect_ok(write_byte(NULL));
+    return thrum_join(&t);
+}
+
+static void who_waits_for_descriptors_is_forgotten(void **state)
+{
+    pthread_t thread;
+    pid_t child;
+
+    (void)state;
+    assert_int_equal(pipe(shared), 0);
+    expect_ok(thrum_run(&(thrum_opts){.workers = 2}, wait_and_fork, NULL));
+    assert_int_equal(pthread_create(&thread, NULL, wait_as_thread, NULL), 0);
+    child = fork();
+    if (child == 0)
+        talk_anew();
+    CHECK(ended_well(child));
+    expect_ok(write_byte(NULL));
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(close(shared[0]) | close(shared[1]), 0);
+}
+
 /* --- from a task -------------------------------------------------------------- */
 
 static thrum_err *fork_and_exec(void *arg)
@@ -244,6 +324,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_child_starts_anew_whenever_it_was_forked),
         cmocka_unit_test(the_parents_runtime_is_told_to_be_gone),
+        cmocka_unit_test(who_waits_for_descriptors_is_forgotten),
         cmocka_unit_test(a_task_may_fork_and_exec),
         cmocka_unit_test(a_task_that_goes_on_in_the_child_is_stopped),
     };

@@ -3,16 +3,20 @@
  * that nobody closes? How: programs with one such fault each, and the same without. */
 #include "lib/api.h"
 
-static thrum_mutex one, other;
-static thrum_cond changed;
-static thrum_chan chan;
-static _Atomic int balance;
-static _Atomic bool ready;
-static bool careful;
+static _Atomic bool careful;
 
-static thrum_err *both_at_once(thrum_fn *a, thrum_fn *b)
+/* Of a round. */
+struct shared {
+    thrum_mutex one, other;
+    thrum_cond changed;
+    thrum_chan chan;
+    _Atomic int balance;
+    _Atomic bool ready;
+};
+
+static thrum_err *both_at_once(thrum_fn *a, thrum_fn *b, struct shared *s)
 {
-    thrum_job jobs[] = {{.fn = a}, {.fn = b}};
+    thrum_job jobs[] = {{.fn = a, .arg = s}, {.fn = b, .arg = s}};
 
     return thrum_gather(jobs, 2, THRUM_ALL);
 }
@@ -44,29 +48,34 @@ static void finds(thrum_fn *fn, const thrum_kind *kind, const char *words)
 
 static thrum_err *one_then_other(void *arg)
 {
-    thrum_mutex_lock(&one);
-    thrum_mutex_lock(&other);
-    thrum_mutex_unlock(&other);
-    thrum_mutex_unlock(&one);
-    return arg;
+    struct shared *s = arg;
+
+    thrum_mutex_lock(&s->one);
+    thrum_mutex_lock(&s->other);
+    thrum_mutex_unlock(&s->other);
+    thrum_mutex_unlock(&s->one);
+    return NULL;
 }
 
 static thrum_err *other_then_one(void *arg)
 {
+    struct shared *s = arg;
+
     if (careful)
         return one_then_other(arg);
-    thrum_mutex_lock(&other);
-    thrum_mutex_lock(&one);
-    thrum_mutex_unlock(&one);
-    thrum_mutex_unlock(&other);
-    return arg;
+    thrum_mutex_lock(&s->other);
+    thrum_mutex_lock(&s->one);
+    thrum_mutex_unlock(&s->one);
+    thrum_mutex_unlock(&s->other);
+    return NULL;
 }
 
 static thrum_err *in_two_orders(void *arg)
 {
-    one = other = (thrum_mutex){0};
+    struct shared s = {.balance = 0};
+
     (void)arg;
-    return both_at_once(one_then_other, other_then_one);
+    return both_at_once(one_then_other, other_then_one, &s);
 }
 
 static void locks_in_two_orders(void **state)
@@ -77,24 +86,27 @@ static void locks_in_two_orders(void **state)
 
 static thrum_err *draw(void *arg)
 {
+    struct shared *s = arg;
+
     if (careful)
-        thrum_mutex_lock(&one);
-    if (balance >= 60) {
-        thrum_mutex_lock(&other); /* some other call of the library */
-        thrum_mutex_unlock(&other);
-        balance -= 60;
+        thrum_mutex_lock(&s->one);
+    if (s->balance >= 60) {
+        thrum_mutex_lock(&s->other); /* some other call of the library */
+        thrum_mutex_unlock(&s->other);
+        s->balance -= 60;
     }
     if (careful)
-        thrum_mutex_unlock(&one);
-    return arg;
+        thrum_mutex_unlock(&s->one);
+    return NULL;
 }
 
 static thrum_err *draw_twice(void *arg)
 {
+    struct shared s = {.balance = 100};
+
     (void)arg;
-    balance = 100;
-    THRUM_TRY(both_at_once(draw, draw));
-    THRUM_CHECK(balance >= 0);
+    THRUM_TRY(both_at_once(draw, draw, &s));
+    THRUM_CHECK(s.balance >= 0);
     return NULL;
 }
 
@@ -106,35 +118,38 @@ static void a_check_that_is_not_locked(void **state)
 
 static thrum_err *wait_until_ready(void *arg)
 {
-    thrum_mutex_lock(&one);
-    while (!ready)
-        if (thrum_cond_wait(&changed, &one) < 0)
+    struct shared *s = arg;
+
+    thrum_mutex_lock(&s->one);
+    while (!s->ready)
+        if (thrum_cond_wait(&s->changed, &s->one) < 0)
             break;
-    thrum_mutex_unlock(&one);
-    return arg;
+    thrum_mutex_unlock(&s->one);
+    return NULL;
 }
 
 static thrum_err *get_ready(void *arg)
 {
+    struct shared *s = arg;
+
     if (careful)
-        thrum_mutex_lock(&one);
+        thrum_mutex_lock(&s->one);
     if (!careful) /* tells before it is so */
-        thrum_cond_signal(&changed);
-    ready = true;
+        thrum_cond_signal(&s->changed);
+    s->ready = true;
     if (careful) {
-        thrum_cond_signal(&changed);
-        thrum_mutex_unlock(&one);
+        thrum_cond_signal(&s->changed);
+        thrum_mutex_unlock(&s->one);
     }
-    return arg;
+    return NULL;
 }
 
 static thrum_err *signal_early(void *arg)
 {
+    struct shared s = {.balance = 0};
+
     (void)arg;
-    ready = false;
-    one = (thrum_mutex){0};
-    changed = (thrum_cond){0};
-    return both_at_once(wait_until_ready, get_ready);
+    return both_at_once(wait_until_ready, get_ready, &s);
 }
 
 static void a_signal_that_comes_too_early(void **state)
@@ -147,30 +162,35 @@ static void a_signal_that_comes_too_early(void **state)
 
 static thrum_err *send_three(void *arg)
 {
+    struct shared *s = arg;
+
     for (int i = 0; i < 3; i++)
-        THRUM_TRY(thrum_chan_send(&chan, &i));
+        THRUM_TRY(thrum_chan_send(&s->chan, &i));
     if (careful)
-        thrum_chan_close(&chan);
-    return arg;
+        thrum_chan_close(&s->chan);
+    return NULL;
 }
 
 static thrum_err *receive_all(void *arg)
 {
+    struct shared *s = arg;
+
     int item, next = 0;
 
-    while (thrum_chan_recv(&chan, &item) == 0)
+    while (thrum_chan_recv(&s->chan, &item) == 0)
         THRUM_CHECK(item == next++);
-    return arg;
+    return NULL;
 }
 
 static thrum_err *leave_open(void *arg)
 {
+    struct shared s = {.balance = 0};
     thrum_err *e;
 
     (void)arg;
-    THRUM_TRY(thrum_chan_init(&chan, sizeof(int), 1));
-    e = both_at_once(send_three, receive_all);
-    thrum_chan_fini(&chan);
+    THRUM_TRY(thrum_chan_init(&s.chan, sizeof(int), 1));
+    e = both_at_once(send_three, receive_all, &s);
+    thrum_chan_fini(&s.chan);
     return e;
 }
 

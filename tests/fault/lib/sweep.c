@@ -160,12 +160,10 @@ static void arm_watch(unsigned n)
     (void)fail_after(FAIL_WATCH, n);
 }
 
-static arm_fn *const arm_os[FAIL_KINDS] = {[FAIL_MAP] = arm_map,
-                                           [FAIL_GUARD] = arm_guard,
-                                           [FAIL_THREAD] = arm_thread,
-                                           [FAIL_PIDFD] = arm_pidfd,
-                                           [FAIL_POLL] = arm_poll,
-                                           [FAIL_WATCH] = arm_watch};
+static arm_fn *const arm_os[FAIL_KINDS] = {
+    [FAIL_MAP] = arm_map,       [FAIL_GUARD] = arm_guard,
+    [FAIL_THREAD] = arm_thread, [FAIL_PIDFD] = arm_pidfd,
+    [FAIL_POLL] = arm_poll,     [FAIL_WATCH] = arm_watch};
 
 /* Whether the nth fault struck. */
 static bool with_fault(arm_fn *arm, unsigned n, void (*tell)(void *), void *arg)
