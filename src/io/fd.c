@@ -43,15 +43,16 @@ static void forget_all(void)
     }
 }
 
+FORGET_IN_CHILD(forget_all)
+
 static cold struct fd *make_part(unsigned part)
 {
-    static struct forked forked = {.forget = forget_all};
+
     size_t bytes = part_size(part) * sizeof(struct fd);
     struct fd *made = alloc_aligned(CACHE_LINE, bytes), *there = NULL;
 
     if (made == NULL)
         return NULL;
-    forked_tell(&forked);
     memset((void *)made, 0, bytes);
     if (cas_acq_rel(&parts[part], &there, made)) /* [F3] [F4] */
         return made;

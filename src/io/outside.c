@@ -21,7 +21,7 @@ static void forget(void)
     started = false;
 }
 
-static struct forked forked = {.forget = forget};
+FORGET_IN_CHILD(forget)
 
 static void listen_on(void *unused)
 {
@@ -40,7 +40,6 @@ int outside_poller(struct poller **p, const struct poller_hooks *hooks)
     int rc;
 
     *p = &outside;
-    forked_tell(&forked);
     lock_acquire(&lock);
     rc = poller_open(&outside, hooks);
     if (rc >= 0 && !started) {

@@ -21,7 +21,7 @@ static void forget(void)
     store_relaxed(&answer, UNASKED); /* the only thread of a new process */
 }
 
-static struct forked forked = {.forget = forget};
+FORGET_IN_CHILD(forget)
 
 static long membarrier(int command)
 {
@@ -56,10 +56,7 @@ bool barrier_start(void)
     int known = load_relaxed(&answer); /* nothing to carry but the answer */
 
     if (known == UNASKED) {
-        int found;
-
-        forked_tell(&forked);
-        found = !forbidden() && probe() ? PRESENT : ABSENT;
+        int found = !forbidden() && probe() ? PRESENT : ABSENT;
 
         /* Two first callers may both probe. The first answer holds for all,
          * should a filter be installed between the two. */

@@ -3,27 +3,25 @@
  * In the child there is one thread, the one that called fork. The others are
  * gone, whatever they held and wherever they stood; what they shared is to be
  * made anew, and nothing of it freed, joined or closed, as it is half done.
- *
- * Ordering
- *   [FK1] forked_tell -> [FK2] the child   what it is to do
  */
 #ifndef OS_FORKED_H
 #define OS_FORKED_H
 
-#include "base/atomic.h"
+#include <stdint.h>
 
-struct forked {
-    void (*forget)(void);
-    struct forked *next;
-    _Atomic uint32_t known;
-};
+/* A function of no arguments that is called in each child before fork returns
+ * there: no other thread, no lock to be had. Told when the program is loaded, as
+ * later would be too late for a fork just then. */
+#define FORGET_IN_CHILD(forget)                                                \
+    static __attribute__((constructor)) void forget##_told(void)               \
+    {                                                                          \
+        forked_tell(forget);                                                   \
+    }
 
-/* From now on f->forget is called in each child, once for any number of calls
- * here. It runs before fork returns there: no other thread, no lock to be had. */
-void forked_tell(struct forked *f);
+void forked_tell(void (*forget)(void));
 
-/* How often this process is a child of one that used the library: what was made
- * under another number is not this process's. */
+/* How often this process is a child of one that had the library loaded: what was
+ * made under another number is not this process's. */
 uint32_t forked_times(void);
 
 #endif

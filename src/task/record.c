@@ -26,12 +26,7 @@ static void forget(void)
     shared.count = 0;
 }
 
-static struct forked forked = {.forget = forget};
-
-void records_start(void)
-{
-    forked_tell(&forked);
-}
+FORGET_IN_CHILD(forget)
 
 /* Checkers shall not think that all are one. */
 static bool is_kept(const struct record *r)

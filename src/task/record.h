@@ -29,9 +29,6 @@ static inline struct record *record_of(struct thrum_job_ *job)
     return container_of(job, struct record, job);
 }
 
-/* Before a runtime is started. */
-void records_start(void);
-
 /* With room for so many bytes of argument. w: the worker that the caller runs on,
  * or NULL. NULL: no memory. */
 struct record *record_get(struct worker *w, size_t copy);

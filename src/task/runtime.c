@@ -96,7 +96,7 @@ static void forget(void)
         here->worker->sched->sim = &gone;
 }
 
-static struct forked forked = {.forget = forget};
+FORGET_IN_CHILD(forget)
 
 /* ------------------------------------------------------------ start and stop */
 
@@ -152,8 +152,6 @@ int runtime_start(struct thrum_rt **out, const thrum_opts *opts,
     rt = alloc_aligned(CACHE_LINE, sizeof *rt);
     if (rt == NULL)
         return -ENOMEM;
-    forked_tell(&forked);
-    records_start();
     rt->opts = o;
     lock_init(&rt->pool_lock);
     rt->calls_lock = (struct spin){0};
