@@ -21,8 +21,10 @@ static thrum_err *deposit(void *arg)
     struct till *till = arg;
     int read = till->balance;
 
-    if (till->careful)
-        return till->balance++, NULL;
+    if (till->careful) {
+        till->balance++;
+        return NULL;
+    }
     THRUM_TRY(thrum_sleep(THRUM_SEC(3600)));
     till->balance = read + 1;
     return NULL;
