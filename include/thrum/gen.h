@@ -21,7 +21,9 @@
  * opened. It runs only while its consumer waits for an item: the two hand the CPU
  * to each other directly, which costs two changes of stack an item and no queue.
  * What the body opens ends with it: a deadline around an emit is the body's, and
- * never its consumer's.
+ * never its consumer's. A cancel reaches a body that waits by way of the scope in
+ * which the generator was opened: so what is to bound the waits of a generator, a
+ * scope with a timeout, is opened before it.
  *
  * A generator is used by one task at a time. Several generators may feed each
  * other: a body may be the consumer of another.
@@ -62,7 +64,8 @@ typedef struct thrum_gen {
 
 /* Let the body run until it has handed over the next item.
  *
- * Call from:  a task that is not the body, nor what the body waits for.
+ * Call from:  a task of the same runtime, not the body, nor what the body waits
+ *             for.
  * Suspends:   while the body runs, and waits.
  * Returns:    1           *item is the next one
  *             0           the body has ended; why, thrum_gen_close says
@@ -74,7 +77,8 @@ THRUM_SUSPENDS THRUM_NODISCARD static inline int thrum_gen_next(thrum_gen *g,
 
 /* The next n items at once: the body goes on until so many are there, or it ends.
  *
- * Call from, suspends: as thrum_gen_next.
+ * Call from:  as thrum_gen_next.
+ * Suspends:   as thrum_gen_next.
  * Returns:    how many items there are: n, or less if the body has ended, 0 if
  *             there are no more; or as thrum_gen_next. At most INT_MAX.
  */

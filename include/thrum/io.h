@@ -12,7 +12,8 @@
  *   - Any number of tasks and threads may use one descriptor at a time, to read
  *     and to write.
  *   - No SIGPIPE, ever: -EPIPE.
- *   - Descriptors that the library makes are close-on-exec and non-blocking.
+ *   - Descriptors that the library makes are close-on-exec, connections and
+ *     listening sockets non-blocking, too.
  *   - The mode of a descriptor of yours is not changed, blocking or not: others
  *     may share the file. (But thrum_accept and thrum_connect do make theirs
  *     non-blocking.) Sockets, pipes, terminals, eventfds and all else that
@@ -187,7 +188,8 @@ thrum_connect(int fd, const struct sockaddr *addr, unsigned size);
 /* Connect by TCP to a host, by name or number, at a port, by number or by name of a
  * service. All its addresses are tried, not one after the other but a quarter of
  * a second apart, and the first that answers is taken (RFC 8305). The name is
- * looked up on a thread of the blocking pool.
+ * looked up on a thread of the blocking pool, as by thrum_offload: a resolver that
+ * does not answer is waited for as long as it says (resolv.conf(5)).
  *
  * Call from:  a task; any other thread, which blocks and tries them in turn.
  * Suspends:   until it is connected.

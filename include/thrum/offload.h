@@ -39,19 +39,19 @@ struct thrum_sem;
 /* All zero is thrum_offload. */
 typedef struct thrum_offload_opts {
     const char *where; /* filled in */
-    int _;
-    const char *name; /* for reports; NULL: the function and the place */
+    const char *name;  /* for reports; NULL: the function and the place */
     /* How many bytes arg points to. fn is given a copy of them, and they are
      * copied back when it has returned; so the caller need not wait when it is
      * canceled. 0: fn is given arg itself, and the caller waits. */
     size_t size;
     /* Called with the copy, on any thread, when fn has returned after its caller
-     * was canceled: give back what the copy owns. */
+     * was canceled: give back what the copy owns. It must not suspend. */
     void (*drop)(void *copy);
     /* A permit of it is acquired before, and released when fn has returned, also
      * if it was abandoned: so that calls of one kind do not take all threads.
      * NULL: none. */
     struct thrum_sem *sem; /* thrum/sync.h */
+    int _;
 } thrum_offload_opts;
 
 /* thrum_err *thrum_offload_ex(fn, void *arg, .size = ..., .sem = ..., ...)
@@ -64,7 +64,8 @@ typedef struct thrum_offload_opts {
  * Ownership:  with .size fn must know none of the caller's variables but by its
  *             copy. When THRUM_CANCELED is returned and fn had begun, the copy is
  *             fn's until it returns, and then `drop`'s. When it had not, what
- *             arg points to is as before, and `drop` is not called.
+ *             arg points to is as before, and `drop` is not called. `sem` and
+ *             `name` live until fn has returned, too.
  * Returns:    as thrum_offload; with .size THRUM_CANCELED also while fn goes on:
  *             abandoned. In fn thrum_canceled() is then true; what it returns
  *             goes to on_error if it is an error, and thrum_stop waits for it as
@@ -96,6 +97,6 @@ thrum_offload_ex_(thrum_fn *fn, void *arg, const thrum_offload_opts *opts);
 #else
 #define THRUM_OFFLOAD_OPTS_(at, ...)                                           \
     (&static_cast<const thrum_offload_opts &>(                                 \
-        thrum_offload_opts{at, 0, nullptr, 0, nullptr, nullptr}))
+        thrum_offload_opts{at, nullptr, 0, nullptr, nullptr, 0}))
 #endif
 #endif

@@ -84,7 +84,8 @@ typedef struct thrum_process_opts {
  * Suspends:   until then.
  * Returns:    NULL if it exited with 0. Of kind THRUM_EXIT if with another status,
  *             or by a signal. THRUM_CANCELED if it was ended because the caller
- *             was canceled.
+ *             was canceled. Of kind THRUM_OS with ECHILD if somebody else has
+ *             reaped it (wait(2), SIGCHLD ignored): `status` is then -1.
  *
  * Who reads its output reads before, or at the same time: a process may wait for
  * room in its pipe.

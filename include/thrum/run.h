@@ -96,7 +96,9 @@ THRUM_API THRUM_NODISCARD int thrum_start(thrum_rt **rt,
  * Call from:  a thread that is no worker of rt, once.
  * Suspends:   blocks the thread.
  * Returns:    NULL, or the errors of what was posted. (They have not been
- *             reported.) Of kind THRUM_OS with ENOTRECOVERABLE in the child of a
+ *             reported.) Of kind THRUM_TIMEOUT when tasks of the background, or
+ *             abandoned calls, go on after their .grace: rt is then left to them.
+ *             Of kind THRUM_OS with ENOTRECOVERABLE in the child of a
  *             fork: rt is as it was.
  */
 THRUM_API THRUM_NODISCARD thrum_err *thrum_stop(thrum_rt *rt);

@@ -40,8 +40,9 @@
  *              waiting still are abandoned, with what they own.)
  *   faults     thrum_chaos, and with `fault` the library's own allocations.
  *
- * Not simulated: other threads, files, what the program asks of the kernel
- * itself; and what a race does inside one processor's memory: for that run the
+ * Not simulated: other threads, files, sockets and processes (a wait for a
+ * descriptor never ends there: it is a deadlock), what the program asks of the
+ * kernel itself; and what a race does inside one processor's memory: for that run the
  * same test on real threads, with ThreadSanitizer.
  */
 #ifndef THRUM_TEST_H

@@ -105,4 +105,9 @@ bool offload_wait_again(struct offload *job, struct wait *again);
 /* The same of a private one. True: it is the thread's. */
 bool offload_abandon(struct offload *job);
 
+static inline bool offload_is_done(struct offload *job)
+{
+    return load_acquire(&job->state) == OFFLOAD_DONE; /* [OJ1] */
+}
+
 #endif

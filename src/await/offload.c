@@ -372,6 +372,7 @@ static cold thrum_err *canceled(struct pool *p, struct offload *job,
     struct wait again;
 
     wait_init(&again);
+    wait_tell(&again, "a blocking call that goes on");
     if (offload_withdraw(job, scope, &again)) {
         pool_sweep(p);
         (void)wait_sleep(&again);

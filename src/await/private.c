@@ -20,7 +20,7 @@ struct private_call {
     struct thrum_rt *rt;
     struct scope own; /* open while it is called */
     thrum_trace_id trace;
-    max_align_t copy[];
+    _Alignas(CACHE_LINE) unsigned char copy[]; /* as any variable may be */
 };
 
 static struct private_call *call_of(struct offload *job)
@@ -113,6 +113,8 @@ static bool leave(struct pool *p, struct private_call *c, bool *called)
         pool_sweep(p);
         return true;
     }
+    if (offload_is_done(&c->job)) /* never begun, perhaps: no thread */
+        return false;
     c->index = scope_enter(root);
     scope_tell(&c->own, STOP_CANCEL); /* for who asks thrum_canceled */
     tsan_promise(c);

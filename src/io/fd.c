@@ -35,12 +35,8 @@ static size_t first_of(unsigned part)
 /* In the child of a fork: nobody waits there, and no set of its knows them. */
 static void forget_all(void)
 {
-    for (unsigned part = 0; part < PARTS; part++) {
-        struct fd *first = load_relaxed(&parts[part]); /* the only thread */
-
-        if (first != NULL)
-            memset((void *)first, 0, part_size(part) * sizeof *first);
-    }
+    for (unsigned part = 0; part < PARTS; part++)
+        store_relaxed(&parts[part], NULL); /* the only thread */
 }
 
 FORGET_IN_CHILD(forget_all)
@@ -70,6 +66,10 @@ struct fd *fd_of(int n, int *rc)
         return NULL;
     }
     first = load_acquire(&parts[part]); /* [F4] */
+    if (unlikely(first == NULL) && !transfer_is_open(n)) {
+        *rc = -EBADF; /* before there is memory for any number */
+        return NULL;
+    }
     if (unlikely(first == NULL) && (first = make_part(part)) == NULL) {
         *rc = -ENOMEM;
         return NULL;

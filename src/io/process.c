@@ -1,5 +1,5 @@
 /* Other programs. One is waited for by a descriptor that the kernel gives for it
- * (pidfd), like any other; without, in a thread of the blocking pool. */
+ * (pidfd), like any other; without, by a look now and then. */
 #include <thrum/process.h>
 
 #include <errno.h>
@@ -18,7 +18,8 @@
 
 enum { STREAMS = 3 };
 
-#define GRACE THRUM_SEC(1)
+#define GRACE   THRUM_SEC(1)
+#define LOOK_NS THRUM_MS(5)
 
 const thrum_kind THRUM_EXIT = {
     .name = "THRUM_EXIT", .parent = &THRUM_ERROR, .code = 0};
@@ -150,22 +151,27 @@ int thrum_process_start_(thrum_process *p, char *const *argv,
 
 /* -------------------------------------------------------------------- waiting */
 
-static thrum_err *wait_in_thread(void *arg)
+/* Without a descriptor for it, or what is needed to wait for one: look now and
+ * then. */
+static int look_for_end(thrum_process *p)
 {
-    return thrum_rc(process_wait(*(pid_t *)arg));
+    int rc;
+
+    while ((rc = process_has_ended(p->pid)) == 0) {
+        rc = thrum_sleep(LOOK_NS);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
 }
 
 /* 0, or -ECANCELED; it is not reaped. */
 static int wait_for_end(thrum_process *p)
 {
-    pid_t pid = p->pid;
-    int rc = -ENOSYS;
+    int rc = p->fd_ >= 0 ? thrum_wait_fd(p->fd_, POLLIN) : -ENOSYS;
 
-    if (p->fd_ >= 0)
-        rc = thrum_wait_fd(p->fd_, POLLIN);
     if (rc < 0 && rc != -ECANCELED)
-        rc = number_of(
-            thrum_offload_ex(wait_in_thread, &pid, .size = sizeof pid));
+        rc = look_for_end(p);
     return rc == -ECANCELED ? rc : 0;
 }
 
@@ -228,8 +234,10 @@ thrum_err *thrum_process_wait(thrum_process *p)
         (void)thrum_close(p->fd_);
     p->fd_ = -1;
     p->pid = 0;
-    if (rc < 0) /* somebody else has reaped it */
+    if (rc < 0) { /* somebody else has reaped it */
+        p->status = -1;
         return thrum_rc(rc);
+    }
     return canceled ? thrum_rc(-ECANCELED) : how_it_ended(p);
 }
 

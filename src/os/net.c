@@ -13,6 +13,8 @@ static int code_of(int eai)
     case 0:
         return 0;
     case EAI_NONAME:
+    case EAI_NODATA:
+    case EAI_ADDRFAMILY:
         return -ENOENT;
     case EAI_SERVICE:
         return -EINVAL;

@@ -89,16 +89,19 @@ int process_signal(pid_t pid, int signal)
     return rc;
 }
 
-int process_wait(pid_t pid)
+int process_has_ended(pid_t pid)
 {
-    siginfo_t info;
+    siginfo_t info = {.si_pid = 0};
     int saved = errno, rc;
 
     do
-        rc = result(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT));
+        rc = result(
+            waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | WNOHANG));
     while (rc == -EINTR);
     errno = saved;
-    return rc;
+    if (rc < 0)
+        return rc;
+    return info.si_pid != 0;
 }
 
 int process_reap(pid_t pid, int *status)

@@ -24,8 +24,8 @@ int process_fd(pid_t pid);
 
 int process_signal(pid_t pid, int signal);
 
-/* Wait until it has ended; it stays to be reaped. */
-int process_wait(pid_t pid);
+/* 1: it has ended; it stays to be reaped. 0: it has not. */
+int process_has_ended(pid_t pid);
 
 /* How it has ended. -EAGAIN: it has not. */
 int process_reap(pid_t pid, int *status);

@@ -227,6 +227,15 @@ bool transfer_is_tcp(int fd)
            protocol == IPPROTO_TCP;
 }
 
+bool transfer_is_open(int fd)
+{
+    int saved = errno;
+    bool is = fcntl(fd, F_GETFD) >= 0;
+
+    errno = saved;
+    return is;
+}
+
 int transfer_connected(int fd)
 {
     socklen_t size = sizeof(int);

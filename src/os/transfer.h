@@ -37,6 +37,8 @@ ssize_t transfer_writev_ready(int fd, const struct iovec *v, int count,
 ssize_t transfer_readv_blocking(int fd, const struct iovec *v, int count);
 ssize_t transfer_writev_blocking(int fd, const struct iovec *v, int count);
 
+bool transfer_is_open(int fd);
+
 /* poll(2), without waiting: the events that are there. */
 int transfer_poll(int fd, int events);
 

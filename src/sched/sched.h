@@ -173,7 +173,8 @@ int sched_open_poller(struct sched *s, const struct poller_hooks *hooks);
 /* Somebody waits for what was watched before: see that it is checked. */
 static inline void sched_fd_waits(struct sched *s)
 {
-    relief_stand_in(&s->relief);
+    if (s->sim == NULL)
+        relief_stand_in(&s->relief);
 }
 
 /* Does a worker look for something to do just now? A hint. */

@@ -65,8 +65,12 @@ void worker_interrupt(enum point point);
  * simulation, and only there. No lock is held. */
 static inline void sched_point(enum point point)
 {
+#ifdef THRUM_MODEL
+    (void)point; /* its explorer interrupts everywhere */
+#else
     if (unlikely(thrum_is_simulated_()))
         worker_interrupt(point);
+#endif
 }
 
 /* After worker_suspend said no: run one other job in place, if one is ready that needs no switch: for a stack

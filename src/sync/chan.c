@@ -14,6 +14,8 @@ static inline void copy(const struct chan *c, void *to, const void *from)
     item_copy(c->item, to, from);
 }
 
+static char nothing[1]; /* the ring of items of no bytes, or of no room */
+
 static inline char *slot(const struct chan *c, uint32_t i)
 {
     return c->ring + (size_t)i * c->item;
@@ -158,7 +160,8 @@ int thrum_chan_init(thrum_chan *chan, size_t item, size_t cap)
 
     if (item > UINT32_MAX || cap > UINT32_MAX)
         return -EINVAL;
-    *c = (struct chan){.item = (uint32_t)item, .cap = (uint32_t)cap};
+    *c = (struct chan){
+        .item = (uint32_t)item, .cap = (uint32_t)cap, .ring = nothing};
     if (item == 0 || cap == 0)
         return 0;
     c->ring = alloc(item * cap);
@@ -175,8 +178,9 @@ void thrum_chan_fini(thrum_chan *chan)
     c->closed = c->gone = true;
     store_relaxed(&c->count, 0);
     chan_unlock(c);
-    release(c->ring);
-    c->ring = NULL;
+    if (c->ring != nothing)
+        release(c->ring);
+    c->ring = nothing;
 }
 
 struct line_place *chan_call_all(struct line *l, int rc, const void *item,

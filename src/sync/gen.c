@@ -210,7 +210,8 @@ int thrum_gen_emit(const void *item)
         memcpy(g->items, item, sizeof(void *));
     else if (g->size > 0)
         memcpy(g->items, item, g->size);
-    g->items += g->size;
+    if (g->size > 0) /* else there may be no place */
+        g->items += g->size;
     g->got++;
     if (--g->room > 0)
         return 0;

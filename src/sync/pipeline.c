@@ -135,6 +135,18 @@ static struct slot *end_turn(struct run *r, struct stage *st)
 }
 
 /* *parked: it was too early. *follower: the one that was, and now is not. */
+/* What a stage returns that was not canceled by us is a failure, whatever it says:
+ * it must end the others, who wait for its turn or its permit. */
+static thrum_err *call_stage(const thrum_stage *what, struct slot *slot)
+{
+    thrum_err *err = what->fn(slot->item, what->ctx);
+
+    if (err != NULL && error_is_canceled(err) && !thrum_canceled())
+        err = thrum_wrap_("thrum_pipeline_run", err, &THRUM_ERROR,
+                          "a stage was canceled by itself");
+    return err;
+}
+
 static thrum_err *pass_in_order(struct run *r, struct slot *slot, bool *parked,
                                 struct slot **follower)
 {
@@ -144,7 +156,7 @@ static thrum_err *pass_in_order(struct run *r, struct slot *slot, bool *parked,
     *parked = !enter_turn(r, st, slot);
     if (*parked) /* it may be another's by now */
         return NULL;
-    THRUM_TRY(what->fn(slot->item, what->ctx));
+    THRUM_TRY(call_stage(what, slot));
     *follower = end_turn(r, st);
     return NULL;
 }
@@ -157,7 +169,7 @@ static thrum_err *pass_limited(struct run *r, struct slot *slot)
     if (!permits_take(permits, scope_current(), "room in a pipeline"))
         return thrum_rc(-ECANCELED);
     tsan_rely(permits);
-    THRUM_TRY(what->fn(slot->item, what->ctx));
+    THRUM_TRY(call_stage(what, slot));
     tsan_promise(permits);
     permits_give(permits);
     return NULL;
@@ -175,7 +187,7 @@ static thrum_err *pass(struct run *r, struct slot *slot, bool *parked,
         return pass_in_order(r, slot, parked, follower);
     if (what->parallel != 0 && what->parallel < r->tokens)
         return pass_limited(r, slot);
-    return what->fn(slot->item, what->ctx);
+    return call_stage(what, slot);
 }
 
 /* --------------------------------------------------------------------- carrying */

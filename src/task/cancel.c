@@ -196,7 +196,7 @@ static void hide(struct scope *s, struct scope_wait *w)
  * looks at the clock itself. */
 static enum wake block(struct scope *s, struct scope_wait *w)
 {
-    bool kept = s == NULL || s->sched != NULL;
+    bool kept = s == NULL || (s->sched != NULL && !sched_is_gone(s->sched));
     int64_t until = kept ? CLOCK_NEVER : thrum_deadline();
     enum wake cause = wait_block(&w->wait, until);
 

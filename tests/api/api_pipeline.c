@@ -200,6 +200,47 @@ static thrum_err *fail_everywhere(void *unused)
     return NULL;
 }
 
+static thrum_err *say_canceled(void *item, void *ctx)
+{
+    (void)item;
+    return atomic_fetch_add((_Atomic unsigned *)ctx, 1) == 5
+               ? thrum_rc(-ECANCELED)
+               : NULL;
+}
+
+static thrum_err *endless(void *item, void *ctx, bool *end)
+{
+    (void)item;
+    (void)ctx;
+    *end = false;
+    return NULL;
+}
+
+/* Of a scope of its own, say: it must not be taken for ours. */
+static thrum_err *canceled_by_itself(void *unused)
+{
+    (void)unused;
+    for (int way = 0; way < 3; way++) {
+        _Atomic unsigned calls = 0;
+        thrum_stage stage = {.fn = say_canceled,
+                             .ctx = &calls,
+                             .parallel = way == 1,
+                             .in_order = way == 2};
+
+        expect_kind(
+            thrum_pipeline_run(&(thrum_pipeline){
+                .source = endless, .stages = &stage, .n = 1, .item = 8}),
+            &THRUM_ERROR);
+    }
+    return NULL;
+}
+
+static void a_stage_that_was_canceled_by_itself_ends_it_too(void **state)
+{
+    (void)state;
+    on_runtimes(canceled_by_itself, NULL);
+}
+
 static void the_first_error_ends_it_all(void **state)
 {
     (void)state;
@@ -307,6 +348,7 @@ int main(void)
         cmocka_unit_test(each_item_goes_through_each_stage_as_planned),
         cmocka_unit_test(a_source_alone_is_run_to_its_end),
         cmocka_unit_test(the_first_error_ends_it_all),
+        cmocka_unit_test(a_stage_that_was_canceled_by_itself_ends_it_too),
         cmocka_unit_test(a_cancel_and_a_deadline_end_it),
         cmocka_unit_test(mistakes_are_told),
     };

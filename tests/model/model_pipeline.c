@@ -85,6 +85,23 @@ void thrum_spawn_run_(struct thrum_job_ *job)
     (void)job;
 }
 
+const thrum_kind THRUM_ERROR = {.name = "THRUM_ERROR"};
+
+thrum_err *thrum_wrap_(const char *where, thrum_err *cause,
+                       const thrum_kind *kind, const char *format, ...)
+{
+    (void)where;
+    (void)kind;
+    (void)format;
+    return cause;
+}
+
+bool error_is_canceled(const thrum_err *e)
+{
+    (void)e;
+    return false;
+}
+
 thrum_err *thrum_rc(int64_t rc)
 {
     (void)rc;
