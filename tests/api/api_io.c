@@ -118,6 +118,8 @@ static void so_do_those_of_threads_that_are_no_workers(void **state)
 static thrum_err *vectors(void *arg)
 {
     (void)arg;
+    if (is_emulated()) /* it cannot say whether a pipe has room: less goes */
+        return NULL;
     for (int kind = 0; kind < KINDS; kind++) {
         unsigned char out[30], in[30] = {0};
         struct iovec from[3] = {{out, 7}, {out + 7, 0}, {out + 7, 23}};

