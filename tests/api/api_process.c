@@ -187,12 +187,9 @@ static void much_goes_there_and_back(void **state)
 
 /* --- with its task ---------------------------------------------------------------- */
 
-static thrum_err *run_long(void *arg)
+static thrum_err *wait_for(void *process)
 {
-    thrum_process *p = arg;
-
-    CHECK(thrum_process_start(p, SH("exec tail -f /dev/null")) == 0);
-    return thrum_process_wait(p);
+    return thrum_process_wait(process);
 }
 
 static thrum_err *run_stubborn(void *arg)
@@ -228,7 +225,8 @@ static thrum_err *told_to_end(void *arg)
     thrum_task t;
 
     (void)arg;
-    expect_kind(thrum_with(run_long, &p, .timeout = THRUM_MS(20)),
+    CHECK(thrum_process_start(&p, SH("exec tail -f /dev/null")) == 0);
+    expect_kind(thrum_with(wait_for, &p, .timeout = THRUM_MS(20)),
                 &THRUM_TIMEOUT);
     CHECK(WIFSIGNALED(p.status) && WTERMSIG(p.status) == SIGTERM);
 

@@ -33,26 +33,22 @@ static thrum_err *ends_story(void *unused)
     return NULL;
 }
 
-static thrum_err *sleep_long(void *started)
+static thrum_err *wait_for(void *process)
 {
-    thrum_process p;
-    thrum_err *e;
-
-    if (!start(&p, "exec tail -f /dev/null"))
-        return NULL;
-    *(bool *)started = true;
-    e = thrum_process_wait(&p);
-    CHECK(WIFSIGNALED(p.status) && WTERMSIG(p.status) == SIGTERM);
-    return e;
+    return thrum_process_wait(process);
 }
 
 static thrum_err *canceled_story(void *unused)
 {
-    bool started = false;
-    thrum_err *e = thrum_with(sleep_long, &started, .timeout = THRUM_MS(5));
+    thrum_process p;
+    thrum_err *e;
 
     (void)unused;
-    CHECK(!started || thrum_err_is(e, &THRUM_TIMEOUT));
+    if (!start(&p, "exec tail -f /dev/null"))
+        return NULL;
+    e = thrum_with(wait_for, &p, .timeout = THRUM_MS(5));
+    CHECK(thrum_err_is(e, &THRUM_TIMEOUT));
+    CHECK(WIFSIGNALED(p.status) && WTERMSIG(p.status) == SIGTERM);
     thrum_err_drop(e);
     return NULL;
 }
