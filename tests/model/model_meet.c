@@ -15,9 +15,10 @@
 
 #include "model_tasks.h"
 
-enum { THREADS = 6, SCRATCH = 512 };
+#include "model_scopes.h"
 
-static struct scope scopes[THREADS]; /* of each thread */
+enum { THREADS = 6 };
+
 static thrum_barrier barrier;
 static thrum_latch latch;
 static thrum_mutex mutex;
@@ -27,42 +28,6 @@ static unsigned waiting;     /* mutex: so many ever did */
 static _Atomic unsigned last, outcome;
 
 enum { CAME = 1, GAVE_UP };
-
-/* ----------------------------------------------------- what is not explored */
-
-void alarm_late(struct scope *s)
-{
-    (void)s;
-}
-
-thrum_time thrum_deadline(void)
-{
-    return CLOCK_NEVER;
-}
-
-struct scope *scope_given(thrum_scope *scope)
-{
-    return scope_of(scope);
-}
-
-struct scope *scope_current(void)
-{
-    return &scopes[model_thread()];
-}
-
-/* Who still knows what lay here finds nonsense. */
-static __attribute__((noinline)) void scribble(void)
-{
-    unsigned char scratch[SCRATCH];
-
-    memset(scratch, 0xee, sizeof scratch);
-    __asm__ volatile("" : : "r"(scratch) : "memory");
-}
-
-static void cancel_first(void)
-{
-    thrum_scope_cancel(scope_public(&scopes[0]), NULL);
-}
 
 /* -------------------------------------------------------------------- barriers */
 

@@ -11,49 +11,16 @@
 
 #include "model_tasks.h"
 
-enum { THREADS = 6, SCRATCH = 512 };
+#include "model_scopes.h"
 
-static struct scope scopes[THREADS]; /* of each thread */
+enum { THREADS = 6 };
+
 static thrum_once once;
 static int value, failures; /* plain: what is made */
 static _Atomic int denied, had;
 static char an_error; /* its address is one */
 
 /* ----------------------------------------------------- what is not explored */
-
-void alarm_late(struct scope *s)
-{
-    (void)s;
-}
-
-thrum_time thrum_deadline(void)
-{
-    return CLOCK_NEVER;
-}
-
-struct scope *scope_given(thrum_scope *scope)
-{
-    return scope_of(scope);
-}
-
-struct scope *scope_current(void)
-{
-    return &scopes[model_thread()];
-}
-
-/* Who still knows what lay here finds nonsense. */
-static __attribute__((noinline)) void scribble(void)
-{
-    unsigned char scratch[SCRATCH];
-
-    memset(scratch, 0xee, sizeof scratch);
-    __asm__ volatile("" : : "r"(scratch) : "memory");
-}
-
-static void cancel_first(void)
-{
-    thrum_scope_cancel(scope_public(&scopes[0]), NULL);
-}
 
 thrum_err *thrum_rc(int64_t rc)
 {
