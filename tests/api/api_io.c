@@ -251,9 +251,9 @@ static void a_reset_is_told(void **state)
 
 static thrum_err *bad_numbers(void *arg)
 {
-    struct iovec one = {&one, 1};
-    struct msghdr m = {0};
     char byte;
+    struct iovec one = {&byte, 1};
+    struct msghdr m = {.msg_iov = &one, .msg_iovlen = 1};
     int fds[2];
 
     (void)arg;
