@@ -2,6 +2,7 @@
 # make test        every test
 # make check       every test, and the style guide
 # make style       the style guide alone
+# make cover       every test, and which lines none of them has run
 # make fuzz        random programs against a model, for SECONDS (20)
 # make soak        all features at once, for SECONDS (20): does anything pile up?
 # make bench       numbers; MODE=short is quicker, MODE=check only checks, and
@@ -19,6 +20,7 @@
 #   SAN=thread  SAN=address,undefined  a sanitizer
 #   TSAN_NOSYNC=1                      with SAN=thread: a switch orders nothing
 #   CROSS=aarch64-linux-gnu            cross build; tests run under qemu
+#   COVER=1                            counts the lines that run
 # Also: V=1 shows commands and test output; ONLY=deque runs the test programs
 # with that in their name; TIMEOUT=60 is the seconds one test program may take.
 
@@ -38,17 +40,19 @@ TOOL    := $(if $(CROSS),$(CROSS)-)
 comma   := ,
 VARIANT := $(notdir $(CC))$(if $(DEBUG),-debug)
 VARIANT := $(VARIANT)$(if $(SAN),-$(subst $(comma),-,$(SAN)))
-VARIANT := $(VARIANT)$(if $(TSAN_NOSYNC),-nosync)
+VARIANT := $(VARIANT)$(if $(TSAN_NOSYNC),-nosync)$(if $(COVER),-cover)
 OUT     := build/$(VARIANT)
 Q       := $(if $(V),,@)
 
 # --- flags ------------------------------------------------------------------
 
-CFLAGS  ?= $(if $(DEBUG),-O0,-O2) -g
+CFLAGS  ?= $(if $(DEBUG)$(COVER),-O0,-O2) -g
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
            -Wmissing-prototypes -Wswitch-enum -Wvla -Werror
 SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all \
            -fno-omit-frame-pointer)
+COUNT   := $(if $(COVER),--coverage -fprofile-update=atomic)
+DYING   := $(if $(COVER),$(OUT)/tests/cover/dying.c.o)
 
 # A cross build finds the other machine's libraries in a folder of its own,
 # which .ci/setup fills.
@@ -66,7 +70,8 @@ RUN     := $(if $(CROSS),qemu-$(firstword $(subst -, ,$(CROSS))) \
 COMMON  := -std=gnu11 -D_GNU_SOURCE -pthread -Iinclude $(ROOTINC) $(WARN) \
            -fPIC -fvisibility=hidden -ftls-model=initial-exec -MMD -MP \
            $(if $(DEBUG),-DTHRUM_DEBUG=1)
-LINK    := -pthread $(ROOTLIB) -Wl,--as-needed $(SANITIZE)
+LINK    := -pthread $(ROOTLIB) -Wl,--as-needed $(SANITIZE) $(COUNT) \
+           $(if $(DYING),-Wl$(comma)--wrap=abort$(comma)--wrap=_exit$(comma)--wrap=raise)
 
 # Only the library and its white-box tests see src/. With TSAN_NOSYNC nothing
 # orders but what the library says does, so its own accesses must be invisible.
@@ -75,7 +80,8 @@ LINK    := -pthread $(ROOTLIB) -Wl,--as-needed $(SANITIZE)
 # for ThreadSanitizer, whose run time is not linked.
 NOSYNC  := -DTHRUM_TSAN_NOSYNC=1 -DTHRUM_TSAN_LINKED=1
 
-$(OUT)/src/%.o:         KIND := -Isrc $(if $(TSAN_NOSYNC),$(NOSYNC),$(SANITIZE))
+$(OUT)/src/%.o:         KIND := -Isrc $(COUNT) \
+                        $(if $(TSAN_NOSYNC),$(NOSYNC),$(SANITIZE))
 $(OUT)/tests/%.o:       KIND := -Isrc $(SANITIZE)
 $(OUT)/tests/model/%.o: KIND := -Isrc -Itests/model/lib -DTHRUM_MODEL \
                                  -fsanitize=thread
@@ -117,10 +123,10 @@ TESTS    := $(filter $(OUT)/tests/unit/%,$(WHITE)) $(MODEL) \
             $(filter $(OUT)/tests/fault/%,$(WHITE)) \
             $(filter $(OUT)/tests/fuzz/%,$(BLACK)) \
             $(filter $(OUT)/tests/stress/%,$(WHITE)) $(EXAMPLES)
-SCRIPTS  := $(sort $(wildcard tests/api/*.sh tests/fault/*.sh))
+SCRIPTS  := $(if $(COVER),,$(sort $(wildcard tests/api/*.sh tests/fault/*.sh)))
 STYLE    := $(sort $(wildcard tests/style/*.sh))
 
-.PHONY: all test check style fuzz soak bench examples demo install uninstall clean help \
+.PHONY: all test check style cover fuzz soak bench examples demo install uninstall clean help \
         setup $(OUT)/thrum.pc
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
@@ -177,6 +183,8 @@ $(OUT)/thrum.pc:
 libs_of   = $(if $(filter tests/%,$(1)),-lcmocka) $(shell \
               sed -n 's|^/\* link: \(.*\) \*/$$|\1|p' $(call sources,$(1)))
 
+$(WHITE) $(BLACK) $(MODEL) $(OUT)/libthrum.so: $(DYING)
+
 # White box: objects, so that a test can reach what the archive hides.
 $(WHITE): $(OUT)/%: $$(call objects,$$*) $(OBJS)
 	$(Q)$(CC) $(LINK) -o $@ $^ $(call libs_of,$*)
@@ -204,6 +212,11 @@ style: $(LIBS)
 	$(Q)sh tests/run.sh $(STYLE)
 check: $(TESTS) $(LIBS)
 	$(Q)sh tests/run.sh $(STYLE) $(TESTS) $(SCRIPTS)
+
+cover:
+	$(Q)find $(OUT)-cover -name '*.gcda' -delete 2>/dev/null || true
+	$(Q)$(MAKE) --no-print-directory test COVER=1
+	$(Q)sh tests/cover/cover.sh $(OUT)-cover
 
 # --- fuzzing ----------------------------------------------------------------
 

@@ -518,7 +518,8 @@ static thrum_err *let_a_stranger_join(void *unused)
     thrum_fork(&t[0], note, NULL);
     thrum_fork(&t[1], note, NULL); /* so that t[0] is not the newest */
     (void)thrum_spawn(NULL, join_a_strangers, &t[0], 0);
-    thrum_yield();
+    for (;;)
+        thrum_yield(); /* until the stranger has died of it */
     return NULL;
 }
 
