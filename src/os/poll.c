@@ -86,7 +86,8 @@ int poll_check(struct poll_set *set, int fd, void *key)
     return add(set, EPOLL_CTL_MOD, fd, key);
 }
 
-/* Where the kernel has no nanoseconds (before 5.11), milliseconds, rounded up. */
+/* Where the kernel has no nanoseconds (before 5.11), or a container's filter does
+ * not know them (which may say EPERM), milliseconds, rounded up. */
 static int wait_coarse(struct poll_set *set, struct epoll_event *events,
                        int most, int64_t ns)
 {
@@ -109,7 +110,7 @@ static int wait_until(struct poll_set *set, struct epoll_event *events,
                              .tv_nsec = (long)(ns % 1000000000)};
     n = (int)syscall(SYS_epoll_pwait2, set->epoll, events, most, &left, NULL,
                      0);
-    return n < 0 && errno == ENOSYS ? wait_coarse(set, events, most, ns) : n;
+    return n < 0 && errno != EINTR ? wait_coarse(set, events, most, ns) : n;
 }
 
 int poll_wait(struct poll_set *set, struct poll_event *events, int most,
