@@ -122,6 +122,7 @@ static inline void model_step(void)
 /* Put the current thread to sleep. True: the deadline passed. */
 bool sched_sleep(const volatile void *on, int64_t deadline);
 void sched_wake(struct fiber *t);
+void sched_due(void); /* time has passed: whose deadline is over may run */
 
 /* DFS: the next choice of n, and the next path. */
 int dfs_choose(int n);

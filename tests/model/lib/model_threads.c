@@ -261,6 +261,18 @@ void sched_wake(struct fiber *t)
     sched_look_again();
 }
 
+void sched_due(void)
+{
+    for (int i = 0; i < model_now.thread_count; i++) {
+        struct fiber *t = &model_now.threads[i];
+
+        if (t->state == FIBER_ASLEEP && t->deadline <= model_now.now) {
+            t->timed_out = true;
+            sched_wake(t);
+        }
+    }
+}
+
 void model_fail(const char *why, const char *where)
 {
     if (model_now.failure == NULL) {

@@ -7,11 +7,13 @@
 #include "os/clock.h"
 #include "os/futex.h"
 
-/* The library's data, which the objects have in a section of their own, as they
- * were when the program began. */
+/* The library's data, which its objects have in a section of their own. */
 extern char __start_model_state[], __stop_model_state[];
 
-void runtime_reset(void)
+struct world world;
+
+/* As it was when the program began. */
+static void put_state_back(void)
 {
     static char *pristine;
     size_t bytes = (size_t)(__stop_model_state - __start_model_state);
@@ -23,8 +25,21 @@ void runtime_reset(void)
         memcpy(pristine, __start_model_state, bytes);
     }
     memcpy(__start_model_state, pristine, bytes);
+}
+
+void runtime_setup(void)
+{
+    put_state_back();
     os_reset();
     model_heap_reset();
+    memset((void *)&world, 0, sizeof world);
+    model_watch(&world, sizeof world);
+}
+
+void runtime_check(void)
+{
+    MODEL_ASSERT(model_heap_blocks() == 0);
+    MODEL_ASSERT(model_heap_mappings() == 0);
 }
 
 static void on_slow(const char *name, thrum_time took, const thrum_err *err,
@@ -38,16 +53,21 @@ static void on_error(const thrum_err *err, void *user)
     (void)err, (void)user;
 }
 
+thrum_opts runtime_opts(unsigned workers)
+{
+    return (thrum_opts){.workers = workers,
+                        .stack_size = 64 * 1024,
+                        .grace = CLOCK_NEVER,
+                        .on_error = on_error,
+                        .on_slow = on_slow};
+}
+
 thrum_rt *runtime_begin(unsigned workers)
 {
+    thrum_opts opts = runtime_opts(workers);
     thrum_rt *rt = NULL;
-    int rc = thrum_start(&rt, &(thrum_opts){.workers = workers,
-                                            .stack_size = 64 * 1024,
-                                            .grace = CLOCK_NEVER,
-                                            .on_error = on_error,
-                                            .on_slow = on_slow});
 
-    MODEL_ASSERT(rc == 0);
+    SUCCESS(thrum_start(&rt, &opts));
     return rt;
 }
 
@@ -76,8 +96,14 @@ void meet(struct meeting *m)
     }
 }
 
-void nothing_is_left(void)
+void flag_wait(_Atomic uint32_t *flag)
 {
-    MODEL_ASSERT(model_heap_blocks() == 0);
-    MODEL_ASSERT(model_heap_mappings() == 0);
+    while (load_acquire(flag) == 0)
+        futex_wait(flag, 0, CLOCK_NEVER);
+}
+
+void flag_set(_Atomic uint32_t *flag)
+{
+    store_release(flag, 1);
+    futex_wake(flag, MODEL_THREADS);
 }
