@@ -49,6 +49,7 @@ void model_heap_reset(void)
     used = ranges_used = 0;
     blocks = mappings = 0;
     model_watch((void *)model_heap_low, MODEL_HEAP_BYTES);
+    model_watch(ranges, MODEL_RANGE_BYTES);
 }
 
 int model_heap_blocks(void)

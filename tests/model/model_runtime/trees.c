@@ -136,16 +136,17 @@ static thrum_err *fail(void *arg)
     return thrum_fail(&Broken, "broken");
 }
 
-static thrum_err *sleep_long(void *arg)
+/* Nobody sets it. */
+static thrum_err *wait_long(void *arg)
 {
     int i = number(arg);
-    int rc = thrum_sleep(THRUM_SEC(3600));
 
-    world.data[i] = rc == 0 ? 1 : 2;
-    return thrum_rc(rc);
+    CANCELED(thrum_event_wait(&world.event));
+    world.data[i] = 1;
+    return thrum_rc(-ECANCELED);
 }
 
-/* The first failure ends the others' sleep; it is the error that is told. */
+/* The first failure ends the others' waits; it is the error that is told. */
 static thrum_err *one_fails(void *arg)
 {
     thrum_scope s;
@@ -153,13 +154,13 @@ static thrum_err *one_fails(void *arg)
 
     (void)arg;
     thrum_scope_open(&s, .name = "all");
-    spawn(&s, sleep_long, 0);
+    spawn(&s, wait_long, 0);
     spawn(&s, fail, 1);
-    spawn(&s, sleep_long, 2);
+    spawn(&s, wait_long, 2);
     e = thrum_scope_close(&s, NULL);
     MODEL_ASSERT(thrum_err_is(e, &Broken) && thrum_err_count(e) == 1);
     thrum_err_drop(e);
-    MODEL_ASSERT(world.data[0] != 0 && world.data[2] != 0);
+    MODEL_ASSERT(world.data[0] == 1 && world.data[2] == 1);
     return NULL;
 }
 
@@ -169,12 +170,12 @@ static thrum_err *first_wins(void *arg)
 
     (void)arg;
     thrum_scope_open(&s, .policy = THRUM_ANY);
-    spawn(&s, sleep_long, 0);
+    spawn(&s, wait_long, 0);
     spawn(&s, run_once, 1);
-    spawn(&s, sleep_long, 2);
+    spawn(&s, wait_long, 2);
     NO_ERROR(thrum_scope_close(&s, NULL));
-    MODEL_ASSERT(world.data[0] != 0 && world.data[1] == 1 &&
-                 world.data[2] != 0);
+    MODEL_ASSERT(world.data[0] == 1 && world.data[1] == 1 &&
+                 world.data[2] == 1);
     return NULL;
 }
 
@@ -206,9 +207,9 @@ static thrum_err *cancel_against_end(void *arg)
     thrum_scope_open(&s, .name = "canceled");
     spawn(&s, see_the_cancel, 0);
     spawn(&s, cancel_it, 1);
-    spawn(&s, sleep_long, 2);
+    spawn(&s, wait_long, 2);
     NO_ERROR(thrum_scope_close(&s, NULL));
-    MODEL_ASSERT(world.data[0] == 1 && world.data[2] != 0);
+    MODEL_ASSERT(world.data[0] == 1 && world.data[2] == 1);
     MODEL_ASSERT(world.ran[0] + world.ran[1] + world.ran[2] == 3);
     return NULL;
 }
@@ -271,6 +272,25 @@ static thrum_err *fork_and_sleep(void *arg)
     return NULL;
 }
 
+static thrum_err *set_event(void *arg)
+{
+    (void)arg;
+    thrum_event_set(&world.event);
+    return NULL;
+}
+
+/* Who joins it later waits for what it does: it must be in somebody's reach. */
+static thrum_err *fork_sets_event(void *arg)
+{
+    thrum_task t;
+
+    (void)arg;
+    thrum_fork(&t, set_event, NULL);
+    SUCCESS(thrum_event_wait(&world.event));
+    NO_ERROR(thrum_join(&t));
+    return NULL;
+}
+
 /* What a fork spawns without a scope is its own, wherever it is called. */
 static thrum_err *fork_spawns(void *arg)
 {
@@ -285,7 +305,7 @@ static thrum_err *fork_spawns(void *arg)
     return NULL;
 }
 
-/* Before it begins, while it sleeps, after it ended. */
+/* Before it begins, or while it waits. */
 static thrum_err *fork_cancel(void *arg)
 {
     int zero = 0, one = 1;
@@ -293,15 +313,14 @@ static thrum_err *fork_cancel(void *arg)
     thrum_err *e;
 
     (void)arg;
-    thrum_fork(&t, sleep_long, &zero);
+    thrum_fork(&t, wait_long, &zero);
     thrum_fork(&u, run_once, &one);
     thrum_yield();
     thrum_task_cancel(&t);
     NO_ERROR(thrum_join(&u));
     e = thrum_join(&t);
-    MODEL_ASSERT(e == NULL
-                     ? world.data[0] == 1
-                     : thrum_err_is(e, &THRUM_CANCELED) && world.data[0] != 1);
+    MODEL_ASSERT(thrum_err_is(e, &THRUM_CANCELED));
+    MODEL_ASSERT(world.ran[0] == world.data[0]);
     thrum_err_drop(e);
     MODEL_ASSERT(world.data[1] == 1);
     return NULL;
@@ -360,6 +379,7 @@ MAIN(3, fork_join)
 MAIN(3, fork_meets)
 MAIN(2, fork_and_sleep)
 MAIN(2, fork_spawns)
+MAIN(1, fork_sets_event)
 MAIN(2, fork_cancel)
 MAIN(2, fork_cancels_itself)
 MAIN(2, loop)
@@ -379,6 +399,7 @@ const struct model_scenario trees[] = {
     TASK(fork_and_sleep),
     TASK(fork_cancels_itself),
     TASK(fork_cancel),
+    TASK(fork_sets_event),
     TASK(loop),
     {0},
 };

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "model_heap.h"
+
 static thrum_err *both(thrum_fn *one, thrum_fn *other)
 {
     thrum_scope s;
@@ -78,21 +80,21 @@ static thrum_err *timeout(void *arg)
     return NULL;
 }
 
-/* The alarm rings about when the scope is closed, on a stack that others use
- * then. */
+/* The alarm rings about when the scope is closed. */
 static thrum_err *short_scope(void *arg)
 {
     (void)arg;
     for (int i = 0; i < 2; i++) {
-        thrum_scope s;
+        thrum_scope *s = model_malloc(sizeof *s);
         thrum_err *e;
         int rc;
 
-        thrum_scope_open(&s, .timeout = THRUM_US(20));
+        thrum_scope_open(s, .timeout = THRUM_US(20));
         rc = thrum_sleep(THRUM_US(20));
-        e = thrum_scope_close(&s, thrum_rc(rc));
+        e = thrum_scope_close(s, thrum_rc(rc));
         MODEL_ASSERT(e == NULL || thrum_err_is(e, &THRUM_TIMEOUT));
         thrum_err_drop(e);
+        model_free(s); /* who still knows it is found */
     }
     return NULL;
 }
@@ -130,19 +132,43 @@ static thrum_err *move_deadline(void *arg)
     return NULL;
 }
 
-static thrum_err *deadline_moves(void *arg)
+/* It has one, or none yet. */
+static thrum_err *ask_for_deadline(void *arg)
 {
-    thrum_scope s;
-    thrum_err *e;
+    thrum_time at = thrum_deadline();
 
     (void)arg;
-    thrum_scope_open(&s, .timeout = THRUM_US(40));
-    world.scope = &s;
-    SUCCESS(thrum_spawn(&s, move_deadline, NULL, 0));
-    e = thrum_scope_close(&s, thrum_rc(thrum_event_wait(&world.event)));
+    MODEL_ASSERT(at == INT64_MAX || at < thrum_now() + THRUM_US(100));
+    MODEL_ASSERT(thrum_scope_elapsed(world.scope) < THRUM_SEC(3600));
+    return NULL;
+}
+
+static thrum_err *wait_beyond(thrum_time timeout)
+{
+    thrum_scope *s = model_malloc(sizeof *s);
+    thrum_err *e;
+
+    thrum_scope_open(s, .timeout = timeout);
+    world.scope = s;
+    SUCCESS(thrum_spawn(s, move_deadline, NULL, 0));
+    SUCCESS(thrum_spawn(s, ask_for_deadline, NULL, 0));
+    e = thrum_scope_close(s, thrum_rc(thrum_event_wait(&world.event)));
     MODEL_ASSERT(thrum_err_is(e, &THRUM_TIMEOUT));
     thrum_err_drop(e);
+    model_free(s);
     return NULL;
+}
+
+static thrum_err *deadline_moves(void *arg)
+{
+    (void)arg;
+    return wait_beyond(THRUM_US(40));
+}
+
+static thrum_err *deadline_comes(void *arg)
+{
+    (void)arg;
+    return wait_beyond(0);
 }
 
 static thrum_err *sleep_until_canceled(void *arg)
@@ -434,6 +460,7 @@ MAIN(1, timeout)
 MAIN(2, timeout_against_end)
 MAIN(1, compute_until_canceled)
 MAIN(2, deadline_moves)
+MAIN(2, deadline_comes)
 MAIN(2, sleep_against_cancel)
 MAIN(2, mutex)
 MAIN(2, chan)
@@ -452,6 +479,7 @@ const struct model_scenario waits[] = {
     SCENARIO_("compute_until_canceled", true,
               {"main", compute_until_canceled_main}),
     TASK(deadline_moves),
+    TASK(deadline_comes),
     TASK(sleep_against_cancel),
     TASK(mutex),
     TASK(chan),
