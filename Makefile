@@ -197,6 +197,20 @@ $(BLACK): $(OUT)/%: $$(call objects,$$*) $(LIB)
 $(MODEL): $(OUT)/%: $$(call objects,$$*) $(filter $(OUT)/src/os/ctx%,$(OBJS))
 	$(Q)$(CC) $(LINK) -o $@ $^
 
+# Or it is given all of them, built for the explorer, with what they write in a
+# section of its own, so that it can be put back between executions.
+EXPLORED := $(patsubst %,$(OUT)/model/%.o,$(sort \
+              $(wildcard $(patsubst %,src/%/*.c,base parts sched task await sync))))
+$(OUT)/tests/model/model_runtime/model_runtime: $(EXPLORED)
+$(OUT)/model/%.o: % Makefile | $(NEEDS)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(COMMON) -Isrc -Itests/model/lib -DTHRUM_MODEL -fsanitize=thread \
+	    -Dmalloc=model_malloc -Dcalloc=model_calloc -Dfree=model_free \
+	    -Daligned_alloc=model_aligned_alloc $(CFLAGS) -c -o $@ $<
+	$(Q)$(TOOL)objcopy --set-section-flags .bss=alloc,load,contents,data \
+	    $(patsubst %,--rename-section %=model_state,.bss .data .data.rel \
+	    .data.rel.local) $@
+
 examples: $(EXAMPLES)
 bench: $(if $(B),$(foreach b,$(B),$(filter %/$(b),$(BENCH))),$(BENCH))
 	$(Q)sh bench/run.sh $(or $(MODE),full) $^

@@ -149,6 +149,8 @@ static void say_running(struct text *t, struct scope *s)
         if (stack == NULL || load_relaxed(&stack->child_of) != s)
             continue; /* a look at who moves: good enough to tell */
         site = load_relaxed(&stack->child_site);
+        if (site == NULL)
+            continue; /* it has moved */
         say_child(t, site->name, site->where);
         if (t->told <= TOLD_MAX)
             say(t, "runs on worker %u", i);

@@ -10,13 +10,15 @@
 set -u
 table=tests/model/mutants.txt
 out=build/mutants
-few=3000       # executions a scenario; most mutants die of these,
-many=200000    # and the rest should of those
-enough=20000   # for one that should live, and where executions are long
+budgets="50 3000 200000" # executions a scenario; most mutants die of few
+enough=20000             # for one that should live, and where they are long
 cc=${CC:-gcc}
+quick=$(command -v clang || echo "$cc") # half of the time is compiling
 
-flags="-std=gnu11 -D_GNU_SOURCE -O1 -g -w -pthread -DTHRUM_MODEL"
+flags="-std=gnu11 -D_GNU_SOURCE -w -pthread -DTHRUM_MODEL"
 paths="-Isrc -Iinclude -Itests/model/lib"
+heap="-Dmalloc=model_malloc -Dcalloc=model_calloc -Dfree=model_free
+    -Daligned_alloc=model_aligned_alloc" # as the Makefile has it
 
 # edit FILE TEXT FROM TO: replaces FROM in the one line that has it and TEXT, in
 # it or in the line before. Prints the file; fails if there is not just one.
@@ -58,17 +60,63 @@ mutate() {
     done
 }
 
-# Exit 0 if the model holds with the mutant, 1 if it fails, 2 if there is none.
-try() { # DIRECTORY PROGRAM EXECUTIONS
+# compile OBJECT SOURCE FLAG...: as the explorer wants it.
+compile() {
+    object=$1 source=$2
+    shift 2
     # shellcheck disable=SC2086 # lists of flags
-    $cc $flags -fsanitize=thread -I"$1" $paths -c -o "$1/x.o" \
-        "tests/model/$2.c" && $cc -pthread -o "$1/x" "$1/x.o" \
-        "$out"/lib/*.o || return 2
-    for n in $few $3; do
-        THRUM_SEED='' THRUM_MODEL_EXECS=$n timeout 300 "$1/x" >"$1/said" 2>&1
+    $quick $flags -fsanitize=thread "$@" $paths -c -o "$object" "$source"
+}
+
+# part OBJECT SOURCE FLAG...: the same of the library, for model_runtime, which is
+# given all of it.
+part() {
+    # shellcheck disable=SC2086
+    compile "$@" $heap && objcopy $sections "$1"
+}
+sections="--set-section-flags .bss=alloc,load,contents,data"
+for s in .bss .data .data.rel .data.rel.local; do
+    sections="$sections --rename-section $s=model_state"
+done
+
+object_of_runtime() { # OBJECT SOURCE FLAG...
+    case $2 in
+    tests/*) compile "$@" -O1 ;;
+    *) part "$@" -O1 ;;
+    esac
+}
+
+# The objects that the mutant is in, anew; the others as they are.
+build_runtime() { # DIRECTORY FILE
+    cp -l "$out"/runtime/*.o "$1" || return
+    grep -lF "${2#src/}" "$out"/runtime/*.d | while read -r dep; do
+        name=$(basename "$dep" .d)
+        source=$(echo "$name" | tr : /)
+        [ "$source" = "$2" ] && source=$1/${2#*/}
+        rm -f "$1/$name.o"
+        object_of_runtime "$1/$name.o" "$source" -I"$1" || exit
+    done && $cc -pthread -o "$1/x" "$1"/*.o "$out"/lib/*.o
+}
+
+build() { # DIRECTORY PROGRAM FILE
+    if [ "$2" = model_runtime ]; then
+        build_runtime "$1" "$3"
+    else
+        compile "$1/x.o" "tests/model/$2.c" -O0 -I"$1" &&
+            $cc -pthread -o "$1/x" "$1/x.o" "$out"/lib/*.o
+    fi
+}
+
+# Exit 0 if the model holds with the mutant, 1 if it fails, 2 if there is none.
+try() { # DIRECTORY PROGRAM FILE EXECUTIONS...
+    build "$1" "$2" "$3" || return 2
+    dir=$1
+    shift 3
+    for n in "$@"; do
+        THRUM_SEED='' THRUM_MODEL_EXECS=$n timeout 300 "$dir/x" >"$dir/said" 2>&1
         case $? in
         0) ;;
-        1) grep -q BROKEN "$1/said" && return 1 || return 2 ;;
+        1) grep -q BROKEN "$dir/said" && return 1 || return 2 ;;
         *) return 2 ;;
         esac
     done
@@ -85,8 +133,14 @@ one_row() { # LINE-NUMBER
 
     mkdir -p "$dir"
     mutate "$dir" "$row" >"$dir/log" 2>&1 && {
-        case $verdict in *survives:* | model_sched*) many=$enough ;; esac
-        try "$dir" "$program" $many >>"$dir/log" 2>&1
+        case $verdict in
+        model_runtime*survives:*) budgets=100 ;;
+        model_runtime*) budgets="20 400" ;;
+        *survives:*) budgets=$enough ;;
+        model_sched*) budgets="50 3000 $enough" ;;
+        esac
+        # shellcheck disable=SC2086 # a list
+        try "$dir" "$program" "$(field "$row" 1)" $budgets >>"$dir/log" 2>&1
         rc=$?
     } || rc=2
     case $rc,$verdict in
@@ -116,7 +170,18 @@ for source in tests/model/lib/*.c src/os/ctx*.c src/os/ctx*.S; do
         exit 1
 done
 
-grep -nF -e "${1:-}" $table | grep -E '^[0-9]+:(src|include)/' | cut -d: -f1 |
+rows=$(grep -nF -e "${1:-}" $table | grep -E '^[0-9]+:(src|include)/')
+case $rows in *"| model_runtime"*)
+    mkdir -p $out/runtime
+    for source in src/base/*.c src/parts/*.c src/sched/*.c src/task/*.c \
+        src/await/*.c src/sync/*.c tests/model/model_runtime/*.c; do
+        object=$out/runtime/$(echo "$source" | tr / :).o
+        object_of_runtime "$object" "$source" -MMD || exit
+    done
+    ;;
+esac
+
+echo "$rows" | cut -d: -f1 |
     xargs -P 2 -n 1 sh tests/model/mutants.sh --row >$out/results
 
 sed 's/^[^0-9]*\([0-9]*\)/\1 &/' $out/results | sort -n | cut -d' ' -f2-

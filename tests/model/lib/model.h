@@ -49,6 +49,7 @@ struct model_scenario {
     bool (*may_rest)(void);
 
     long executions; /* 0: the default */
+    int steps;       /* more are a livelock; 0: the default */
     int preemptions; /* not 0: also depth first, with this bound */
     bool spurious;   /* futex_wait may return for no reason */
     bool membarrier; /* what barrier_start says */
@@ -81,6 +82,15 @@ void model_yield(void);
 
 /* Which of the scenario's threads runs. */
 int model_thread(void);
+
+/* In a thread: another one, which sees what came before, and waiting until it has
+ * ended, by one. Its number, or -1: there are too many. */
+int model_start(const char *name, void (*run)(void *arg), void *arg);
+void model_join(int thread);
+
+/* Called on every change of threads; -1: setup and check. A program that has
+ * thread-locals defines it, and puts those of one away and the other's in place. */
+void model_switches(int from, int to);
 
 /* A descriptor of this set is ready, once. */
 struct poll_set;

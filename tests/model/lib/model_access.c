@@ -1,3 +1,4 @@
+#include "model_heap.h"
 #include "model_memory.h"
 
 static const char *const order_names[] = {"relaxed", "acquire", "release",
@@ -20,6 +21,7 @@ uint64_t model_load(struct model_access at, const char *where)
     if (!model_now.running)
         return memory_read(at);
     model_step();
+    model_heap_check(at.address, where);
 
     struct fiber *t = self();
     struct location *l = memory_locate(at);
@@ -37,6 +39,7 @@ void model_store(struct model_access at, uint64_t value, const char *where)
     value = truncated(at, value);
     if (model_now.running) {
         model_step();
+        model_heap_check(at.address, where);
         memory_store(self(), memory_locate(at), value, at.order);
         trace_access("store", at, value, order_names[at.order], where);
     }
@@ -83,6 +86,7 @@ static uint64_t modify(struct model_access at, enum modify how, uint64_t value,
         return old;
     }
     model_step();
+    model_heap_check(at.address, where);
     l = memory_locate(at);
     old = store_at(l, l->newest)->value;
     replace(l, at, modified(how, old, value));
@@ -147,6 +151,7 @@ bool model_cas(struct model_access at, void *expected, uint64_t desired,
         return false;
     }
     model_step();
+    model_heap_check(at.address, where);
 
     struct fiber *t = self();
     struct location *l = memory_locate(at);

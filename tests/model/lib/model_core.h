@@ -24,7 +24,8 @@
 #include "os/ctx.h"
 
 enum {
-    MODEL_STEPS = 5000, /* in one execution; more is a livelock */
+    MODEL_STEPS = 5000, /* in one execution, if a scenario says no other number;
+                         * more is a livelock */
     MODEL_CHANGES = 8   /* of priority in one execution, at most */
 };
 
@@ -35,6 +36,9 @@ struct fiber {
     char *stack;
     const char *name;
     void (*body)(void);
+    void (*run)(void *arg); /* of one started by another: its body */
+    void *arg;
+    bool joined;
     enum fiber_state state;
     bool yielded; /* waits until somebody else made a step */
     int ignores;  /* plain accesses not looked at, if not 0 */
@@ -67,6 +71,8 @@ struct execution {
     int steps;
     int points;    /* steps but for those of loops that only look and yield */
     int attention; /* the point at which the scheduler looks again */
+    int limit;     /* of steps */
+    uint64_t hash; /* of who ran at each step, and of all choices */
     int depth;     /* PCT: changes; DFS: the bound on preemptions */
     int change[MODEL_CHANGES];
     int changed;     /* PCT: how many of them have come */
@@ -98,10 +104,16 @@ void sched_stacks(void);
 uint64_t random_next(void);
 int random_below(int n);
 
+static inline void choice_note(uint64_t choice)
+{
+    model_now.hash = (model_now.hash ^ choice) * 0x9e3779b97f4a7c15;
+}
+
 /* Before every access: here another thread may run. */
 static inline void model_step(void)
 {
     model_now.steps++;
+    choice_note((uint64_t)model_now.current);
     self()->spun++;
     if (++model_now.points >= model_now.attention)
         sched_switch();
@@ -110,6 +122,7 @@ static inline void model_step(void)
 /* Put the current thread to sleep. True: the deadline passed. */
 bool sched_sleep(const volatile void *on, int64_t deadline);
 void sched_wake(struct fiber *t);
+void sched_due(void); /* time has passed: whose deadline is over may run */
 
 /* DFS: the next choice of n, and the next path. */
 int dfs_choose(int n);

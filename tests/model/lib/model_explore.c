@@ -12,6 +12,7 @@ enum {
     PCT_DEPTH_MIN = 3,
     PCT_DEPTH_MAX = 5,
     TRACED = 200, /* operations told of, unless it is a replay */
+    TWICE = 100,  /* one of so many is run again */
     PATH = 4096,  /* choices on a path, depth first */
     SEED = PATH + 128
 };
@@ -131,6 +132,20 @@ static bool note(struct result *r, const struct plan *p)
     return true;
 }
 
+/* An execution is its seed's, or no seed is worth anything. */
+static bool is_same_again(struct result *r, const struct plan *p)
+{
+    uint64_t hash = model_now.hash;
+    int steps = model_now.steps;
+
+    run_one(p);
+    if (model_now.hash == hash && model_now.steps == steps)
+        return true;
+    r->failure = "the same seed again makes another execution";
+    r->plan = *p;
+    return false;
+}
+
 /* The seeds of an execution are far apart for each base, so that two bases have
  * none in common. */
 static uint64_t seed_of(uint64_t base, long execution)
@@ -147,7 +162,7 @@ static void explore_seeds(struct result *r, enum strategy strategy,
                          r->longest, seed_of(base, i) * 0x9e3779b97f4a7c15};
 
         run_one(&p);
-        if (!note(r, &p))
+        if (!note(r, &p) || (i % TWICE == 0 && !is_same_again(r, &p)))
             return;
     }
 }

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-enum { SC_NODES = 64 }; /* in one execution; more: see oldest_readable */
+enum { SC_NODES = 64 }; /* in a graph; more: see new_graph */
 
 static struct location locations[MODEL_LOCATIONS];
 static struct bucket buckets[BUCKETS];
@@ -11,6 +11,7 @@ static uint32_t execution;
 
 static uint64_t before[SC_NODES]; /* all nodes before this one */
 static int nodes;
+static uint32_t age; /* graphs before this one */
 
 struct view memory_heavies;
 
@@ -67,6 +68,7 @@ static void initial_store(struct location *l, int number, uint64_t value)
     l->newest = l->floor = number;
     s->value = value;
     s->node = NONE;
+    s->node_age = 0;
     s->carries = false;
 }
 
@@ -81,7 +83,7 @@ struct location *memory_locate(struct model_access at)
             abort();
         l = &locations[ *number = location_count++];
         l->address = at.address;
-        l->last_sc = NONE;
+        l->last_sc = l->sc_floor = NONE;
         l->sc_store = l->sc_loads = 0;
         initial_store(l, 0, value);
         return l;
@@ -101,6 +103,7 @@ void memory_reset(void)
 {
     execution++;
     location_count = nodes = 0;
+    age = 0;
     view_clear(&memory_heavies);
     for (int i = 0; i < MODEL_THREADS; i++) {
         struct fiber *t = &model_now.threads[i];
@@ -132,9 +135,6 @@ static uint64_t closure(uint64_t set)
  * knows to make no cycle. */
 static int new_node(struct fiber *t, uint64_t after, uint64_t ahead)
 {
-    if (nodes == SC_NODES)
-        return NONE;
-
     int n = nodes++;
     uint64_t mine = closure(after);
 
@@ -146,9 +146,33 @@ static int new_node(struct fiber *t, uint64_t after, uint64_t ahead)
     return n;
 }
 
+/* The graph is full: what is in it is before all that comes. */
+static void new_graph(void)
+{
+    age++;
+    nodes = 0;
+    for (int i = 0; i < location_count; i++) {
+        struct location *l = &locations[i];
+
+        l->sc_floor = l->last_sc;
+        l->sc_store = l->sc_loads = 0;
+    }
+}
+
 static uint64_t node_bit(const struct store *s)
 {
-    return s->node == NONE ? 0 : 1ull << s->node;
+    return s->node == NONE || s->node_age != age ? 0 : 1ull << s->node;
+}
+
+/* Before a seq_cst access: room for its node. */
+static void sc_begin(struct fiber *t)
+{
+    if (nodes == SC_NODES)
+        new_graph();
+    if (t->view.sc_age != age) {
+        t->view.sc = 0;
+        t->view.sc_age = age;
+    }
 }
 
 /* The seq_cst stores newer than this one. */
@@ -181,21 +205,19 @@ static int oldest_without_cycle(struct fiber *t, struct location *l, int oldest)
 static void order_load(struct fiber *t, struct location *l, int number)
 {
     uint64_t after = t->view.sc | node_bit(store_at(l, number));
-    int n = new_node(t, after, overwriters(l, number));
 
-    if (n != NONE)
-        l->sc_loads |= 1ull << n;
+    l->sc_loads |= 1ull << new_node(t, after, overwriters(l, number));
 }
 
 static int order_store(struct fiber *t, struct location *l, int number)
 {
-    int n = new_node(t, t->view.sc | l->sc_store | l->sc_loads, 0);
+    int n;
 
+    sc_begin(t);
+    n = new_node(t, t->view.sc | l->sc_store | l->sc_loads, 0);
     l->last_sc = number;
-    if (n != NONE) {
-        l->sc_store = 1ull << n;
-        l->sc_loads = 0;
-    }
+    l->sc_store = 1ull << n;
+    l->sc_loads = 0;
     return n;
 }
 
@@ -222,13 +244,11 @@ static int oldest_readable(struct fiber *t, struct location *l, int order)
     int oldest = max(view_of(&t->view, number), l->floor);
 
     oldest = max(oldest, l->newest - STALE);
-    if (order != MODEL_SEQ_CST || oldest == l->newest)
+    if (order != MODEL_SEQ_CST)
         return oldest;
+    sc_begin(t);
     oldest = max(oldest, view_of(&memory_heavies, number));
-
-    /* Without nodes left the order of execution must do. */
-    if (nodes == SC_NODES)
-        oldest = max(oldest, l->last_sc);
+    oldest = max(oldest, l->sc_floor);
     return oldest_without_cycle(t, l, oldest);
 }
 
@@ -291,6 +311,7 @@ static void append(struct fiber *t, struct location *l, uint64_t value,
     /* Last: what happens before this access travels with it; it itself is
      * ordered only before what its thread does later. */
     s->node = order == MODEL_SEQ_CST ? order_store(t, l, number) : NONE;
+    s->node_age = age;
 }
 
 void memory_store(struct fiber *t, struct location *l, uint64_t value,
@@ -307,8 +328,10 @@ void memory_replace(struct fiber *t, struct location *l, uint64_t value,
 {
     static struct store old;
     const struct store *s = store_at(l, l->newest);
-    uint64_t sc = t->view.sc, acquired;
+    uint64_t sc, acquired;
 
+    sc_begin(t);
+    sc = t->view.sc;
     old.carries = s->carries;
     if (s->carries)
         view_copy(&old.view, &s->view);

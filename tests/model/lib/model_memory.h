@@ -24,22 +24,24 @@
 enum {
     STALE = 7,           /* so many stores behind the newest may be read */
     HISTORY = STALE + 1, /* stores kept of a location */
-    BUCKETS = 1024,      /* of a table by address; a power of 2 */
+    BUCKETS = 16384,     /* of a table by address; a power of 2 */
     NONE = -1
 };
 
 struct store {
     uint64_t value;
-    int node;         /* its node if it is seq_cst, or NONE */
-    bool carries;     /* a view: it, or one it continues, released */
-    struct view view; /* what it carries */
+    int node;          /* its node if it is seq_cst, or NONE */
+    uint32_t node_age; /* and of which graph */
+    bool carries;      /* a view: it, or one it continues, released */
+    struct view view;  /* what it carries */
 };
 
 struct location {
     const volatile void *address;
-    int newest;  /* number of the newest store; the first is 0 */
-    int floor;   /* no store below may be read any more */
-    int last_sc; /* number of the newest seq_cst store, or NONE */
+    int newest;   /* number of the newest store; the first is 0 */
+    int floor;    /* no store below may be read any more */
+    int last_sc;  /* number of the newest seq_cst store, or NONE */
+    int sc_floor; /* that, when the graph began */
     uint64_t sc_store, sc_loads; /* nodes: the last store, loads since */
     struct store history[HISTORY];
 };

@@ -25,7 +25,10 @@ bool barrier_start(void)
 
 int64_t clock_now(void)
 {
-    return model_now.now += TICK_NS;
+    model_now.now += TICK_NS;
+    if (model_now.running)
+        sched_due();
+    return model_now.now;
 }
 
 void thread_yield(void)

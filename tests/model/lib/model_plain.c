@@ -3,14 +3,15 @@
  * A model program is compiled with -fsanitize=thread but linked without: the
  * compiler then calls the functions below at every plain access, and those to
  * memory that the scenario watches are looked at. */
+#include "model_heap.h"
 #include "model_memory.h"
 
 #include <stdlib.h>
 
 enum {
-    PLAIN = 512,  /* addresses in one execution */
+    PLAIN = 8192, /* addresses in one execution */
     WATCHED = 16, /* pieces of memory */
-    FOREIGN = 8   /* addresses that foreign atomics order */
+    FOREIGN = 64  /* addresses that foreign atomics order */
 };
 
 /* The accesses to one address that others may race with. */
@@ -94,6 +95,7 @@ static void plain_seen(const void *p, bool writes)
 
     if (!model_now.running || self()->ignores > 0)
         return;
+    model_heap_check(p, NULL);
     for (int i = 0; i < watched_count; i++)
         if (address >= watched[i].from && address < watched[i].to) {
             model_plain(p, writes, NULL);
@@ -203,6 +205,33 @@ void AnnotateIgnoreSyncBegin(const char *file, int line)
         return;
     model_step();
     trace("foreign access", NULL, 0, NULL, NULL);
+}
+
+/* A change of stacks orders nothing that its thread does not. */
+void *__tsan_get_current_fiber(void);
+void *__tsan_get_current_fiber(void)
+{
+    return NULL;
+}
+
+void *__tsan_create_fiber(unsigned flags);
+void *__tsan_create_fiber(unsigned flags)
+{
+    (void)flags;
+    return NULL;
+}
+
+void __tsan_destroy_fiber(void *fiber);
+void __tsan_destroy_fiber(void *fiber)
+{
+    (void)fiber;
+}
+
+void __tsan_switch_to_fiber(void *fiber, unsigned flags);
+void __tsan_switch_to_fiber(void *fiber, unsigned flags)
+{
+    (void)fiber;
+    (void)flags;
 }
 
 void __tsan_init(void);

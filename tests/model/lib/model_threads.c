@@ -31,11 +31,14 @@ int model_thread(void)
 
 int model_choose(int n)
 {
+    int choice;
+
     if (n <= 1)
         return 0;
-    if (model_now.strategy == STRATEGY_DFS)
-        return dfs_choose(n);
-    return random_below(n);
+    choice = model_now.strategy == STRATEGY_DFS ? dfs_choose(n)
+                                                : random_below(n);
+    choice_note((uint64_t)choice);
+    return choice;
 }
 
 /* ------------------------------------------------- who may run, who does */
@@ -133,7 +136,7 @@ static int pick_by_priority(const int *list, int n)
             e->threads[e->current].priority = -1 - e->steps;
         e->changed++;
     }
-    e->attention = e->changed < e->depth ? e->change[e->changed] : MODEL_STEPS;
+    e->attention = e->changed < e->depth ? e->change[e->changed] : e->limit;
     return highest_priority(list, n);
 }
 
@@ -176,6 +179,12 @@ static int next_thread(void)
 
 /* ------------------------------------------------------------- switching */
 
+__attribute__((weak)) void model_switches(int from, int to)
+{
+    (void)from;
+    (void)to;
+}
+
 static switches_stacks void switch_to(int next)
 {
     struct ctx *from = model_now.current < 0
@@ -185,6 +194,7 @@ static switches_stacks void switch_to(int next)
 
     if (from == to)
         return;
+    model_switches(model_now.current, next);
     model_now.current = next;
     ctx_switch(from, to);
 }
@@ -199,7 +209,7 @@ void sched_switch(void)
     struct execution *e = &model_now;
     struct fiber *t = e->current < 0 ? NULL : self();
 
-    if (e->steps >= MODEL_STEPS)
+    if (e->steps >= e->limit)
         model_fail("livelock: the execution does not end", NULL);
 
     /* Depth first, a thread that yields waits until all others have ended,
@@ -251,6 +261,18 @@ void sched_wake(struct fiber *t)
     sched_look_again();
 }
 
+void sched_due(void)
+{
+    for (int i = 0; i < model_now.thread_count; i++) {
+        struct fiber *t = &model_now.threads[i];
+
+        if (t->state == FIBER_ASLEEP && t->deadline <= model_now.now) {
+            t->timed_out = true;
+            sched_wake(t);
+        }
+    }
+}
+
 void model_fail(const char *why, const char *where)
 {
     if (model_now.failure == NULL) {
@@ -263,12 +285,25 @@ void model_fail(const char *why, const char *where)
 
 /* ---------------------------------------------------------- an execution */
 
+/* Who joins it. */
+static void sched_wake_sleepers(const struct fiber *on)
+{
+    for (int i = 0; i < model_now.thread_count; i++)
+        if (model_now.threads[i].state == FIBER_ASLEEP &&
+            model_now.threads[i].sleeps_on == on)
+            sched_wake(&model_now.threads[i]);
+}
+
 static void run_thread(void *arg)
 {
     struct fiber *t = arg;
 
-    t->body();
+    if (t->run != NULL)
+        t->run(t->arg);
+    else
+        t->body();
     t->state = FIBER_ENDED;
+    sched_wake_sleepers(t);
     trace("ends", NULL, 0, NULL, NULL);
     sched_switch();
     abort();
@@ -291,15 +326,64 @@ void sched_stacks(void)
             model_now.threads[i].stack = map_stack();
 }
 
-static void start_thread(struct fiber *t, const struct model_thread *m)
+static void start_thread(struct fiber *t, const char *name)
 {
-    t->name = m->name;
-    t->body = m->body;
+    t->name = name;
+    t->run = NULL;
+    t->joined = false;
     t->state = FIBER_READY;
     t->yielded = false;
     t->spurious = t->spun = t->ignores = 0;
     t->priority = (int64_t)(random_next() >> 32);
     ctx_make(&t->ctx, t->stack, t->stack + STACK_BYTES, run_thread, t);
+}
+
+/* One that was joined is there to be used again. */
+static struct fiber *unused_thread(void)
+{
+    int n = model_now.thread_count;
+
+    for (int i = 0; i < n; i++)
+        if (model_now.threads[i].joined)
+            return &model_now.threads[i];
+    if (n == MODEL_THREADS)
+        return NULL;
+    model_now.thread_count++;
+    return &model_now.threads[n];
+}
+
+int model_start(const char *name, void (*run)(void *arg), void *arg)
+{
+    struct fiber *t = unused_thread(), *me = self();
+    int number = (int)(t - model_now.threads);
+    uint32_t clock;
+
+    if (t == NULL)
+        return -1;
+    clock = t->view.clock[number] + 1;
+    view_copy(&t->view, &me->view);
+    t->view.clock[number] = clock;
+    view_copy(&t->heaved, &me->heaved);
+    me->view.clock[model_now.current]++;
+    start_thread(t, name);
+    t->run = run;
+    t->arg = arg;
+    trace("starts", NULL, 0, name, NULL);
+    sched_look_again();
+    model_step();
+    return number;
+}
+
+void model_join(int thread)
+{
+    struct fiber *t = &model_now.threads[thread];
+
+    model_step();
+    trace("joins", NULL, 0, t->name, NULL);
+    if (t->state != FIBER_ENDED)
+        (void)sched_sleep(t, INT64_MAX);
+    view_join(&self()->view, &t->view);
+    t->joined = true;
 }
 
 void sched_run(void)
@@ -310,6 +394,8 @@ void sched_run(void)
     e->running = false;
     e->failure = e->failed_at = NULL;
     e->steps = e->points = e->preemptions = e->changed = 0;
+    e->limit = e->scenario->steps > 0 ? e->scenario->steps : MODEL_STEPS;
+    e->hash = 0;
     e->attention = 0;
     e->now = 1;
     memory_reset();
@@ -324,7 +410,8 @@ void sched_run(void)
 
         if (e->scenario->threads[i].body == NULL)
             break;
-        start_thread(&e->threads[i], &e->scenario->threads[i]);
+        start_thread(&e->threads[i], e->scenario->threads[i].name);
+        e->threads[i].body = e->scenario->threads[i].body;
     }
 
     e->running = true;

@@ -8,12 +8,13 @@
 
 #include "model.h"
 
-enum { MODEL_LOCATIONS = 256 }; /* different atomics in one execution */
+enum { MODEL_LOCATIONS = 2048 }; /* different atomics in one execution */
 
 /* seen bounds what may still be read; clock says what happened before, which is
  * all that a race on plain data asks. */
 struct view {
     uint64_t sc; /* the last seq_cst accesses before: bits of model_memory.c */
+    uint32_t sc_age; /* of which of its graphs */
     uint32_t clock[MODEL_THREADS];
     int n;                          /* how many of seen are in use */
     uint16_t seen[MODEL_LOCATIONS]; /* by location: the newest store known */
@@ -22,6 +23,7 @@ struct view {
 static inline void view_clear(struct view *v)
 {
     v->sc = 0;
+    v->sc_age = 0;
     v->n = 0;
     memset(v->clock, 0, sizeof v->clock);
 }
@@ -52,7 +54,12 @@ static inline void view_join(struct view *to, const struct view *from)
     for (int i = 0; i < MODEL_THREADS; i++)
         if (to->clock[i] < from->clock[i])
             to->clock[i] = from->clock[i];
-    to->sc |= from->sc;
+    if (to->sc_age == from->sc_age) {
+        to->sc |= from->sc;
+    } else if (to->sc_age < from->sc_age) {
+        to->sc = from->sc;
+        to->sc_age = from->sc_age;
+    }
 }
 
 static inline int view_of(const struct view *v, int number)
