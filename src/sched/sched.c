@@ -234,7 +234,7 @@ static void deliver_of_look(struct sched *s, const struct poll_event *events,
 {
     for (int i = 0; i < n; i++)
         if (poll_key(&events[i]) == NULL &&
-            load_seq_cst(&s->keeper) != IDLE_NOBODY) /* [U5] */
+            add_seq_cst(&s->keeper, 0) != IDLE_NOBODY) /* [U5] the newest */
             poll_interrupt(&s->poller.set);
     poller_deliver(&s->poller, events, n);
 }
@@ -404,8 +404,7 @@ static void leave_early(struct sched *s, struct worker *w)
     s->host.more = true;
     wait_at_host(s, w);
     store_seq_cst(&s->keeper, IDLE_NOBODY); /* [S3] */
-    if (w->told > 0)
-        deliver(s, w);
+    deliver(s, w);
 }
 
 /* As the keeper: until the earliest timer is due, or something can be told. */
