@@ -19,6 +19,7 @@
 #include <thrum/completed.h>
 #include <thrum/io.h>
 #include <thrum/process.h>
+#include <thrum/signal.h>
 #include <thrum/inspect.h>
 #include <thrum/test.h>
 

@@ -59,6 +59,9 @@ typedef struct thrum_opts {
     /* What is left in the background scope (thrum_root) when the runtime stops
      * is canceled, and gets this long to end. 0: 10 s. */
     thrum_time grace;
+    /* thrum_start only: it has no worker threads, and runs where thrum_poll is
+     * called, see there. */
+    bool guest;
 } thrum_opts;
 
 /* Run fn(arg) as a task and wait for it and for all that it started.
@@ -87,13 +90,15 @@ thrum_run(const thrum_opts *opts, thrum_fn *fn, void *arg);
  *             -EINVAL   a stack under 16 KiB, or over 1024 workers
  *             -ENOMEM   no memory, or no address space
  *             -EAGAIN   no threads; nothing is left behind
+ *             -EBUSY, -EMFILE, -ENFILE  a guest: this thread has one; there is no
+ *                       descriptor
  */
 THRUM_API THRUM_NODISCARD int thrum_start(thrum_rt **rt,
                                           const thrum_opts *opts);
 
 /* Wait until all that was posted has ended, then stop and free the runtime.
  *
- * Call from:  a thread that is no worker of rt, once.
+ * Call from:  a thread that is no worker of rt, once; if rt is a guest, its host.
  * Suspends:   blocks the thread.
  * Returns:    NULL, or the errors of what was posted. (They have not been
  *             reported.) Of kind THRUM_TIMEOUT when tasks of the background, or
@@ -138,6 +143,44 @@ THRUM_API void thrum_post_run_(struct thrum_job_ *job);
 THRUM_API THRUM_NODISCARD int thrum_post_(thrum_rt *,
                                           const struct thrum_site_ *,
                                           thrum_fn *, const void *, size_t);
+
+/* ----------------------------------------------------------------- a guest
+ *
+ * In a program that has a loop of its own, a GUI or a server on libuv, tasks can
+ * run on the thread of that loop, and so use what belongs to it:
+ *
+ *     thrum_start(&rt, &(thrum_opts){.guest = true});
+ *     ... the loop: when thrum_poll_fd(rt) is ready to read call
+ *                   thrum_poll(rt, THRUM_MS(5)) ...
+ *
+ * The thread that starts it is its host. Its tasks come from thrum_post, by any
+ * thread, and run while the host is in thrum_poll, in thrum_call or thrum_stop, or
+ * waits itself, for a channel for instance; otherwise all is as in any other
+ * runtime.
+ *
+ * Signal handlers that may come while a task runs want SA_ONSTACK there, too. */
+
+/* A descriptor that is ready to read when thrum_poll has something to do: a task is
+ * ready, a time has come, a descriptor is ready that a task waits for.
+ *
+ * Call from:  anywhere.
+ * Suspends:   never.
+ * Ownership:  rt's. Wait for it, by level, and do nothing else with it.
+ * Returns:    the descriptor, the same each time; -ENOTRECOVERABLE in the child of
+ *             a fork.
+ */
+THRUM_API THRUM_NODISCARD int thrum_poll_fd(thrum_rt *rt);
+
+/* Let a guest run the tasks that are ready, and those that become so meanwhile. At
+ * least one task goes on, and when `max` is over no other one does: how long one
+ * goes on before it waits, yields or ends is up to it.
+ *
+ * Call from:  its host, not in a task.
+ * Suspends:   never; it does not wait, either.
+ * Returns:    1 if there is more to do; then the descriptor is ready, too. 0 if
+ *             there is not. -ENOTRECOVERABLE in the child of a fork.
+ */
+THRUM_API int thrum_poll(thrum_rt *rt, thrum_time max);
 
 #ifdef __cplusplus
 }

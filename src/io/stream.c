@@ -25,9 +25,16 @@ static ssize_t try_readv(struct call *c)
 }
 
 /* Workers have SIGPIPE blocked, as all threads of the library. */
+static bool is_quiet(void)
+{
+    struct stack *here = worker_current();
+
+    return here != NULL && sched_has_threads(here->worker->sched);
+}
+
 static ssize_t try_writev(struct call *c)
 {
-    bool quiet = worker_current() != NULL;
+    bool quiet = is_quiet();
     ssize_t rc = transfer_writev(c->fd, c->u.vector.v, c->u.vector.count,
                                  quiet);
     int watched;

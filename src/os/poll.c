@@ -1,8 +1,10 @@
 #include "os/poll.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,6 +37,7 @@ static int add(struct poll_set *set, int op, int fd, void *key)
 
 static int open_both(struct poll_set *set)
 {
+    set->timer = -1;
     if (fail_now(FAIL_POLL))
         return -EMFILE;
     set->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -67,8 +70,30 @@ int poll_open(struct poll_set *set)
 void poll_close(struct poll_set *set)
 {
     tsan_rely(set);
+    if (set->timer >= 0)
+        close(set->timer);
     close(set->wakeup);
     close(set->epoll);
+}
+
+/* The timer is never read either: it is set anew. That an eventfd may be written to
+ * is told once, and is no news. */
+int poll_open_timed(struct poll_set *set)
+{
+    struct poll_event none[2];
+    int saved = errno;
+    int rc = poll_open(set);
+
+    if (rc < 0)
+        return rc;
+    set->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    rc = set->timer < 0 ? -errno : poll_add(set, set->timer, NULL);
+    if (rc < 0)
+        poll_close(set);
+    else
+        (void)poll_wait(set, none, 2, 0);
+    errno = saved;
+    return rc;
 }
 
 int poll_add(struct poll_set *set, int fd, void *key)
@@ -97,17 +122,26 @@ static int wait_coarse(struct poll_set *set, struct epoll_event *events,
                       ms > INT32_MAX ? INT32_MAX : (int)ms);
 }
 
+static struct timespec timespec_of(int64_t ns)
+{
+    return (struct timespec){.tv_sec = ns / 1000000000,
+                             .tv_nsec = (long)(ns % 1000000000)};
+}
+
+static int64_t left_until(int64_t until)
+{
+    int64_t ns = until - clock_now();
+
+    return ns < 0 ? 0 : ns;
+}
+
 static int wait_until(struct poll_set *set, struct epoll_event *events,
                       int most, int64_t until)
 {
-    int64_t ns = until - clock_now();
-    struct timespec left;
+    int64_t ns = left_until(until);
+    struct timespec left = timespec_of(ns);
     int n;
 
-    if (ns < 0)
-        ns = 0;
-    left = (struct timespec){.tv_sec = ns / 1000000000,
-                             .tv_nsec = (long)(ns % 1000000000)};
     n = (int)syscall(SYS_epoll_pwait2, set->epoll, events, most, &left, NULL,
                      0);
     return n < 0 && errno != EINTR ? wait_coarse(set, events, most, ns) : n;
@@ -140,5 +174,31 @@ void poll_interrupt(struct poll_set *set)
     tsan_rely(set);
     (void)!write(set->wakeup, &one, sizeof one);
     tsan_promise(set);
+    errno = saved;
+}
+
+void poll_ready_at(struct poll_set *set, int64_t until)
+{
+    struct itimerspec at = {{0, 0}, {0, 0}}; /* it is set to no time */
+    int saved = errno;
+
+    if (until != CLOCK_NEVER)
+        at.it_value = timespec_of(until > 0 ? until : 1);
+    (void)timerfd_settime(set->timer, TFD_TIMER_ABSTIME, &at, NULL);
+    errno = saved;
+}
+
+void poll_until_ready(struct poll_set *set, int64_t until)
+{
+    struct pollfd p = {.fd = set->epoll, .events = POLLIN};
+    int saved = errno;
+
+    if (until == CLOCK_NEVER) {
+        (void)ppoll(&p, 1, NULL, NULL);
+    } else {
+        struct timespec left = timespec_of(left_until(until));
+
+        (void)ppoll(&p, 1, &left, NULL);
+    }
     errno = saved;
 }

@@ -21,7 +21,7 @@
 enum { POLL_READ = 1, POLL_WRITE = 2, POLL_END = 4 };
 
 struct poll_set {
-    int epoll, wakeup;
+    int epoll, wakeup, timer; /* -1: it has none */
 };
 
 struct poll_event {
@@ -54,6 +54,22 @@ int poll_wait(struct poll_set *set, struct poll_event *events, int most,
 
 /* End one wait: of who waits, or else the next one's. From any thread. */
 void poll_interrupt(struct poll_set *set);
+
+/* A set that is waited for elsewhere, by its descriptor: that is ready to read when
+ * there is something to tell, an interrupt too, or at the time that it was told.
+ * As poll_open. */
+int poll_open_timed(struct poll_set *set);
+
+static inline int poll_fd(const struct poll_set *set)
+{
+    return set->epoll;
+}
+
+/* Be ready at `until`; CLOCK_NEVER. */
+void poll_ready_at(struct poll_set *set, int64_t until);
+
+/* Wait until it is ready to read, or the clock reaches `until`. It tells nothing. */
+void poll_until_ready(struct poll_set *set, int64_t until);
 
 /* NULL: an interrupt. */
 static inline void *poll_key(const struct poll_event *e)

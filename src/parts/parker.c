@@ -36,15 +36,30 @@ void parker_unpark(struct parker *p)
         futex_wake(&p->word, 1);
 }
 
-bool parker_poll(struct parker *p, struct poll_set *set, int64_t deadline_ns,
-                 struct poll_event *events, int most, int *n)
+bool parker_begin_poll(struct parker *p)
 {
     uint32_t seen = EMPTY;
 
-    *n = 0;
-    if (cas_acq_rel(&p->word, &seen, POLLING)) /* [P3]; or a token */
-        *n = poll_wait(set, events, most, deadline_ns);
+    return cas_acq_rel(&p->word, &seen, POLLING); /* [P3]; or a token */
+}
+
+bool parker_end_poll(struct parker *p)
+{
     return TOKEN == exchange_acquire(&p->word, EMPTY); /* [P2] */
+}
+
+bool parker_has_token(struct parker *p)
+{
+    return load_relaxed(&p->word) == TOKEN; /* a hint */
+}
+
+bool parker_poll(struct parker *p, struct poll_set *set, int64_t deadline_ns,
+                 struct poll_event *events, int most, int *n)
+{
+    *n = 0;
+    if (parker_begin_poll(p))
+        *n = poll_wait(set, events, most, deadline_ns);
+    return parker_end_poll(p);
 }
 
 void parker_unpark_in(struct parker *p, struct poll_set *set)

@@ -45,4 +45,12 @@ bool parker_poll(struct parker *p, struct poll_set *set, int64_t deadline_ns,
                  struct poll_event *events, int most, int *n);
 void parker_unpark_in(struct parker *p, struct poll_set *set);
 
+/* The two halves of parker_poll, for who waits in between in his own way until the
+ * set has something to tell. Without true, he does not. */
+bool parker_begin_poll(struct parker *p);
+bool parker_end_poll(struct parker *p);
+
+/* A hint. */
+bool parker_has_token(struct parker *p);
+
 #endif

@@ -3,7 +3,16 @@
 void poller_init(struct poller *p)
 {
     lock_init(&p->lock);
+    p->for_host = false;
     store_relaxed(&p->hooks, NULL); /* no other thread knows it yet */
+}
+
+int poller_open_for_host(struct poller *p)
+{
+    int rc = poll_open_timed(&p->set);
+
+    p->for_host = rc == 0;
+    return rc;
 }
 
 int poller_open(struct poller *p, const struct poller_hooks *hooks)
@@ -12,7 +21,7 @@ int poller_open(struct poller *p, const struct poller_hooks *hooks)
 
     lock_acquire(&p->lock);
     if (load_relaxed(&p->hooks) == NULL && /* locked */
-        (rc = poll_open(&p->set)) == 0) {
+        (p->for_host || (rc = poll_open(&p->set)) == 0)) {
         store_seq_cst(&p->hooks, hooks); /* [U1] */
         rc = 1;
     }
@@ -39,8 +48,8 @@ void poller_close(struct poller *p)
 {
     const struct poller_hooks *hooks = load_relaxed(&p->hooks); /* alone */
 
-    if (hooks == NULL)
-        return;
-    hooks->closing(p);
-    poll_close(&p->set);
+    if (hooks != NULL)
+        hooks->closing(p);
+    if (hooks != NULL || p->for_host)
+        poll_close(&p->set);
 }

@@ -42,11 +42,16 @@ enum { POLLER_BATCH = 64 };
 struct poller {
     struct lock lock;
     struct poll_set set; /* const once open */
+    bool for_host;       /* const: the set is open from the start */
     _Atomic(const struct poller_hooks *)
         hooks; /* lock: NULL: closed. [U1] [U2] */
 };
 
 void poller_init(struct poller *p);
+
+/* Open its set, which is waited for elsewhere (os/poll.h); it is still closed. 0,
+ * or as poller_open. */
+int poller_open_for_host(struct poller *p);
 
 /* 1: it was closed until now. 0, -EMFILE, -ENFILE, -ENOMEM. */
 int poller_open(struct poller *p, const struct poller_hooks *hooks);

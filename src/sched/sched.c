@@ -234,7 +234,7 @@ static void deliver_of_look(struct sched *s, const struct poll_event *events,
 {
     for (int i = 0; i < n; i++)
         if (poll_key(&events[i]) == NULL &&
-            load_seq_cst(&s->keeper) != IDLE_NOBODY) /* [U5] */
+            add_seq_cst(&s->keeper, 0) != IDLE_NOBODY) /* [U5] the newest */
             poll_interrupt(&s->poller.set);
     poller_deliver(&s->poller, events, n);
 }
@@ -336,6 +336,8 @@ static struct thrum_job_ *steal_round(struct sched *s, struct worker *w)
  * spinning if it comes through a descriptor. */
 static bool may_come(struct sched *s)
 {
+    if (s->guest)
+        return false;
     return load_relaxed(&s->poller.hooks) == NULL || /* a hint */
            idle_asleep_count(&s->idle) + 1 < s->count;
 }
@@ -363,13 +365,57 @@ static struct thrum_job_ *search(struct sched *s, struct worker *w)
 
 /* ------------------------------------------------------------------ resting */
 
+/* Whoever waits for the set has been told what for. */
+static void wait_at_host(struct sched *s, struct worker *w)
+{
+    s->host.leave(w);
+    w->told = poll_wait(&s->poller.set, w->events, POLLER_BATCH, 0);
+}
+
+/* A guest's parker_poll. */
+static bool keep_at_host(struct sched *s, struct worker *w, int64_t until)
+{
+    if (parker_begin_poll(&w->parker)) {
+        if (until != s->host.timer)
+            poll_ready_at(&s->poller.set, until);
+        s->host.timer = until;
+        s->host.more = false;
+        wait_at_host(s, w);
+    }
+    return parker_end_poll(&w->parker);
+}
+
+bool sched_must_leave(struct sched *s)
+{
+    struct host *h = &s->host;
+
+    if (!s->guest)
+        return false;
+    return (h->awaited != NULL && parker_has_token(h->awaited)) ||
+           (h->until != CLOCK_NEVER && clock_now() >= h->until);
+}
+
+/* A guest's worker has a role as the keeper has, so that nobody else is told of
+ * the interrupt by which the host knows that there is more to do. */
+static void leave_early(struct sched *s, struct worker *w)
+{
+    store_seq_cst(&s->keeper, (int32_t)w->index); /* [S3] */
+    poll_interrupt(&s->poller.set);
+    s->host.more = true;
+    wait_at_host(s, w);
+    store_seq_cst(&s->keeper, IDLE_NOBODY); /* [S3] */
+    deliver(s, w);
+}
+
 /* As the keeper: until the earliest timer is due, or something can be told. */
 static bool keep(struct sched *s, struct worker *w)
 {
     int64_t until = timers_earliest(&s->timers); /* [T4] */
     bool token;
 
-    if (poller_is_open(&s->poller)) /* [U2] */
+    if (s->guest)
+        token = keep_at_host(s, w, until);
+    else if (poller_is_open(&s->poller)) /* [U2] */
         token = parker_poll(&w->parker, &s->poller.set, until, w->events,
                             POLLER_BATCH, &w->told);
     else
@@ -384,7 +430,7 @@ static bool park(struct sched *s, struct worker *w)
 {
     int32_t nobody = IDLE_NOBODY;
 
-    if ((poller_is_open(&s->poller) ||
+    if ((s->guest || poller_is_open(&s->poller) || /* [U2] */
          timers_earliest(&s->timers) != TIMERS_NEVER) &&
         cas_seq_cst(&s->keeper, &nobody, (int32_t)w->index)) /* [S3] */
         return keep(s, w);
@@ -437,6 +483,8 @@ struct thrum_job_ *sched_take(struct sched *s, struct worker *w)
 
     if (unlikely(s->sim != NULL))
         return s->sim->take(s->sim, w);
+    if (unlikely(s->guest) && sched_must_leave(s))
+        return NULL;
     if (begin_turn(s, w) % INBOX_TURN == 0)
         job = take_inbox(s, w);
     if (job == NULL)
@@ -471,6 +519,8 @@ struct thrum_job_ *sched_find(struct sched *s, struct worker *w)
 
     if (unlikely(s->sim != NULL))
         return s->sim->find(s->sim, w);
+    if (sched_must_leave(s))
+        leave_early(s, w);
     job = sched_take(s, w);
     if (job != NULL)
         return job;

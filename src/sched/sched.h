@@ -10,6 +10,10 @@
  * while others rest, one of them is woken to keep the time; if none does, there
  * is sched/relief. The keeper polls, too (sched/poller).
  *
+ * A guest has no thread: its one worker runs on its host's, when that lets it
+ * (sched/guest). Where it would sleep it leaves, and the host waits in its stead,
+ * for the poller's set.
+ *
  * Ordering
  *   [S6] show a stack -> [S7] a thief looks at it   its deque
  *   [S1] sched_stop: stopping <-> [S2] before sleep: look   nobody sleeps on
@@ -106,6 +110,16 @@ struct sched_sim {
     int64_t (*blocking)(struct sched_sim *sim);
 };
 
+/* What a guest and its host tell each other; one thread's. */
+struct host {
+    void (*leave)(struct worker *w); /* until it is let in again. const */
+    int64_t until;                   /* it is to leave, though there are jobs */
+    struct parker *awaited; /* the same, when this has its token; or NULL */
+    bool more;              /* it left, though there were jobs */
+    int64_t timer;          /* what the set was told */
+    struct altstack altstack;
+};
+
 struct sched {
     struct idle idle;
     struct inbox inbox;
@@ -120,16 +134,25 @@ struct sched {
     void (*run_fork)(struct stack *s, struct thrum_job_ *slot); /* fork.h */
     struct sched_hooks hooks;
     struct sched_sim *sim; /* NULL: it is real */
+    bool guest;
     bool pin;
     unsigned count;
     struct worker *workers;
     uint32_t forks; /* forked_times then */
+
+    struct host host; /* of a guest */
 
     _Atomic uint32_t stopping; /* [S1] [S2] */
     _Atomic int32_t keeper;    /* a worker's index, or IDLE_NOBODY: [S3] */
     /* threads in sched_submit: [S8] [S9] */
     _Alignas(CACHE_LINE) _Atomic uint32_t visitors;
 };
+
+/* Else its worker runs on a thread of the program's. */
+static inline bool sched_has_threads(const struct sched *s)
+{
+    return s->sim == NULL && !s->guest;
+}
 
 /* ------------------------------------------------------- publishing a job */
 
@@ -187,6 +210,9 @@ static inline bool sched_any_searches(struct sched *s)
 
 /* A job to run; rests while there is none. NULL: stop. */
 struct thrum_job_ *sched_find(struct sched *s, struct worker *w);
+
+/* Is it a guest that is to leave, though there may be jobs? It takes none then. */
+bool sched_must_leave(struct sched *s);
 
 /* A job that is ready here and now, or NULL. */
 struct thrum_job_ *sched_take(struct sched *s, struct worker *w);

@@ -7,6 +7,7 @@
 #include "os/entropy.h"
 #include "os/fault.h"
 #include "sched/fork.h"
+#include "sched/guest.h"
 #include "sched/worker.h"
 
 enum { WORKER_STACK = 256 * 1024 };
@@ -15,6 +16,8 @@ static void workers_stop(struct sched *s, unsigned started)
 {
     store_seq_cst(&s->stopping, 1); /* [S1] */
     sched_wake_all(s);
+    if (s->guest)
+        (void)guest_run(s, CLOCK_NEVER); /* for the last time */
     for (unsigned i = 0; i < started; i++)
         thread_join(&s->workers[i].thread);
     while (load_acquire(&s->visitors) != 0) /* [S9] some microseconds */
@@ -43,7 +46,7 @@ static int workers_start(struct sched *s)
 
     for (unsigned i = 0; rc == 0 && i < s->count; i++)
         rc = worker_init(s, i, seed);
-    for (unsigned i = 0; rc == 0 && i < s->count && s->sim == NULL; i++) {
+    for (unsigned i = 0; rc == 0 && i < s->count && sched_has_threads(s); i++) {
         snprintf(name, sizeof name, "thrum/%u", i);
         rc = thread_start(&s->workers[i].thread, name, WORKER_STACK,
                           worker_main, &s->workers[i]);
@@ -73,6 +76,7 @@ int sched_start(struct sched *s, const struct sched_opts *opts)
     s->pin = opts->pin;
     s->hooks = opts->hooks;
     s->sim = opts->sim;
+    s->guest = opts->guest;
     s->count = opts->workers;
     s->forks = forked_times();
     stack_pool_init(&s->pool, opts->stack_bytes,
@@ -84,6 +88,8 @@ int sched_start(struct sched *s, const struct sched_opts *opts)
     if (s->workers == NULL)
         return -ENOMEM;
     rc = workers_start(s);
+    if (rc == 0 && s->guest)
+        rc = guest_move_in(s);
     if (rc < 0) {
         stack_pool_deinit(&s->pool);
         release(s->workers);
@@ -94,7 +100,9 @@ int sched_start(struct sched *s, const struct sched_opts *opts)
 void sched_stop(struct sched *s, void (*done)(struct worker *w))
 {
     relief_stop(&s->relief);
-    workers_stop(s, s->sim == NULL ? s->count : 0);
+    workers_stop(s, sched_has_threads(s) ? s->count : 0);
+    if (s->guest)
+        guest_move_out(s);
     poller_close(&s->poller);
     for (unsigned i = 0; i < s->count; i++)
         done(&s->workers[i]);

@@ -10,10 +10,12 @@ struct sched_opts {
     bool pin;
     struct sched_hooks hooks;
     struct sched_sim *sim; /* of one worker, which the caller then runs */
+    bool guest;            /* of one worker; the caller is its host */
 };
 
 /* With a simulation: no thread is made, worker_main(&s->workers[0]) is to be
- * called. 0, -ENOMEM, -EAGAIN; then nothing is left behind. */
+ * called. 0, -ENOMEM, -EAGAIN; a guest also -EMFILE, -ENFILE; then nothing is left
+ * behind. */
 int sched_start(struct sched *s, const struct sched_opts *opts);
 
 /* All tasks have ended. Joins the threads; `done` is called for each worker

@@ -8,7 +8,7 @@ void wait_init(struct wait *w)
 {
     waiter_arm(&w->waiter);
     w->stack = worker_current();
-    w->sched = w->stack == NULL ? NULL : w->stack->worker->sched;
+    w->sched = w->stack == NULL ? guest_here() : w->stack->worker->sched;
     parker_init(&w->parker);
     wait_tell(w, NULL);
 }
@@ -42,8 +42,10 @@ static cold void sleep_in_place(struct wait *w)
 
 enum wake wait_block(struct wait *w, int64_t until)
 {
-    if (!parker_park(&w->parker, until) &&
-        waiter_claim(&w->waiter, WAKE_DEADLINE) == CLAIM_LOST)
+    bool token = w->sched != NULL ? guest_park(w->sched, &w->parker, until)
+                                  : parker_park(&w->parker, until);
+
+    if (!token && waiter_claim(&w->waiter, WAKE_DEADLINE) == CLAIM_LOST)
         (void)parker_park(&w->parker, CLOCK_NEVER); /* the waker's token */
     tsan_rely(w);
     return waiter_cause(&w->waiter);
@@ -64,6 +66,19 @@ enum wake wait_sleep(struct wait *w)
     return waiter_cause(&w->waiter);
 }
 
+/* It waits for this token only, and then w may be gone. Its guest is not, before
+ * the visit is over. */
+static void unpark(struct wait *w, struct sched *guest)
+{
+    if (guest == NULL) {
+        parker_unpark(&w->parker);
+        return;
+    }
+    add_relaxed(&guest->visitors, 1); /* shown by the token */
+    parker_unpark_in(&w->parker, &guest->poller.set);
+    sub_release(&guest->visitors, 1); /* [S8] */
+}
+
 bool wait_wake(struct wait *w, enum wake cause)
 {
     struct stack *stack = w->stack;
@@ -76,7 +91,7 @@ bool wait_wake(struct wait *w, enum wake cause)
     if (claim == CLAIM_LOST)
         return false;
     if (stack == NULL)
-        parker_unpark(&w->parker); /* it waits for this token only */
+        unpark(w, sched);
     else if (claim == CLAIM_WAKE)
         worker_resume(sched, stack);
     return true;
@@ -95,7 +110,7 @@ enum claim wait_claim(struct wait *w, enum wake cause)
 void wait_deliver(struct wait *w)
 {
     if (w->stack == NULL)
-        parker_unpark(&w->parker);
+        unpark(w, w->sched);
     else
         worker_resume(w->sched, w->stack);
 }

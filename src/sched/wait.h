@@ -17,12 +17,12 @@
 
 #include "parts/parker.h"
 #include "parts/waiter.h"
-#include "sched/worker.h"
+#include "sched/guest.h"
 
 struct wait {
     struct waiter waiter;
     struct parker parker;
-    struct sched *sched; /* of the stack */
+    struct sched *sched; /* of the stack; or the guest of the thread, or NULL */
     struct stack *stack; /* NULL: a thread that is no worker */
 };
 

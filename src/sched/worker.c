@@ -154,14 +154,25 @@ static struct stack *stack_for(struct worker *w, struct thrum_job_ *job)
 
 /* The first and last switch of a thread, from and to the stack the kernel made.
  * Neither is a task's, so nothing is kept across them. */
-static switches_stacks void go_home(struct stack *s)
+static switches_stacks void go_home(struct stack *s, bool for_good)
 {
     struct worker *w = s->worker;
 
+    tsan_promise(w);
     w->left = s;
     *w->current_at = NULL;
-    sanitize_switch_begin(&s->fiber, &w->home_fiber, true);
+    sanitize_switch_begin(&s->fiber, &w->home_fiber, for_good);
     ctx_switch(&s->ctx, &w->home);
+}
+
+static switches_stacks void leave_home(struct worker *w, struct stack *to)
+{
+    tsan_promise(w); /* what this thread has done so far */
+    depart(w, to, NULL, NULL, NULL);
+    sanitize_switch_begin(&w->home_fiber, &to->fiber, false);
+    ctx_switch(&w->home, &to->ctx);
+    sanitize_switch_end(&w->home_fiber, NULL);
+    tsan_rely(w);
 }
 
 /* For ThreadSanitizer, that all jobs are not one: to each the stack that was not
@@ -196,25 +207,32 @@ void worker_loop(void *arg)
         if (!SANITIZE_NOSYNC || handed || !run_elsewhere(s, job))
             run(s, job);
     }
-    go_home(s);
+    go_home(s, true);
 }
 
-switches_stacks void worker_main(void *arg)
+void worker_main(void *arg)
 {
     struct worker *w = arg;
-    struct stack *first;
 
     if (w->sched->pin)
         (void)cpu_pin(w->index % cpu_allowed());
     sanitize_fiber_adopt(&w->home_fiber);
     find_locals(w);
     sanitize_thread_local(w->errno_at, sizeof *w->errno_at);
-    tsan_promise(w);      /* what this thread has done so far */
-    first = spare_get(w); /* sched_start saw to it */
-    depart(w, first, NULL, NULL, NULL);
-    sanitize_switch_begin(&w->home_fiber, &first->fiber, false);
-    ctx_switch(&w->home, &first->ctx);
-    sanitize_switch_end(&w->home_fiber, NULL);
+    leave_home(w, spare_get(w)); /* sched_start saw to it */
+}
+
+void worker_enter(struct worker *w)
+{
+    leave_home(w, load_relaxed(&w->stack)); /* its own */
+}
+
+switches_stacks void worker_leave(struct worker *w)
+{
+    struct stack *s = load_relaxed(&w->stack); /* its own */
+
+    go_home(s, false);
+    arrive(s);
 }
 
 /* --------------------------------------------------------------- suspending */
@@ -315,13 +333,13 @@ void worker_yield(struct stack *s)
     settle(s);
     give_forks(s);
     job = sched_take(w->sched, w);
-    if (job == NULL)
+    if (job == NULL && !sched_must_leave(w->sched))
         return;
     to = stack_for(w, job);
-    if (unlikely(to == NULL))
-        sched_push(w, job);
-    else
+    if (likely(to != NULL))
         switch_stacks(s, to, push_left, NULL);
+    else if (job != NULL)
+        sched_push(w, job);
 }
 
 /* ------------------------------------------------------------ in a simulation */

@@ -23,6 +23,11 @@
  * across a switch. */
 struct stack *worker_current(void);
 
+/* A guest's worker leaves the loop, where it stands on no task; worker_main, or
+ * worker_enter, returns. It is let in again by worker_enter, on the same thread. */
+void worker_leave(struct worker *w);
+void worker_enter(struct worker *w);
+
 /* The body of a worker's thread, and what runs on each stack (its argument). */
 void worker_main(void *worker);
 void worker_loop(void *stack);

@@ -152,7 +152,7 @@ static thrum_opts runtime_opts(const thrum_sim_opts *opts)
                                        : (thrum_opts){.on_slow = silent};
 
     run.workers = 1;
-    run.pin = false;
+    run.pin = run.guest = false;
     return run;
 }
 

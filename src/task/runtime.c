@@ -7,6 +7,7 @@
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "os/forked.h"
+#include "sched/guest.h"
 #include "sched/start.h"
 #include "task/record.h"
 #include "task/scope.h"
@@ -133,6 +134,8 @@ static int fill_in(thrum_opts *o)
         o->max_blocking = BLOCKING_DEFAULT;
     if (o->grace <= 0)
         o->grace = GRACE_DEFAULT;
+    if (o->guest)
+        o->workers = 1;
     if (o->workers > IDLE_MAX || o->stack_size < STACK_LEAST ||
         o->stack_size > SIZE_MAX / 4096)
         return -EINVAL;
@@ -168,7 +171,8 @@ int runtime_start(struct thrum_rt **out, const thrum_opts *opts,
                                           .stack_bytes = o.stack_size,
                                           .pin = o.pin,
                                           .hooks = {alarm_settle, alarm_look},
-                                          .sim = sim});
+                                          .sim = sim,
+                                          .guest = o.guest});
     if (rc < 0) {
         release(rt);
         return rc;
@@ -224,13 +228,40 @@ thrum_err *thrum_stop(thrum_rt *rt)
     if (sched_is_gone(
             &rt->sched)) /* nothing of it may be freed: its threads are not here */
         return thrum_rc(-ENOTRECOVERABLE);
+    REQUIRE(!rt->sched.guest || guest_here() == &rt->sched,
+            "a guest is stopped by another thread than its host");
     err = scope_join(&rt->posted, NULL);
     store_relaxed(&rt->posts_over, 1); /* asked by children of root only */
     left = stop_background(rt);
-    if (left != NULL) /* nothing of it may be freed: tasks stand on it */
+    if (left != NULL) { /* nothing of it may be freed: tasks stand on it */
+        if (rt->sched.guest)
+            guest_move_out(&rt->sched);
         return thrum_err_add(err, left);
+    }
     runtime_free(rt);
     return err;
+}
+
+/* ------------------------------------------------------------------- a guest */
+
+int thrum_poll_fd(thrum_rt *rt)
+{
+    REQUIRE(rt != NULL && rt->sched.guest, "no runtime, or no guest");
+    return sched_is_gone(&rt->sched) ? -ENOTRECOVERABLE
+                                     : poll_fd(&rt->sched.poller.set);
+}
+
+int thrum_poll(thrum_rt *rt, thrum_time max)
+{
+    int64_t now = clock_now();
+
+    REQUIRE(rt != NULL && rt->sched.guest, "no runtime, or no guest");
+    if (sched_is_gone(&rt->sched))
+        return -ENOTRECOVERABLE;
+    REQUIRE(worker_current() == NULL && guest_here() == &rt->sched,
+            "called in a task, or by another thread than the host");
+    return guest_run(&rt->sched,
+                     max > CLOCK_NEVER - now ? CLOCK_NEVER : now + max);
 }
 
 /* -------------------------------------------------------------- submit, wait */
@@ -370,6 +401,8 @@ thrum_err *thrum_run(const thrum_opts *opts, thrum_fn *fn, void *arg)
     int rc;
 
     REQUIRE(fn != NULL, "no function");
+    REQUIRE(opts == NULL || !opts->guest,
+            "thrum_run has no guest: see thrum_start");
     if (worker_current() != NULL)
         return thrum_with(fn, arg, .name = "run");
     rc = default_enter(opts, &rt);

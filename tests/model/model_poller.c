@@ -85,6 +85,41 @@ static void submit_when_open(void)
     sched_submit(&sched, job_of_id(1, &meeting));
 }
 
+/* The loop of a guest's host, who lets it in whenever it is ready. */
+static void wait_in_loop(struct worker *w)
+{
+    poll_until_ready(&w->sched->poller.set, CLOCK_NEVER);
+}
+
+static void submit_late_sleeper(void)
+{
+    sched_submit(&sched, job_of_id(2, &late_sleeper));
+}
+
+static void guest_of(int64_t until)
+{
+    sched.guest = true;
+    sched.host = (struct host){.leave = wait_in_loop, .until = until};
+    MODEL_ASSERT(poller_open_for_host(&sched.poller) == 0);
+}
+
+static void one_guest(void)
+{
+    prepare_for(1, 3);
+    expected = 1;
+    guest_of(CLOCK_NEVER);
+}
+
+/* It may run one job at a time. */
+static void one_guest_in_a_hurry(void)
+{
+    prepare_for(1, 3);
+    expected = 1;
+    guest_of(0);
+    sched.relief.started = true;
+    store_relaxed(&sched.relief.stands_in, 1);
+}
+
 /* The job that comes through a descriptor meets nobody. */
 static void one_worker_polls(void)
 {
@@ -145,6 +180,11 @@ static const struct model_scenario scenarios[] = {
          {"relief", relief}),
     BOTH("an_interrupt_is_taken_by_who_looks", three_workers_poll, THREE,
          {"outsider", submit_opener}, {"kernel", make_ready}),
+    BOTH("a_guest", one_guest, {"w0", work}, {"outsider", submit_opener},
+         {"kernel", make_ready}, {"outsider2", submit_late_sleeper}),
+    BOTH("a_guest_that_leaves_early", one_guest_in_a_hurry, {"w0", work},
+         {"outsider", submit_opener}, {"kernel", submit_and_make_ready},
+         {"relief", relief}),
     {0}};
 
 int main(void)

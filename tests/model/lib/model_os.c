@@ -169,3 +169,15 @@ int poll_wait(struct poll_set *set, struct poll_event *events, int most,
     } while (n == 0);
     return n;
 }
+
+void poll_until_ready(struct poll_set *set, int64_t until)
+{
+    if (!model_now.running)
+        return;
+    model_step();
+    while (set->epoll == 0 && !set->wakeup) {
+        trace("poll_until_ready", set, 0, "sleeps", NULL);
+        if (sched_sleep(set, until >= far ? CLOCK_NEVER : until))
+            return;
+    }
+}

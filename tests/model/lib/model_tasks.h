@@ -74,4 +74,17 @@ bool worker_run_one(struct stack *s)
     return false;
 }
 
+/* No thread here has a guest. */
+struct sched *guest_here(void)
+{
+    return NULL;
+}
+
+bool guest_park(struct sched *s, struct parker *p, int64_t until)
+{
+    (void)s, (void)p, (void)until;
+    MODEL_ASSERT(false);
+    return false;
+}
+
 #endif

@@ -78,13 +78,23 @@ void lock_release(struct lock *l)
 
 int poll_open(struct poll_set *set)
 {
-    *set = (struct poll_set){0, 0};
+    *set = (struct poll_set){0, 0, -1};
     return 0;
 }
 
 void poll_close(struct poll_set *set)
 {
     (void)set;
+}
+
+int poll_open_timed(struct poll_set *set)
+{
+    return poll_open(set);
+}
+
+void poll_ready_at(struct poll_set *set, int64_t until)
+{
+    (void)set, (void)until;
 }
 
 bool stack_pool_trim(struct stack_pool *pool)
