@@ -1,4 +1,5 @@
 /* What of os/ the whole runtime asks for, besides what model/lib has for all. */
+#include "os/altstack.h"
 #include "os/cpu.h"
 #include "os/entropy.h"
 #include "os/fault.h"
@@ -132,11 +133,46 @@ void forked_tell(void (*forget)(void))
 
 int poll_open(struct poll_set *set)
 {
-    *set = (struct poll_set){0, 0};
+    *set = (struct poll_set){.epoll = 0};
     return 0;
 }
 
 void poll_close(struct poll_set *set)
 {
     (void)set;
+}
+
+/* There is no guest here. */
+int poll_open_timed(struct poll_set *set)
+{
+    (void)set;
+    abort();
+}
+
+void poll_ready_at(struct poll_set *set, int64_t until)
+{
+    (void)set;
+    (void)until;
+    abort();
+}
+
+int altstack_map(struct altstack *s)
+{
+    (void)s;
+    abort();
+}
+
+void altstack_enter(struct altstack *s)
+{
+    (void)s;
+}
+
+void altstack_leave(struct altstack *s)
+{
+    (void)s;
+}
+
+void altstack_unmap(struct altstack *s)
+{
+    (void)s;
 }
