@@ -104,6 +104,7 @@ int model_choose(int n);
 #define model_plain_read(p)  model_plain(p, false, MODEL_HERE)
 #define model_plain_write(p) model_plain(p, true, MODEL_HERE)
 void model_plain(const void *p, bool writes, const char *where);
+void model_plain_free(const void *p, size_t bytes); /* a write to all of it */
 
 /* In setup: the same for every plain access of the program to this memory. */
 void model_watch(const void *p, size_t bytes);

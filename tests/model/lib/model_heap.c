@@ -110,6 +110,7 @@ void model_free(void *p)
         return;
     model_heap_check(p, "free");
     bytes = ((struct block *)p)[-1].bytes;
+    model_plain_free(p, bytes);
     memset(p, NONSENSE, bytes);
     mark(p, bytes, FREED);
     blocks--;

@@ -89,6 +89,15 @@ void model_plain(const void *p, bool writes, const char *where)
     }
 }
 
+void model_plain_free(const void *p, size_t bytes)
+{
+    if (!model_now.running)
+        return;
+    for (int i = 0; i < plain_count; i++)
+        if ((uintptr_t)plains[i].address - (uintptr_t)p < bytes)
+            model_plain(plains[i].address, true, "freed");
+}
+
 static void plain_seen(const void *p, bool writes)
 {
     uintptr_t address = (uintptr_t)p;

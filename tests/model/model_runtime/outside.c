@@ -79,6 +79,28 @@ static void posts_main(void)
     MODEL_ASSERT(world.data[1] == 2 && world.data[2] == 3);
 }
 
+/* A task does not wait for who posted it; who stops waits for both. */
+static thrum_err *tell_and_sleep(void *arg)
+{
+    (void)arg;
+    flag_set(&world.done);
+    return thrum_rc(thrum_sleep(THRUM_US(20)));
+}
+
+static void post_last(void)
+{
+    flag_wait(&world.flag);
+    SUCCESS(thrum_post(world.rt, tell_and_sleep, NULL, 0));
+}
+
+static void stop_after_post(void)
+{
+    world.rt = runtime_begin(1);
+    flag_set(&world.flag);
+    flag_wait(&world.done);
+    runtime_end(world.rt);
+}
+
 /* The default runtime is started by the first, stopped by the last. */
 static void run_count(int i)
 {
@@ -164,6 +186,66 @@ static void event_other(void)
 static void event_main(void)
 {
     main_with(1, 1, wait_for_event);
+}
+
+/* The last that is done to a runtime from outside. */
+static void set_last(void)
+{
+    flag_wait(&world.flag);
+    set_event();
+}
+
+static void stop_after_event(void)
+{
+    thrum_rt *rt = runtime_begin(1);
+
+    flag_set(&world.flag);
+    NO_ERROR(thrum_call(rt, wait_for_event, NULL));
+    runtime_end(rt);
+}
+
+/* Two tasks that are always ready keep neither a post nor a sleeper out. */
+static thrum_err *yield_until_done(void *arg)
+{
+    (void)arg;
+    while (load_relaxed(&world.done) == 0 || load_relaxed(&world.slept) == 0)
+        thrum_yield();
+    return NULL;
+}
+
+static thrum_err *sleep_and_tell(void *arg)
+{
+    (void)arg;
+    SUCCESS(thrum_sleep(THRUM_US(20)));
+    store_relaxed(&world.slept, 1);
+    return NULL;
+}
+
+static thrum_err *keep_busy(void *arg)
+{
+    thrum_scope s;
+
+    (void)arg;
+    thrum_scope_open(&s, .name = "busy");
+    SUCCESS(thrum_spawn(&s, sleep_and_tell, NULL, 0));
+    for (int i = 0; i < 2; i++)
+        SUCCESS(thrum_spawn(&s, yield_until_done, NULL, 0));
+    return thrum_scope_close(&s, NULL);
+}
+
+static void post_to_busy(void)
+{
+    SUCCESS(thrum_post(world.rt, tell_and_sleep, NULL, 0));
+}
+
+static void busy_other(void)
+{
+    from_outside(post_to_busy);
+}
+
+static void busy_main(void)
+{
+    main_with(1, 1, keep_busy);
 }
 
 /* A worker blocks: another one must come for who is told. */
@@ -418,6 +500,9 @@ static void abandon_main(void)
 const struct model_scenario outside[] = {
     SCENARIO("calls", {"main", calls_main}, {"other", calls_other}),
     SCENARIO("posts", {"main", posts_main}, {"other", posts_other}),
+    SCENARIO("post_last", {"main", stop_after_post}, {"other", post_last}),
+    SCENARIO("event_last", {"main", stop_after_event}, {"other", set_last}),
+    SCENARIO("busy", {"main", busy_main}, {"other", busy_other}),
     SCENARIO("default", {"one", run_one}, {"two", run_two}),
     SCENARIO("background", {"main", background_main}),
     SCENARIO("nothing", {"main", nothing_main}),

@@ -34,6 +34,8 @@ void runtime_setup(void)
     model_heap_reset();
     memset((void *)&world, 0, sizeof world);
     model_watch(&world, sizeof world);
+    model_watch(__start_model_state,
+                (size_t)(__stop_model_state - __start_model_state));
 }
 
 void runtime_check(void)

@@ -27,7 +27,8 @@ void meet(struct meeting *m);
 struct world {
     int ran[16], data[16];
     struct meeting meeting, other;
-    _Atomic uint32_t flag;
+    _Atomic uint32_t flag, done, slept;
+    void *shared; /* memory that a task frees */
     thrum_rt *rt;
     thrum_scope *scope;
     thrum_mutex mutex;
