@@ -60,6 +60,7 @@ enum wake wait_sleep(struct wait *w, const struct thrum_awaited_ *kind,
 
     if (stack == NULL)
         return wait_block(w, CLOCK_NEVER);
+    worker_require_no_mutex(stack, kind == NULL ? "something" : kind->what);
     if (!is_claimed(w)) {
         store_relaxed(&stack->deque.waits_at, thing); /* hints */
         store_relaxed(&stack->deque.waits_for, kind);
