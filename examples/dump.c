@@ -1,8 +1,9 @@
 /* asyncio.all_tasks(), Task.print_stack(): what does the program wait for?
  *
  * thrum_dump shows the scopes in which tasks wait, as the tree that they are, and
- * what each waits for. It can be called from any thread: a watchdog's, or by hand
- * in a debugger, call thrum_dump(0, 2).
+ * what each waits for; of a lock also who has it, and who waits for each other. It
+ * can be called from any thread: a watchdog's, or by hand in a debugger, call
+ * thrum_dump(0, 2).
  *
  * Pitfall: it shows who waits. A task that computes is counted as a child only.
  */

@@ -124,10 +124,10 @@ struct thrum_deque_ {
     struct thrum_deque_ *prev;      /* owner only; const */
     void *taken; /* of a stack: its forks that run elsewhere (task/fork.c) */
     THRUM_ATOMIC_(void *) pending; /* of a stack: task/alarm.c */
-    /* of a stack: what it waits for, and since when in a simulation */
-    THRUM_ATOMIC_(const char *) waits_for;
+    /* of a stack that waits: for what, and since when in a simulation */
+    THRUM_ATOMIC_(const struct thrum_awaited_ *) waits_for;
+    THRUM_ATOMIC_(const void *) waits_at;
     int64_t since;
-    void *spare2;
 };
 
 /* A fork that nobody took, called by its join: on that frame. Tells who asks for

@@ -14,7 +14,17 @@ extern "C" {
 
 /* Write the tree of scopes in which tasks wait, as text: of each its name and
  * place, how many children live in it, whether it was canceled, and what the
- * tasks wait for that wait in it.
+ * tasks wait for that wait in it. Of a mutex, an rwlock that is written, a once
+ * and a fork also who has it, or runs it.
+ *
+ * If some of them wait in a circle it is shown at the end:
+ *
+ *      deadlock: each of these waits for the next, the last for the first
+ *        ab (x.c:8) waits for a mutex at 0x55d0, held by ba (x.c:9)
+ *        ba (x.c:9) waits for a mutex at 0x55c0, held by ab (x.c:8)
+ *
+ * Those will wait until one of them is canceled. Without a circle there may be a
+ * deadlock, too: who could send, signal or set is not known.
  *
  * Call from:  anywhere but a signal handler; rt is not being stopped.
  * Suspends:   never.

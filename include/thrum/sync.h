@@ -405,35 +405,53 @@ THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_latch_wait(thrum_latch *l);
         p, expected, desired, memory_order_release, memory_order_relaxed)
 #endif
 
-enum { THRUM_LOCKED_ = 1, THRUM_WAKE_ = 2, THRUM_MADE_ = 1 };
+enum { THRUM_LOCKED_ = 1, THRUM_WAKE_ = 2, THRUM_COMING_ = 4, THRUM_MADE_ = 1 };
+
+/* Who takes a lock, to be kept in its word above four flags, for reports: 28 bits
+ * that tell his stack from others. 0: a thread. */
+static inline uint32_t thrum_taker_(void)
+{
+#ifdef THRUM_MODEL
+    return 0;
+#else
+    return (uint32_t)((uintptr_t)thrum_self_() >> 15) << 4;
+#endif
+}
 
 THRUM_API THRUM_COLD_ void thrum_mutex_lock_slow_(thrum_mutex *m);
 THRUM_API THRUM_COLD_ void thrum_mutex_unlock_slow_(thrum_mutex *m);
 THRUM_API THRUM_COLD_ THRUM_NODISCARD thrum_err *
 thrum_once_slow_(thrum_once *o, thrum_fn *fn, void *arg);
 
+/* Each first guesses the word, as nobody waits: a load would have to wait for the
+ * store before it. The second try is for when somebody is on his way. */
 static inline void thrum_mutex_lock_(thrum_mutex *m)
 {
-    uint32_t seen = thrum_load_relaxed_(&m->state_); /* free? A hint */
+    uint32_t seen = 0, mine = THRUM_LOCKED_ | thrum_taker_();
 
     if (__builtin_expect(
-            (seen & THRUM_LOCKED_) != 0 || thrum_is_simulated_() ||
-                !thrum_cas_acquire_(&m->state_, &seen,
-                                    seen | THRUM_LOCKED_), /* [MU2] */
-            0))
+            !thrum_is_simulated_() &&
+                thrum_cas_acquire_(&m->state_, &seen, mine), /* [MU2] */
+            1))
+        return;
+    if (seen == 0 || (seen & THRUM_LOCKED_) != 0 ||
+        !thrum_cas_acquire_(&m->state_, &seen, seen | mine)) /* [MU2] */
         thrum_mutex_lock_slow_(m);
 }
 
 static inline void thrum_mutex_unlock_(thrum_mutex *m)
 {
-    uint32_t seen = thrum_load_relaxed_(&m->state_), /* a hint */
-        asked = THRUM_LOCKED_ | THRUM_WAKE_;
+    uint32_t mine = THRUM_LOCKED_ | thrum_taker_(), seen = mine;
 
-    if (__builtin_expect((seen & asked) != THRUM_LOCKED_ ||
-                             thrum_is_simulated_() ||
-                             !thrum_cas_release_(&m->state_, &seen,
-                                                 seen & ~asked), /* [MU1] */
-                         0))
+    if (__builtin_expect(
+            !thrum_is_simulated_() &&
+                thrum_cas_release_(&m->state_, &seen, 0), /* [MU1] */
+            1))
+        return;
+    if (seen == mine ||
+        (seen & (THRUM_LOCKED_ | THRUM_WAKE_)) != THRUM_LOCKED_ ||
+        !thrum_cas_release_(&m->state_, &seen,
+                            seen & THRUM_COMING_)) /* [MU1] */
         thrum_mutex_unlock_slow_(m);
 }
 

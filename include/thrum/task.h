@@ -13,7 +13,8 @@
  * suspended, its worker goes on with other work. A task may resume on another
  * thread than the one it was suspended on: do not keep the address of a
  * thread-local or of errno across a call that suspends, and hold no
- * pthread_mutex_t across one.
+ * pthread_mutex_t across one. (A library built with DEBUG=1 ends the program if
+ * one does, and says which, and where. It must be linked dynamically to libc.)
  *
  * No task outlives its scope: closing one waits for all that was spawned in it.
  * Tasks may thus use the caller's variables.

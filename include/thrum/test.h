@@ -35,9 +35,10 @@
  *              a loop that does nothing but ask thrum_now.
  *   blocking   a job of thrum_offload is called by its task, after some time.
  *   deadlock   when all wait and nothing will happen any more, the round has
- *              failed: THRUM_DEADLOCK, with a list of who waits for what. All
- *              tasks are then canceled, so that they clean up. (Those that are
- *              waiting still are abandoned, with what they own.)
+ *              failed: THRUM_DEADLOCK, with a list of who waits for what, held
+ *              by whom, and who waits in a circle. All tasks are then canceled,
+ *              so that they clean up. (Those that are waiting still are
+ *              abandoned, with what they own.)
  *   faults     thrum_chaos, and with `fault` the library's own allocations.
  *
  * Not simulated: other threads, files, sockets and processes (a wait for a

@@ -369,17 +369,17 @@ void pool_submit(struct pool *p, struct offload *job)
 static cold thrum_err *canceled(struct pool *p, struct offload *job,
                                 struct scope *scope)
 {
+    const struct thrum_awaited_ *kind = AWAITED("a blocking call that goes on");
     struct wait again;
 
     wait_init(&again);
-    wait_tell(&again, "a blocking call that goes on");
     if (offload_withdraw(job, scope, &again)) {
         pool_sweep(p);
-        (void)wait_sleep(&again);
+        (void)wait_sleep(&again, kind, NULL);
         return thrum_rc(-ECANCELED);
     }
     if (offload_wait_again(job, &again))
-        (void)wait_sleep(&again);
+        (void)wait_sleep(&again, kind, NULL);
     tsan_rely(job);
     return job->u.err;
 }
@@ -403,7 +403,7 @@ thrum_err *thrum_offload(thrum_fn *fn, void *arg)
 
     offload_init(&job, fn, arg, scope);
     wait_init(&job.wait.wait);
-    wait_tell(&job.wait.wait, "a blocking call");
+    wait_tell(&job.wait, AWAITED("a blocking call"), NULL);
     pool_submit(p, &job);
     if (likely(scope_sleep(scope, &job.wait) == WAKE_EVENT))
         return job.u.err;

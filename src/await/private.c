@@ -54,7 +54,7 @@ static struct private_call *call_new(thrum_fn *fn, const void *arg,
     memcpy(c->copy, arg, opts->size);
     offload_init(&c->job, fn, c->copy, NULL);
     wait_init(&c->job.wait.wait);
-    wait_tell(&c->job.wait.wait, "a blocking call");
+    wait_tell(&c->job.wait, AWAITED("a blocking call"), NULL);
     return c;
 }
 
@@ -161,7 +161,7 @@ thrum_err *thrum_offload_ex_(thrum_fn *fn, void *arg,
     if (scope != NULL && scope_canceled(scope))
         return thrum_rc(-ECANCELED);
     if (opts->sem != NULL &&
-        !permits_take(permits_of(opts), scope, "a semaphore"))
+        !permits_take(permits_of(opts), scope, AWAITED("a semaphore")))
         return thrum_rc(-ECANCELED);
     if (here == NULL || opts->size == 0 || here->worker->sched->sim != NULL)
         err = thrum_offload(fn, arg);

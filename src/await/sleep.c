@@ -53,6 +53,7 @@ static int sleep_thread(struct scope *scope, int64_t until)
     if (deadline < until && scope != NULL && scope->sched == NULL)
         until = deadline;
     wait_init(&w.wait);
+    wait_tell(&w, AWAITED("a sleep"), NULL);
     if (scope_block(scope, &w, until) == WAKE_CANCEL)
         return -ECANCELED;
     return until == deadline && thrum_canceled() ? -ECANCELED : 0;
@@ -71,7 +72,7 @@ int thrum_sleep(thrum_time duration)
     if (here == NULL)
         return sleep_thread(scope, after(duration));
     wait_init(&s.wait.wait);
-    wait_tell(&s.wait.wait, "a sleep");
+    wait_tell(&s.wait, AWAITED("a sleep"), NULL);
     store_relaxed(&s.missed, 0); /* still this task's alone */
     if (duration == INT64_MAX)   /* until canceled */
         return scope_sleep(scope, &s.wait) == WAKE_CANCEL ? -ECANCELED : 0;

@@ -61,6 +61,8 @@ void fork_run(struct stack *s, struct thrum_job_ *slot)
 
 /* ------------------------------------------------------------------- joining */
 
+const struct thrum_awaited_ awaited_fork = {"a fork", NULL};
+
 static void wait_until_done(struct thrum_job_ *slot)
 {
     struct joining j = {.site = load_acquire(&slot->site)}; /* [J2] */
@@ -68,9 +70,8 @@ static void wait_until_done(struct thrum_job_ *slot)
 
     if (!is_at(seen, JOB_DONE)) {
         wait_init(&j.wait);
-        wait_tell(&j.wait, "a fork");
         if (cas_acq_rel(&slot->site, &seen, word(&j, JOB_JOINING))) /* [J3] */
-            (void)wait_sleep(&j.wait);
+            (void)wait_sleep(&j.wait, &awaited_fork, slot);
         /* Else it was done at this very moment: seen by the cas. [J2] */
     }
     tsan_rely(&slot->site);

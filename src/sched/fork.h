@@ -36,6 +36,9 @@ struct thrum_job_ *fork_open_above(struct stack *s, struct thrum_job_ *from);
  * begun and never will; the caller does the job. False: it has ended. */
 bool fork_take_back(struct thrum_job_ *slot);
 
+/* To join one: the thing is its slot. */
+extern const struct thrum_awaited_ awaited_fork;
+
 /* Join any fork of stack s. Its result is then in the slot. */
 void fork_join(struct stack *s, struct thrum_job_ *slot);
 

@@ -341,6 +341,28 @@ void stack_pool_each(struct stack_pool *pool,
                 see(s, arg);
 }
 
+/* The tag is a part of the address, counted in segments. */
+static struct stack *in_arena(struct arena *a, uint32_t tag)
+{
+    char *base = load_relaxed(&a->base); /* under the lock */
+    uint32_t from = stack_tag((const struct stack *)(void *)base);
+    size_t i = (size_t)((tag - from) >> 4) * SEGMENT_BYTES / a->stride;
+    struct stack *s = i < load_relaxed(&a->used) ? stack_at(a, i) : NULL;
+
+    return s != NULL && stack_tag(s) == tag ? s : NULL;
+}
+
+struct stack *stack_of_tag(struct stack_pool *pool, uint32_t tag)
+{
+    struct stack *s = NULL;
+
+    spin_lock(&pool->lock);
+    for (struct arena *a = pool->arenas; s == NULL && a != NULL; a = a->next)
+        s = in_arena(a, tag);
+    spin_unlock(&pool->lock);
+    return s;
+}
+
 static struct stack *stack_guarded_at(char *addr)
 {
     for (struct arena *a = arenas; a < arenas + ARENAS; a++) {

@@ -124,6 +124,18 @@ static inline struct stack *stack_of_resume(struct thrum_job_ *job)
 void stack_pool_each(struct stack_pool *pool,
                      void (*see)(struct stack *s, void *arg), void *arg);
 
+/* Somebody holds a lock; and above these four bits his stack_tag. */
+#define STACK_HELD UINT32_C(1)
+
+/* What thrum_taker_ says on stack s. 0: NULL. */
+static inline uint32_t stack_tag(const struct stack *s)
+{
+    return (uint32_t)((uintptr_t)s >> 15) << 4;
+}
+
+/* The stack of the pool that the tag stands for; NULL: there is none. */
+struct stack *stack_of_tag(struct stack_pool *pool, uint32_t tag);
+
 /* Explain a fault in a stack's guard (os/fault.h). */
 bool stack_explain(void *addr, char *line, size_t n);
 

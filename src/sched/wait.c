@@ -10,7 +10,6 @@ void wait_init(struct wait *w)
     w->stack = worker_current();
     w->sched = w->stack == NULL ? guest_here() : w->stack->worker->sched;
     parker_init(&w->parker);
-    wait_tell(w, NULL);
 }
 
 /* On another stack. If the waker came first, the sleeper goes on at once. */
@@ -56,12 +55,21 @@ static bool is_claimed(struct wait *w)
     return load_relaxed(&w->waiter.state) >= WAITER_CAUSE; /* [W3] follows */
 }
 
-enum wake wait_sleep(struct wait *w)
+enum wake wait_sleep(struct wait *w, const struct thrum_awaited_ *kind,
+                     const void *thing)
 {
-    if (w->stack == NULL)
+    struct stack *stack = w->stack;
+
+    if (stack == NULL)
         return wait_block(w, CLOCK_NEVER);
-    if (!is_claimed(w) && unlikely(!worker_suspend(w->stack, fall_asleep, w)))
-        sleep_in_place(w);
+    worker_require_no_mutex(stack, kind == NULL ? "something" : kind->what);
+    if (!is_claimed(w)) {
+        store_relaxed(&stack->deque.waits_at, thing); /* hints */
+        store_relaxed(&stack->deque.waits_for, kind);
+        if (unlikely(!worker_suspend(stack, fall_asleep, w)))
+            sleep_in_place(w);
+        store_relaxed(&stack->deque.waits_for, NULL);
+    }
     tsan_rely(w);
     return waiter_cause(&w->waiter);
 }

@@ -3,7 +3,7 @@
  *      struct wait w;
  *      wait_init(&w);
  *      ... show &w to whoever will call wait_wake ...
- *      wait_sleep(&w);
+ *      wait_sleep(&w, kind, thing);
  *
  * One wait_wake wins; it may come at any time after wait_init. It
  * lives on the sleeper's stack, and is gone once it was woken: a waker touches
@@ -19,6 +19,19 @@
 #include "parts/waiter.h"
 #include "sched/guest.h"
 
+/* A kind of things that are waited for, for who looks on. The holder of one: 0,
+ * there is none; or STACK_HELD, with his stack_tag if he is a task. */
+struct thrum_awaited_ {
+    const char *what;                      /* "a mutex" */
+    uint32_t (*holder)(const void *thing); /* NULL: nobody knows */
+};
+
+#define AWAITED(what)                                                          \
+    __extension__({                                                            \
+        static const struct thrum_awaited_ awaited_ = {what, NULL};            \
+        &awaited_;                                                             \
+    })
+
 struct wait {
     struct waiter waiter;
     struct parker parker;
@@ -28,15 +41,10 @@ struct wait {
 
 void wait_init(struct wait *w);
 
-/* For who looks at what waits: what it is for, "a sleep". A literal. */
-static inline void wait_tell(struct wait *w, const char *what)
-{
-    if (w->stack != NULL)
-        store_relaxed(&w->stack->deque.waits_for, what); /* a hint */
-}
-
-/* Returns what woke it; at once, if something has already. */
-enum wake wait_sleep(struct wait *w);
+/* Returns what woke it; at once, if something has already. The thing is of this
+ * kind, both for who looks on. */
+enum wake wait_sleep(struct wait *w, const struct thrum_awaited_ *kind,
+                     const void *thing);
 
 /* A thread that is no worker: the same, until it wakes itself (WAKE_DEADLINE). */
 enum wake wait_block(struct wait *w, int64_t until);

@@ -324,12 +324,29 @@ static void push_left(struct worker *w, struct stack *left, void *unused)
     sched_push(w, &left->resume);
 }
 
+#if HELD_KNOWN
+void worker_require_no_mutex(struct stack *s, const char *what)
+{
+    const struct thrum_site_ *site = load_relaxed(&s->child_site); /* ours */
+    char where[512];
+    const void *mutex = held_mutex(where, sizeof where);
+
+    if (unlikely(mutex != NULL))
+        die("task %s, started at %s, is suspended, for %s, with a pthread "
+            "mutex, at %p, taken at %s: use a thrum_mutex, or release it "
+            "before",
+            site == NULL ? "?" : site->name, site == NULL ? "?" : site->where,
+            what, mutex, where);
+}
+#endif
+
 void worker_yield(struct stack *s)
 {
     struct worker *w = s->worker;
     struct thrum_job_ *job;
     struct stack *to;
 
+    worker_require_no_mutex(s, "others to run");
     settle(s);
     give_forks(s);
     job = sched_take(w->sched, w);

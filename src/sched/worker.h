@@ -16,6 +16,7 @@
 #ifndef SCHED_WORKER_H
 #define SCHED_WORKER_H
 
+#include "os/held.h"
 #include "sched/sched.h"
 
 /* The stack that the calling thread stands on; NULL: it is no worker. Not
@@ -48,6 +49,18 @@ int worker_swap(struct stack *s, struct stack *to);
 int worker_swap_new(struct stack *s, struct thrum_job_ *job);
 void worker_swap_end(struct stack *s, struct stack *to);
 void worker_give_back(struct stack *s, struct stack *ended);
+
+/* In a debug build: die if the task that s runs has a pthread mutex (os/held.h),
+ * as it is about to be suspended. */
+#if HELD_KNOWN
+void worker_require_no_mutex(struct stack *s, const char *what);
+#else
+static inline void worker_require_no_mutex(struct stack *s, const char *what)
+{
+    (void)s;
+    (void)what;
+}
+#endif
 
 /* Let the jobs that are ready go first, if there are any. */
 void worker_yield(struct stack *s);

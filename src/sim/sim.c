@@ -45,6 +45,7 @@ static void leftovers(struct sim *sim)
 static void main_run(struct thrum_job_ *job)
 {
     struct sim *sim = container_of(job, struct sim, main);
+    struct child around = child_begin(worker_current(), NULL, &main_site);
     struct scope own;
     thrum_err *err;
 
@@ -52,6 +53,7 @@ static void main_run(struct thrum_job_ *job)
     sim->of_main = &own;
     err = scope_close(&own, sim->fn(sim->arg));
     sim->of_main = NULL;
+    child_end(worker_current(), around);
     sim->ended = true;
     if (sim->stalls > 0 && thrum_err_is(err, &THRUM_CANCELED))
         thrum_err_drop(err); /* as it was told to */

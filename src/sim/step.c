@@ -67,7 +67,7 @@ static void stall(struct sim *sim, thrum_err *err)
 static thrum_err *stalled(struct sim *sim, const thrum_kind *kind,
                           const char *why)
 {
-    char text[1024];
+    char text[4096];
 
     if (sim->stalls == 1) /* who waits has been told */
         return NULL;

@@ -72,7 +72,7 @@ int thrum_barrier_wait(thrum_barrier *barrier)
     if (unlikely(b->all == 0))
         die("thrum_barrier_wait: of a barrier for nobody");
     wait_init(&w.wait);
-    wait_tell(&w.wait, "a barrier");
+    wait_tell(&w, AWAITED("a barrier"), b);
     tsan_promise(b);
     spin_lock(&b->lock);
     last = arrive(b, &place, &w.wait);

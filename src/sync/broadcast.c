@@ -151,7 +151,7 @@ static int wait_for_next(struct broadcast *b, thrum_subscriber *s, void *item,
     struct scope_wait w;
 
     wait_init(&w.wait);
-    wait_tell(&w.wait, "a broadcast");
+    wait_tell(&w, AWAITED("a broadcast"), b);
     line_enter(&b->waiting, &p.place, &w.wait);
     unlock(b);
     if (!scope_sleep_in(scope, &w, &b->waiting, &b->lock, &p.place))

@@ -233,7 +233,7 @@ cold int chan_wait_for_nothing(struct scope *scope)
     struct scope_wait w;
 
     wait_init(&w.wait);
-    wait_tell(&w.wait, "a channel that is NULL");
+    wait_tell(&w, AWAITED("a channel that is NULL"), NULL);
     (void)scope_sleep(scope, &w); /* nobody knows it but a cancel */
     return -ECANCELED;
 }
@@ -279,8 +279,10 @@ static __attribute__((noinline)) int wait_in_line(struct chan *c,
     struct scope_wait w;
 
     wait_init(&w.wait);
-    wait_tell(&w.wait, op == THRUM_SEND ? "a channel, to send"
-                                        : "a channel, to receive");
+    wait_tell(&w,
+              op == THRUM_SEND ? AWAITED("a channel, to send")
+                               : AWAITED("a channel, to receive"),
+              c);
     chan_enter(c, op, &p, &w.wait, item);
     chan_unlock(c);
     if (c->cap == 0 && let_others_run(c, w.wait.stack)) {

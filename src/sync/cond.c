@@ -30,14 +30,14 @@ int thrum_cond_wait(thrum_cond *cond, thrum_mutex *m)
     if (scope != NULL && scope_canceled(scope))
         return -ECANCELED;
     wait_init(&w.wait);
-    wait_tell(&w.wait, "a condition");
+    wait_tell(&w, AWAITED("a condition"), c);
     spin_lock(&c->lock);
     line_enter(&c->line, &place, &w.wait);
     spin_unlock(&c->lock);
     tsan_promise(m);
-    thrum_mutex_unlock(m);
+    thrum_mutex_unlock_slow_(m);
     signaled = scope_sleep_in(scope, &w, &c->line, &c->lock, &place);
-    thrum_mutex_lock(m);
+    thrum_mutex_lock_slow_(m);
     tsan_rely(m);
     if (signaled)
         tsan_rely(c);

@@ -178,7 +178,7 @@ static int wait_at(thrum_event *e, struct place *p)
     if (thrum_event_is_set(e))
         return 0;
     wait_init(&p->wait.wait);
-    wait_tell(&p->wait.wait, "an event");
+    wait_tell(&p->wait, AWAITED("an event"), e);
     store_relaxed(&p->missed, 0); /* still this task's alone */
     if (add(e, p, p) && scope_sleep(scope, &p->wait) != WAKE_EVENT) {
         leave(e, p);

@@ -66,7 +66,7 @@ int thrum_latch_wait(thrum_latch *latch)
     if (scope != NULL && scope_canceled(scope))
         return -ECANCELED;
     wait_init(&w.wait);
-    wait_tell(&w.wait, "a latch");
+    wait_tell(&w, AWAITED("a latch"), l);
     spin_lock(&l->lock);
     done = l->count == 0;
     if (!done)

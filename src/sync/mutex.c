@@ -5,6 +5,9 @@
  *      COMING   one of them was woken and comes to take it: no need for another
  *      STARVED  the first of the line came too often in vain
  *
+ * and above these, while it is locked, who has it (thrum_taker_), for reports. Not
+ * a rule: another may release it.
+ *
  * Free is whoever sees LOCKED clear and sets it: who comes may overtake those who
  * wait, so that a busy mutex is not idle for as long as it takes to wake somebody.
  * One who is woken and finds it taken goes back to the head of the line; after
@@ -37,8 +40,9 @@
 enum {
     LOCKED = THRUM_LOCKED_,
     WAKE = THRUM_WAKE_,
-    COMING = 4,
+    COMING = THRUM_COMING_,
     STARVED = 8,
+    FLAGS = 15,
     PATIENCE = MUTEX_PATIENCE,
     LOOKS = 4,
     LOOK_NS = 5000,
@@ -64,16 +68,27 @@ static struct line *line_of(thrum_mutex *m)
     return (struct line *)(void *)&m->line_;
 }
 
+static uint32_t who_has(const void *mutex)
+{
+    const thrum_mutex *m = mutex;
+    uint32_t seen = load_relaxed(&m->state_); /* for a report */
+
+    return seen & LOCKED ? (seen & ~(uint32_t)FLAGS) | STACK_HELD : 0;
+}
+
+static const struct thrum_awaited_ awaited = {"a mutex", who_has};
+
 /* ------------------------------------------------------------------- taking */
 
 /* come: the caller is the one who was woken, and does not know who waits. */
 static bool take(thrum_mutex *m, bool come)
 {
-    uint32_t seen = load_relaxed(&m->state_), next;
+    uint32_t seen = load_relaxed(&m->state_), next,
+             who = stack_tag(worker_current());
 
     while ((seen & LOCKED) == 0) {
         next = come ? (seen & ~(uint32_t)COMING) | WAKE : seen;
-        if (cas_acquire(&m->state_, &seen, next | LOCKED)) /* [MU2] */
+        if (cas_acquire(&m->state_, &seen, next | LOCKED | who)) /* [MU2] */
             return true;
     }
     return false;
@@ -127,21 +142,34 @@ static bool enter(thrum_mutex *m, struct locker *w, unsigned vain)
     return true;
 }
 
-static bool lock(thrum_mutex *m, struct scope *scope)
+/* False: canceled. */
+static bool sleep_in_line(thrum_mutex *m, struct scope *scope, bool hears,
+                          struct locker *w)
+{
+    if (hears)
+        return scope_sleep_in(scope, &w->wait, line_of(m), lock_of(m),
+                              &w->place);
+    scope_sleep_deaf(scope, &w->wait);
+    line_settle(&w->place);
+    return true;
+}
+
+/* hears: a cancel of scope, where the caller is. */
+static bool lock(thrum_mutex *m, struct scope *scope, bool hears)
 {
     for (unsigned vain = 0; !look(m, vain > 0); vain++) {
         struct locker w;
         bool entered;
 
         wait_init(&w.wait.wait);
-        wait_tell(&w.wait.wait, "a mutex");
+        wait_tell(&w.wait, &awaited, m);
         w.given = false;
         spin_lock(lock_of(m));
         entered = enter(m, &w, vain);
         spin_unlock(lock_of(m));
         if (!entered)
             break;
-        if (!scope_sleep_in(scope, &w.wait, line_of(m), lock_of(m), &w.place))
+        if (!sleep_in_line(m, scope, hears, &w))
             return false;
         if (w.given)
             break;
@@ -153,7 +181,7 @@ static bool lock(thrum_mutex *m, struct scope *scope)
 void thrum_mutex_lock_slow_(thrum_mutex *m)
 {
     sched_point(POINT_CALL);
-    (void)lock(m, NULL);
+    (void)lock(m, scope_current(), false);
 }
 
 int thrum_mutex_lock_cancelable(thrum_mutex *m)
@@ -163,7 +191,7 @@ int thrum_mutex_lock_cancelable(thrum_mutex *m)
     sched_point(POINT_CALL);
     if (scope != NULL && scope_canceled(scope))
         return -ECANCELED;
-    return lock(m, scope) ? 0 : -ECANCELED;
+    return lock(m, scope, true) ? 0 : -ECANCELED;
 }
 
 bool thrum_mutex_trylock(thrum_mutex *m)
@@ -183,18 +211,21 @@ static struct locker *call(thrum_mutex *m)
 {
     struct locker *w = NULL;
     struct line_place *p;
-    uint32_t seen, next;
+    uint32_t seen, next, has;
 
     spin_lock(lock_of(m));
     p = line_call(line_of(m));
     seen = load_relaxed(&m->state_); /* I2: nobody else changes it now */
+    has = seen & ~(uint32_t)FLAGS;
     next = LOCKED;
     if (p != NULL) {
         w = container_of(p, struct locker, place);
         w->given = (seen & STARVED) != 0;
         next |= w->given ? WAKE : COMING;
+        if (w->given)
+            has = stack_tag(p->wait->stack);
     }
-    store_relaxed(&m->state_, next);
+    store_relaxed(&m->state_, has | next);
     spin_unlock(lock_of(m));
     return w;
 }
@@ -218,7 +249,7 @@ void thrum_mutex_unlock_slow_(thrum_mutex *m)
         /* WAKE may have come back: if somebody came, and nobody was called. */
     } while (
         (seen & WAKE) != 0 ||
-        !cas_release(&m->state_, &seen, seen & ~(uint32_t)LOCKED)); /* [MU1] */
+        !cas_release(&m->state_, &seen, seen & (FLAGS & ~LOCKED))); /* [MU1] */
     if (next != NULL)
         line_let_go(&next->place);
 }

@@ -12,7 +12,8 @@
 
 #include "task/scope.h"
 
-enum state { NEW, MADE = THRUM_MADE_, UNDER_WAY, CANCELED };
+/* In the word; who is at it stands above (thrum_taker_), for reports. */
+enum state { NEW, MADE = THRUM_MADE_, UNDER_WAY, CANCELED, STATES = 15 };
 
 _Static_assert(sizeof(thrum_once) == 16, "a lock and a line lie in it");
 
@@ -32,6 +33,18 @@ static struct line *line_of(thrum_once *o)
     return (struct line *)(void *)&o->line_;
 }
 
+static uint32_t who_calls(const void *once)
+{
+    const thrum_once *o = once;
+    uint32_t seen = load_relaxed(&o->state_); /* for a report */
+
+    return (seen & STATES) == UNDER_WAY
+               ? (seen & ~(uint32_t)STATES) | STACK_HELD
+               : 0;
+}
+
+static const struct thrum_awaited_ awaited = {"a once", who_calls};
+
 /* What the caller finds, once nobody else is at it. NEW: he is at it now. */
 static enum state begin(thrum_once *o, struct scope *scope)
 {
@@ -39,11 +52,11 @@ static enum state begin(thrum_once *o, struct scope *scope)
     enum state found;
 
     wait_init(&w.wait.wait);
-    wait_tell(&w.wait.wait, "a once");
+    wait_tell(&w.wait, &awaited, o);
     spin_lock(lock_of(o));
-    found = load_relaxed(&o->state_); /* under the lock, as below */
+    found = load_relaxed(&o->state_) & STATES; /* locked, as below */
     if (found == NEW)
-        store_relaxed(&o->state_, UNDER_WAY);
+        store_relaxed(&o->state_, UNDER_WAY | stack_tag(worker_current()));
     else if (found == UNDER_WAY)
         line_enter(line_of(o), &w.place, &w.wait.wait);
     spin_unlock(lock_of(o));
@@ -79,10 +92,12 @@ static void failed(thrum_once *o)
 
     spin_lock(lock_of(o));
     next = line_call(line_of(o));
-    if (next == NULL)
+    if (next == NULL) {
         store_relaxed(&o->state_, NEW);
-    else
+    } else {
+        store_relaxed(&o->state_, UNDER_WAY | stack_tag(next->wait->stack));
         container_of(next, struct asker, place)->found = NEW;
+    }
     spin_unlock(lock_of(o));
     if (next != NULL)
         line_let_go(next);

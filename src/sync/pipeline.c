@@ -166,7 +166,7 @@ static thrum_err *pass_limited(struct run *r, struct slot *slot)
     const thrum_stage *what = &r->what->stages[slot->stage];
     struct permits *permits = &r->stages[slot->stage].permits;
 
-    if (!permits_take(permits, scope_current(), "room in a pipeline"))
+    if (!permits_take(permits, scope_current(), AWAITED("room in a pipeline")))
         return thrum_rc(-ECANCELED);
     tsan_rely(permits);
     THRUM_TRY(call_stage(what, slot));

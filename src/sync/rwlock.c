@@ -9,11 +9,11 @@
 
 enum what { READ, WRITE };
 
-#define WRITER UINT32_MAX
+#define WRITER (UINT32_C(1) << 31)
 
 struct rwlock {
     struct spin lock;
-    uint32_t held;    /* lock: so many read, or WRITER */
+    uint32_t held; /* lock: so many read; or WRITER, and his stack_tag >> 4 */
     struct line line; /* lock */
 };
 
@@ -34,19 +34,20 @@ static struct rwlock *rwlock_of(thrum_rwlock *l)
 
 static bool is_possible(const struct rwlock *l, enum what what)
 {
-    return what == WRITE ? l->held == 0 : l->held != WRITER;
+    return what == WRITE ? l->held == 0 : (l->held & WRITER) == 0;
 }
 
-static void hold(struct rwlock *l, enum what what)
+/* tag: of who takes it. */
+static void hold(struct rwlock *l, enum what what, uint32_t tag)
 {
-    l->held = what == WRITE ? WRITER : l->held + 1;
+    l->held = what == WRITE ? WRITER | tag >> 4 : l->held + 1;
 }
 
 static bool take(struct rwlock *l, enum what what)
 {
     if (line_any(&l->line) || !is_possible(l, what))
         return false;
-    hold(l, what);
+    hold(l, what, stack_tag(worker_current()));
     return true;
 }
 
@@ -66,7 +67,7 @@ static struct line_place *admit(struct rwlock *l)
 
         if (p == NULL)
             continue;
-        hold(l, what);
+        hold(l, what, stack_tag(p->wait->stack));
         *end = p;
         end = &p->next;
     }
@@ -75,6 +76,21 @@ static struct line_place *admit(struct rwlock *l)
 }
 
 /* --- without */
+
+static uint32_t who_writes(const void *rwlock)
+{
+    struct rwlock *l = rwlock_of((thrum_rwlock *)(uintptr_t)rwlock);
+    uint32_t held;
+
+    spin_lock(&l->lock);
+    held = l->held;
+    spin_unlock(&l->lock);
+    return held & WRITER ? held << 4 | STACK_HELD : 0;
+}
+
+static const struct thrum_awaited_ to_read = {"an rwlock, to read", who_writes},
+                                   to_write = {"an rwlock, to write",
+                                               who_writes};
 
 /* Readers who came after a writer that gives up need wait no more. */
 static void leave(struct rwlock *l, struct line_place *p)
@@ -88,22 +104,24 @@ static void leave(struct rwlock *l, struct line_place *p)
     line_let_go_all(admitted);
 }
 
-/* False: canceled. */
-static bool lock(struct rwlock *l, enum what what, struct scope *scope)
+/* False: canceled. hears: a cancel of scope, where the caller is. */
+static bool lock(struct rwlock *l, enum what what, struct scope *scope,
+                 bool hears)
 {
     struct locker w = {.what = what};
     bool taken;
 
     wait_init(&w.wait.wait);
-    wait_tell(&w.wait.wait,
-              what == READ ? "an rwlock, to read" : "an rwlock, to write");
+    wait_tell(&w.wait, what == READ ? &to_read : &to_write, l);
     spin_lock(&l->lock);
     taken = take(l, what);
     if (!taken)
         line_enter(&l->line, &w.place, &w.wait.wait);
     spin_unlock(&l->lock);
 
-    if (!taken && scope_sleep(scope, &w.wait) != WAKE_EVENT) {
+    if (!taken && !hears)
+        scope_sleep_deaf(scope, &w.wait);
+    else if (!taken && scope_sleep(scope, &w.wait) != WAKE_EVENT) {
         leave(l, &w.place);
         return false;
     }
@@ -118,7 +136,7 @@ static int lock_cancelable(thrum_rwlock *l, enum what what)
     struct scope *scope = scope_current();
 
     if ((scope != NULL && scope_canceled(scope)) ||
-        !lock(rwlock_of(l), what, scope))
+        !lock(rwlock_of(l), what, scope, true))
         return -ECANCELED;
     return 0;
 }
@@ -141,7 +159,8 @@ static void unlock(struct rwlock *l, enum what what)
 
     tsan_promise(l);
     spin_lock(&l->lock);
-    if (unlikely(what == WRITE ? l->held != WRITER : l->held - 1 >= WRITER - 1))
+    if (unlikely(what == WRITE ? (l->held & WRITER) == 0
+                               : l->held - 1 >= WRITER - 1))
         die("thrum_rwlock_%sunlock: nobody %s", what == WRITE ? "wr" : "rd",
             what == WRITE ? "writes" : "reads");
     l->held = what == WRITE ? 0 : l->held - 1;
@@ -155,13 +174,13 @@ static void unlock(struct rwlock *l, enum what what)
 void thrum_rwlock_rdlock(thrum_rwlock *l)
 {
     sched_point(POINT_CALL);
-    (void)lock(rwlock_of(l), READ, NULL);
+    (void)lock(rwlock_of(l), READ, scope_current(), false);
 }
 
 void thrum_rwlock_wrlock(thrum_rwlock *l)
 {
     sched_point(POINT_CALL);
-    (void)lock(rwlock_of(l), WRITE, NULL);
+    (void)lock(rwlock_of(l), WRITE, scope_current(), false);
 }
 
 int thrum_rwlock_rdlock_cancelable(thrum_rwlock *l)

@@ -147,7 +147,7 @@ static int select_now_or_later(thrum_case *cases, int n, struct scope *scope,
     done = do_one(cases, n, &called);
     if (done < 0 && block) {
         wait_init(&w.wait);
-        wait_tell(&w.wait, "a select");
+        wait_tell(&w, AWAITED("a select"), NULL);
         enter_all(first, &w.wait);
     }
     unlock_all(first);

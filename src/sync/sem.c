@@ -26,7 +26,7 @@ int thrum_sem_acquire(thrum_sem *s)
 
     sched_point(POINT_CALL);
     if ((scope != NULL && scope_canceled(scope)) ||
-        !permits_take(permits_of(s), scope, "a semaphore"))
+        !permits_take(permits_of(s), scope, AWAITED("a semaphore")))
         return -ECANCELED;
     tsan_rely(s);
     return 0;

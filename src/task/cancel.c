@@ -175,12 +175,14 @@ static void unlist(struct scope *s, struct scope_wait *w)
     w->listed = false;
 }
 
-/* From here on a cancel finds the wait, or it has been claimed already. */
-static void show(struct scope *s, struct scope_wait *w)
+/* From here on who looks on finds the wait; and a cancel, unless it is deaf, or it
+ * has been claimed already. */
+static void show(struct scope *s, struct scope_wait *w, bool deaf)
 {
     link_up(s);
+    w->deaf = deaf;
     list(s, w);
-    if (scope_canceled(s))
+    if (!deaf && scope_canceled(s))
         (void)wait_wake(&w->wait, WAKE_CANCEL);
 }
 
@@ -210,11 +212,21 @@ enum wake scope_sleep(struct scope *s, struct scope_wait *w)
     enum wake cause;
 
     if (s != NULL)
-        show(s, w);
-    cause = w->wait.stack == NULL ? block(s, w) : wait_sleep(&w->wait);
+        show(s, w, false);
+    cause = w->wait.stack == NULL ? block(s, w)
+                                  : wait_sleep(&w->wait, w->kind, w->thing);
     if (s != NULL)
         hide(s, w);
     return cause;
+}
+
+void scope_sleep_deaf(struct scope *s, struct scope_wait *w)
+{
+    if (s != NULL)
+        show(s, w, true);
+    (void)wait_sleep(&w->wait, w->kind, w->thing);
+    if (s != NULL)
+        hide(s, w);
 }
 
 bool scope_sleep_in(struct scope *s, struct scope_wait *w, struct line *l,
@@ -235,7 +247,7 @@ enum wake scope_block(struct scope *s, struct scope_wait *w, int64_t until)
     enum wake cause;
 
     if (s != NULL)
-        show(s, w);
+        show(s, w, false);
     cause = wait_block(&w->wait, until);
     if (s != NULL)
         hide(s, w);
@@ -249,9 +261,12 @@ enum wake scope_block(struct scope *s, struct scope_wait *w, int64_t until)
  * taken out of next, a heap of timers, likes that best. */
 static struct scope_wait **claim_all(struct scope *s, struct scope_wait **end)
 {
-    struct scope_wait *w;
+    struct scope_wait *w, *next;
 
-    while ((w = s->waits) != NULL) {
+    for (w = s->waits; w != NULL; w = next) {
+        next = w->next;
+        if (w->deaf)
+            continue;
         unlist(s, w);
         if (wait_claim(&w->wait, WAKE_CANCEL) != CLAIM_WAKE)
             continue;

@@ -61,6 +61,18 @@ static void end(struct taken *t)
     spin_unlock(&forker->taken_lock);
 }
 
+struct stack *fork_runner(struct stack *forker, const void *slot)
+{
+    struct stack *stack = NULL;
+
+    spin_lock(&forker->taken_lock);
+    for (struct taken *t = forker->deque.taken; t != NULL; t = t->next)
+        if (t->slot == slot)
+            stack = t->own->stack;
+    spin_unlock(&forker->taken_lock);
+    return stack;
+}
+
 /* While its forker may do something else: in a scope of its own. */
 static thrum_err *run_elsewhere(struct thrum_job_ *slot, struct stack *stack,
                                 struct scope *parent)

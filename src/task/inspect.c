@@ -1,6 +1,5 @@
 /* thrum_dump. Down the trees of a runtime: its two roots, and the calls from
- * outside. Of a path the locks are held, as in a cancel (cancel.c): so all that is
- * looked at is open. Nothing is written meanwhile but into memory. */
+ * outside. While locks are held (waits.h) nothing is written but into memory. */
 
 #include <thrum/inspect.h>
 
@@ -10,7 +9,7 @@
 
 #include "base/alloc.h"
 #include "task/runtime.h"
-#include "task/scope.h"
+#include "task/waits.h"
 
 enum { TEXT = 32768, SMALL = 1024, INDENT_MAX = 40 };
 
@@ -41,9 +40,8 @@ static void say(struct text *t, const char *format, ...)
 }
 
 /* Under its lock. */
-static void say_scope(struct text *t, struct scope *s, int depth)
+static void say_scope(struct text *t, struct scope *s, int indent)
 {
-    int indent = 2 * depth < INDENT_MAX ? 2 * depth : INDENT_MAX;
     uint32_t live = scope_live(s); /* the body is one */
 
     say(t, "%*s%s (%s)", indent, "", s->name == NULL ? "scope" : s->name,
@@ -53,49 +51,75 @@ static void say_scope(struct text *t, struct scope *s, int depth)
     if (load_relaxed(&s->stops) != 0) /* a hint */
         say(t, ", canceled");
     say(t, "\n");
-    for (struct scope_wait *w = s->waits; w != NULL; w = w->next) {
-        struct stack *stack = w->wait.stack;
-        const char *what = /* a hint: it may be waking up just now */
-            stack == NULL ? NULL : load_relaxed(&stack->deque.waits_for);
-
-        say(t, "%*s%s waits for %s\n", indent + 2, "",
-            stack == NULL ? "a thread" : "a task",
-            what == NULL ? "something" : what);
-    }
 }
 
-static void walk(struct text *t, struct scope *top, int depth)
+static void see(struct scope *s, int depth, const struct waiting *w, void *arg)
 {
-    struct scope *s = top, *next;
+    int indent = 2 * depth < INDENT_MAX ? 2 * depth : INDENT_MAX;
+    struct text *t = arg;
+    char what[WAITING_TEXT];
 
-    spin_lock(&top->lock);
-    say_scope(t, top, depth);
-    for (next = top->inner;;) {
-        if (next != NULL) {
-            s = next;
-            spin_lock(&s->lock);
-            say_scope(t, s, ++depth);
-            next = s->inner;
-            continue;
-        }
-        spin_unlock(&s->lock);
-        if (s == top)
-            return;
-        next = s->next; /* the parent's lock is held */
-        s = s->parent;
-        depth--;
-    }
+    if (w == NULL)
+        say_scope(t, s, indent);
+    else
+        say(t, "%*s%s waits for %s\n", indent + 2, "",
+            w->stack == NULL ? "a thread" : "a task", waiting_tell(w, what));
+}
+
+static void walk(struct waits *ws, struct thrum_rt *rt, struct text *t)
+{
+    waits_see *tell = t == NULL ? NULL : see;
+
+    spin_lock(&rt->calls_lock);
+    for (struct scope *s = rt->calls; s != NULL; s = s->next)
+        waits_walk(ws, s, tell, t);
+    spin_unlock(&rt->calls_lock);
+    waits_walk(ws, &rt->posted, tell, t);
+    waits_walk(ws, &rt->root, tell, t);
+}
+
+/* A walk takes its time, and what it has seen at its two ends may not be so at
+ * once. What a second one sees again was so when the first had ended. */
+static bool stays(const struct waiting *circle, struct thrum_rt *rt)
+{
+    struct waits now = {.sched = &rt->sched};
+    const struct waiting *w = circle;
+    bool all = true;
+
+    do
+        walk(&now, rt, NULL);
+    while (waits_begin_again(&now));
+    do {
+        all = all && waits_has(&now, w);
+        w = w->next;
+    } while (w != circle);
+    waits_free(&now);
+    return all;
 }
 
 static void dump(struct text *t, struct thrum_rt *rt)
 {
-    say(t, "thrum: who waits\n");
-    spin_lock(&rt->calls_lock);
-    for (struct scope *s = rt->calls; s != NULL; s = s->next)
-        walk(t, s, 1);
-    spin_unlock(&rt->calls_lock);
-    walk(t, &rt->posted, 1);
-    walk(t, &rt->root, 1);
+    struct waits ws = {.sched = &rt->sched};
+    const struct waiting *circle, *w;
+    char who[TASK_TEXT], what[WAITING_TEXT];
+    struct text empty = *t;
+
+    do {
+        *t = empty;
+        say(t, "thrum: who waits\n");
+        walk(&ws, rt, t);
+    } while (waits_begin_again(&ws));
+    w = circle = waits_circle(&ws);
+    if (circle != NULL && stays(circle, rt)) {
+        say(t, "  deadlock: each of these waits for the next, the last for "
+               "the first\n");
+        do {
+            say(t, "    %s waits for %s\n", task_tell(w->task, who),
+                waiting_tell(w, what));
+            w = w->next;
+        } while (w != circle);
+    }
+    waits_free(&ws);
 }
 
 static void put(int fd, const char *text)

@@ -74,14 +74,9 @@ static void run_chunk(struct loop *l, size_t lo, size_t hi, void *acc)
 
 static void run_part(struct loop *l, size_t lo, size_t hi, void *acc);
 
-/* On a thief's stack: a part of its own. */
-static void part_run(struct thrum_job_ *job)
+/* With what it adds up by itself. */
+static void run_apart(struct loop *l, struct part *p)
 {
-    struct part *p = job->u.call.arg;
-    struct stack *stack = worker_current();
-    struct loop *l = container_of(scope_on(stack), struct loop, scope);
-
-    stack->site = l->site; /* for messages: a part has no name */
     if (l->how != NULL) {
         p->acc = alloc(l->how->size);
         if (p->acc == NULL) {
@@ -91,6 +86,18 @@ static void part_run(struct thrum_job_ *job)
         l->how->init(p->acc, l->ctx);
     }
     run_part(l, p->lo, p->hi, p->acc);
+}
+
+/* On a thief's stack. A part has no name: for messages it has its task's. */
+static void part_run(struct thrum_job_ *job)
+{
+    struct stack *stack = worker_current();
+    struct loop *l = container_of(scope_on(stack), struct loop, scope);
+    struct child around = child_begin(stack, NULL, l->site);
+
+    stack->site = l->site;
+    run_apart(l, job->u.call.arg);
+    child_end(stack, around);
 }
 
 static const struct thrum_site_ part_site = {part_run, "a part of a loop",

@@ -24,14 +24,15 @@ bool permits_try_take(struct permits *p)
     return taken;
 }
 
-bool permits_take(struct permits *p, struct scope *scope, const char *what)
+bool permits_take(struct permits *p, struct scope *scope,
+                  const struct thrum_awaited_ *kind)
 {
     struct line_place place;
     struct scope_wait w;
     bool taken;
 
     wait_init(&w.wait);
-    wait_tell(&w.wait, what);
+    wait_tell(&w, kind, p);
     spin_lock(&p->lock);
     taken = take(p);
     if (!taken)

@@ -306,6 +306,7 @@ static void call_run(struct thrum_job_ *job)
 {
     struct call *c = container_of(job, struct call, job);
     struct stack *stack = worker_current();
+    struct child around = child_begin(stack, NULL, &call_site);
     struct scope own;
 
     scope_open_task(&own, c->parent, stack, &call_site);
@@ -314,6 +315,7 @@ static void call_run(struct thrum_job_ *job)
     c->err = scope_close(&own, job->u.call.fn(job->u.call.arg));
     if (c->parent == NULL)
         call_over(c->rt, &own);
+    child_end(stack, around);
     (void)wait_wake(&c->wait, WAKE_EVENT);
 }
 
@@ -331,10 +333,9 @@ thrum_err *thrum_call(thrum_rt *rt, thrum_fn *fn, void *arg)
     c.job.u.call.fn = fn;
     c.job.u.call.arg = arg;
     wait_init(&c.wait);
-    wait_tell(&c.wait, "a task of another runtime");
     tsan_promise(&c.job);
     sched_submit(&rt->sched, &c.job);
-    (void)wait_sleep(&c.wait);
+    (void)wait_sleep(&c.wait, AWAITED("a task of another runtime"), NULL);
     return c.err;
 }
 

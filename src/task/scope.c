@@ -315,6 +315,8 @@ static cold void complain(const char *what, const struct scope *s)
         s->where == NULL ? "(a task's own)" : s->where, what);
 }
 
+const struct thrum_awaited_ awaited_children = {"its children", NULL};
+
 static void wait_for_children(struct scope *s)
 {
     uint32_t mine = (1 + call_children(s)) * LIVE; /* the body, and those */
@@ -325,10 +327,9 @@ static void wait_for_children(struct scope *s)
     if (s->stack == NULL && s->sched != NULL && sched_is_gone(s->sched))
         complain("its tasks are in the process that forked this one", s);
     wait_init(&w);
-    wait_tell(&w, "its children");
     s->closer = &w;
     if ((uint32_t)sub_acq_rel(&s->children, mine) != mine) /* [C3] [C2] */
-        (void)wait_sleep(&w);
+        (void)wait_sleep(&w, &awaited_children, s);
 }
 
 bool scope_join_by(struct scope *s, struct wait *w, int64_t until)

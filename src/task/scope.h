@@ -160,6 +160,9 @@ void scope_open(struct scope *s, const thrum_scope_opts *opts,
                 struct sched *sched);
 thrum_err *scope_close(struct scope *s, thrum_err *body);
 
+/* To close a scope, which is the thing. */
+extern const struct thrum_awaited_ awaited_children;
+
 /* A scope that no task opens and closes: a runtime's root. Its end: wait for the
  * children and fold the errors. */
 void scope_open_root(struct scope *s, struct sched *sched, const char *name);
@@ -220,6 +223,10 @@ scope_here_end(struct stack *stack, struct thrum_here_ *here, thrum_err *err)
  * it. `around`: the one it ran in. */
 thrum_err *scope_fold_alone(struct scope *around, thrum_err *err);
 
+/* The stack that the fork in `slot` runs on, by task/fork.c; NULL: it has not
+ * begun there, or has ended. forker: whose it is. */
+struct stack *fork_runner(struct stack *forker, const void *slot);
+
 /* One more child. Its index. The scope cannot be closed meanwhile. */
 uint32_t scope_enter(struct scope *s);
 
@@ -254,13 +261,30 @@ struct scope_wait {
     struct wait wait;
     struct scope_wait *next, *prev; /* the scope's lock */
     bool listed;                    /* the scope's lock */
+    bool deaf;                      /* const: a cancel does not end it */
+
+    /* for who looks on; const while it is listed */
+    const struct thrum_awaited_ *kind;
+    const void *thing;
 };
+
+/* Before it sleeps: for what. */
+static inline void wait_tell(struct scope_wait *w,
+                             const struct thrum_awaited_ *kind,
+                             const void *thing)
+{
+    w->kind = kind;
+    w->thing = thing;
+}
 
 /* Wait in scope s, the running task's innermost, or NULL for none. WAKE_CANCEL:
  * it is canceled, and no wait_wake of the source has won or will. */
 enum wake scope_sleep(struct scope *s, struct scope_wait *w);
 
-/* The same, at place p in a line. False: it is canceled; it was not called, and
+/* Wait whatever is canceled; in s for who looks on. */
+void scope_sleep_deaf(struct scope *s, struct scope_wait *w);
+
+/* The same as scope_sleep, at place p in a line. False: it is canceled; it was not called, and
  * has left the line. */
 bool scope_sleep_in(struct scope *s, struct scope_wait *w, struct line *l,
                     struct spin *lock, struct line_place *p);
@@ -298,7 +322,8 @@ bool permits_try_take(struct permits *p);
 
 /* Suspends the task, or blocks the thread, while there is none. False: `scope`,
  * where the caller is, was canceled, and none was taken. */
-bool permits_take(struct permits *p, struct scope *scope, const char *what);
+bool permits_take(struct permits *p, struct scope *scope,
+                  const struct thrum_awaited_ *kind);
 void permits_give(struct permits *p);
 
 /* --- alarm.c: the scope's own deadline, and `slow` -------------------------- */

@@ -55,7 +55,7 @@ static enum permit take_permit(struct scope *s)
     if (inside_child(s))
         return PERMIT_IN_PLACE;
     return permits_take(&s->permits, scope_current(),
-                        "a permit of a limited scope")
+                        AWAITED("a permit of a limited scope"))
                ? PERMIT_TAKEN
                : PERMIT_CANCELED;
 }

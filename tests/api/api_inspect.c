@@ -144,6 +144,214 @@ static void another_thread_may_look_while_scopes_come_and_go(void **state)
     expect_ok(thrum_stop(rt));
 }
 
+/* --- who has it, and who waits for himself ------------------------------------ */
+
+static struct {
+    thrum_mutex one, other;
+    thrum_rwlock rwlock;
+    thrum_once once;
+    struct gate gate;
+} locks;
+
+static thrum_err *take(thrum_mutex *m)
+{
+    THRUM_TRY(thrum_mutex_lock_cancelable(m));
+    thrum_mutex_unlock(m);
+    return NULL;
+}
+
+static thrum_err *take_one(void *unused)
+{
+    (void)unused;
+    return take(&locks.one);
+}
+
+static thrum_err *one_then_other(void *unused)
+{
+    thrum_err *e;
+
+    (void)unused;
+    thrum_mutex_lock(&locks.one);
+    gate_meet(&locks.gate);
+    e = take(&locks.other);
+    thrum_mutex_unlock(&locks.one);
+    return e;
+}
+
+static thrum_err *other_then_one(void *unused)
+{
+    thrum_err *e;
+
+    (void)unused;
+    thrum_mutex_lock(&locks.other);
+    gate_meet(&locks.gate);
+    e = take(&locks.one);
+    thrum_mutex_unlock(&locks.other);
+    return e;
+}
+
+static thrum_err *in_two_orders(void *unused)
+{
+    thrum_scope s;
+
+    (void)unused;
+    gate_init(&locks.gate, 2);
+    thrum_scope_open(&s, .name = "two");
+    CHECK(thrum_spawn(&s, one_then_other, NULL, 0) == 0);
+    CHECK(thrum_spawn(&s, other_then_one, NULL, 0) == 0);
+    return thrum_scope_close(&s, NULL);
+}
+
+static thrum_err *close_under_a_lock(void *unused)
+{
+    thrum_scope s;
+    thrum_err *e;
+
+    (void)unused;
+    thrum_mutex_lock(&locks.one);
+    thrum_scope_open(&s, .name = "under a lock");
+    CHECK(thrum_spawn(&s, take_one, NULL, 0) == 0);
+    thrum_yield(); /* else it is called by the close */
+    e = thrum_scope_close(&s, NULL);
+    thrum_mutex_unlock(&locks.one);
+    return e;
+}
+
+static thrum_err *join_under_a_lock(void *unused)
+{
+    thrum_err *e;
+    thrum_task t;
+
+    (void)unused;
+    thrum_mutex_lock(&locks.one);
+    thrum_fork(&t, take_one, NULL);
+    thrum_yield(); /* else it is called by the join */
+    e = thrum_join(&t);
+    thrum_mutex_unlock(&locks.one);
+    return e;
+}
+
+static thrum_err *read_what_one_writes(void *unused)
+{
+    int rc;
+
+    (void)unused;
+    thrum_rwlock_wrlock(&locks.rwlock);
+    rc = thrum_rwlock_rdlock_cancelable(&locks.rwlock);
+    thrum_rwlock_wrunlock(&locks.rwlock);
+    return thrum_rc(rc);
+}
+
+static thrum_err *once_in_itself(void *unused)
+{
+    return thrum_once_call(&locks.once, once_in_itself, unused);
+}
+
+#define HERE   " (tests/api/api_inspect.c:"
+#define CIRCLE "deadlock: each of these waits for the next"
+
+static const struct circle {
+    thrum_fn *fn;
+    const char *words[4];
+} circles[] = {
+    {in_two_orders,
+     {CIRCLE, "waits for a mutex at 0x", "held by one_then_other" HERE}},
+    {close_under_a_lock, {CIRCLE, "take_one" HERE, "held by "}},
+    {join_under_a_lock, {CIRCLE, "held by "}},
+    {read_what_one_writes,
+     {CIRCLE, "an rwlock, to read at 0x", "held by itself"}},
+    {once_in_itself, {CIRCLE, "a once at 0x", "held by itself"}},
+};
+
+static thrum_err *see_circle(void *circle)
+{
+    const struct circle *c = circle;
+    thrum_scope s;
+
+    memset(&locks, 0, sizeof locks);
+    thrum_scope_open(&s, .name = "tied");
+    CHECK(thrum_spawn(&s, c->fn, NULL, 0) == 0);
+    await_dump(NULL, c->words);
+    thrum_scope_cancel(&s, NULL);
+    return thrum_scope_close(&s, NULL);
+}
+
+static void a_circle_is_shown(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof circles / sizeof *circles; i++) {
+        struct circle c = circles[i];
+
+        on_threads(see_circle, &c);
+    }
+}
+
+static thrum_err *hold_one(void *unused)
+{
+    int rc;
+
+    (void)unused;
+    thrum_mutex_lock(&locks.one);
+    rc = thrum_sleep(HOUR);
+    thrum_mutex_unlock(&locks.one);
+    return thrum_rc(rc);
+}
+
+static thrum_err *wait_for_one(void *unused)
+{
+    (void)unused;
+    thrum_mutex_lock(&locks.one); /* is no cancellation point */
+    thrum_mutex_unlock(&locks.one);
+    return NULL;
+}
+
+static thrum_err *see_holder(void *unused)
+{
+    static const char *const held[] = {"a task waits for a mutex at 0x",
+                                       "held by hold_one" HERE, NULL};
+    char text[8192];
+    thrum_scope s;
+
+    (void)unused;
+    thrum_scope_open(&s, .name = "held");
+    CHECK(thrum_spawn(&s, hold_one, NULL, 0) == 0);
+    while (thrum_mutex_trylock(&locks.one)) {
+        thrum_mutex_unlock(&locks.one);
+        thrum_yield();
+    }
+    CHECK(thrum_spawn(&s, wait_for_one, NULL, 0) == 0);
+    await_dump(NULL, held);
+    read_dump(NULL, text, sizeof text);
+    CHECK(strstr(text, "deadlock") == NULL);
+    thrum_scope_cancel(&s, NULL);
+    return thrum_scope_close(&s, NULL);
+}
+
+static void who_has_a_lock_is_shown(void **state)
+{
+    (void)state;
+    memset(&locks, 0, sizeof locks);
+    on_threads(see_holder, NULL);
+}
+
+static void a_thread_that_has_one_is_no_task(void **state)
+{
+    static const char *const held[] = {"held by no task of this runtime", NULL};
+    char text[8192];
+    thrum_rt *rt;
+
+    (void)state;
+    memset(&locks, 0, sizeof locks);
+    assert_int_equal(thrum_start(&rt, &(thrum_opts){.workers = 1}), 0);
+    thrum_mutex_lock(&locks.one);
+    assert_int_equal(thrum_post(rt, wait_for_one, NULL, 0), 0);
+    do
+        read_dump(rt, text, sizeof text);
+    while (!has_all(text, held));
+    thrum_mutex_unlock(&locks.one);
+    expect_ok(thrum_stop(rt));
+}
+
 static void without_a_runtime_there_is_nothing(void **state)
 {
     char text[256];
@@ -158,6 +366,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_waits_is_shown),
         cmocka_unit_test(another_thread_may_look_while_scopes_come_and_go),
+        cmocka_unit_test(a_circle_is_shown),
+        cmocka_unit_test(who_has_a_lock_is_shown),
+        cmocka_unit_test(a_thread_that_has_one_is_no_task),
         cmocka_unit_test(without_a_runtime_there_is_nothing),
     };
 

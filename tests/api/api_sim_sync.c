@@ -81,7 +81,8 @@ static thrum_err *in_two_orders(void *arg)
 static void locks_in_two_orders(void **state)
 {
     (void)state;
-    finds(in_two_orders, &THRUM_DEADLOCK, "a mutex");
+    finds(in_two_orders, &THRUM_DEADLOCK, "each of these waits for the next");
+    finds(in_two_orders, &THRUM_DEADLOCK, ", held by main (thrum_sim)");
 }
 
 static thrum_err *draw(void *arg)

@@ -154,7 +154,7 @@ static void who_waits_is_told(void **state)
     assert_non_null(strstr(text, "deadlock"));
     assert_non_null(strstr(text, "take_other (tests/api/api_sim_told.c:"));
     assert_non_null(
-        strstr(text, "waits for a permit of a limited scope since"));
+        strstr(text, "waits for a permit of a limited scope at 0x"));
     assert_non_null(strstr(text, "waits for its children"));
     thrum_err_drop(e);
 }

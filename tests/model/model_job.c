@@ -118,12 +118,12 @@ static __attribute__((noinline)) void offload(void)
         wait_init(&again);
         if (offload_withdraw(&job, &scope, &again)) {
             sweep();
-            (void)wait_sleep(&again);
+            (void)wait_sleep(&again, NULL, NULL);
             canceled = true;
             return;
         }
         if (offload_wait_again(&job, &again))
-            (void)wait_sleep(&again);
+            (void)wait_sleep(&again, NULL, NULL);
     }
     MODEL_ASSERT(fails ||
                  (job.u.err == (thrum_err *)&argument && argument == 1));

@@ -135,6 +135,12 @@ static void all_have_counted(void)
     MODEL_ASSERT(guarded == rounds);
 }
 
+static void two_have(void)
+{
+    rounds = 2;
+    all_have_counted();
+}
+
 static void three_have(void)
 {
     rounds = 3;
@@ -175,6 +181,13 @@ static const struct model_scenario scenarios[] = {
                  {"holder", greedy_holder},
                  {"cancel", cancel_first}},
      .check = free_and_forgotten,
+     .executions = 20000},
+    {.name = "who_does_not_hear_of_a_cancel",
+     .setup = it_is_held,
+     .threads = {{"deaf", locker},
+                 {"holder", holder},
+                 {"cancel", cancel_first}},
+     .check = two_have,
      .executions = 20000},
     {.name = "of_threads",
      .setup = it_is_held_by_a_thread,

@@ -64,7 +64,8 @@ static __attribute__((noinline)) void scribble(void)
 
 static bool take_in_own_scope(void)
 {
-    bool taken = permits_take(&permits, &scopes[model_thread()], "a permit");
+    bool taken = permits_take(&permits, &scopes[model_thread()],
+                              AWAITED("a permit"));
 
     scribble();
     return taken;

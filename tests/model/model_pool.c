@@ -157,16 +157,19 @@ void wait_init(struct wait *w)
     (void)w;
 }
 
-enum wake wait_sleep(struct wait *w)
+enum wake wait_sleep(struct wait *w, const struct thrum_awaited_ *kind,
+                     const void *thing)
 {
     (void)w;
+    (void)kind;
+    (void)thing;
     return WAKE_EVENT;
 }
 
 enum wake scope_sleep(struct scope *s, struct scope_wait *w)
 {
     (void)s;
-    return wait_sleep(&w->wait);
+    return wait_sleep(&w->wait, NULL, NULL);
 }
 
 void sched_push(struct worker *w, struct thrum_job_ *job)

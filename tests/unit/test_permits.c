@@ -53,8 +53,8 @@ static void one_that_is_left_is_taken_without_waiting(void **state)
 {
     (void)state;
     permits_init(&permits, 2);
-    assert_true(permits_take(&permits, NULL, "a permit"));
-    assert_true(permits_take(&permits, NULL, "a permit"));
+    assert_true(permits_take(&permits, NULL, AWAITED("a permit")));
+    assert_true(permits_take(&permits, NULL, AWAITED("a permit")));
     assert_false(permits_try_take(&permits));
 }
 
@@ -75,7 +75,7 @@ static void still_the_hunger(void)
 
 static thrum_err *take_and_note(void *arg)
 {
-    assert_true(permits_take(&permits, NULL, "a permit"));
+    assert_true(permits_take(&permits, NULL, AWAITED("a permit")));
     order[count++] = (int)(intptr_t)arg;
     return NULL;
 }
@@ -124,7 +124,7 @@ static thrum_err *go_in_and_out(void *unused)
     for (int i = 0; i < ROUNDS; i++) {
         int now, seen;
 
-        assert_true(permits_take(&permits, NULL, "a permit"));
+        assert_true(permits_take(&permits, NULL, AWAITED("a permit")));
         now = add_relaxed(&inside, 1) + 1;
         for (seen = load_relaxed(&most); now > seen;)
             if (cas_relaxed(&most, &seen, now))
@@ -166,7 +166,7 @@ static void hand_back_and_forth(void *arg)
     struct permits *both = arg;
 
     for (int i = 0; i < ROUNDS; i++) {
-        assert_true(permits_take(&both[0], NULL, "a permit"));
+        assert_true(permits_take(&both[0], NULL, AWAITED("a permit")));
         count++; /* whose turn it is goes with the permit */
         permits_give(&both[1]);
     }
@@ -186,7 +186,7 @@ static void threads_wait_for_a_permit_too(void **state)
     for (int i = 0; i < ROUNDS; i++) {
         count++;
         permits_give(&both[0]);
-        assert_true(permits_take(&both[1], NULL, "a permit"));
+        assert_true(permits_take(&both[1], NULL, AWAITED("a permit")));
         assert_int_equal(count, 2 * i + 2);
     }
     thread_join(&t);
