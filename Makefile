@@ -200,7 +200,8 @@ $(MODEL): $(OUT)/%: $$(call objects,$$*) $(filter $(OUT)/src/os/ctx%,$(OBJS))
 # Or it is given all of them, built for the explorer, with what they write in a
 # section of its own, so that it can be put back between executions.
 EXPLORED := $(patsubst %,$(OUT)/model/%.o,$(sort \
-              $(wildcard $(patsubst %,src/%/*.c,base parts sched task await sync))))
+              $(wildcard $(patsubst %,src/%/*.c,base parts sched task await sync) \
+              src/io/call.c src/io/fd.c src/io/outside.c)))
 $(OUT)/tests/model/model_runtime/model_runtime: $(EXPLORED)
 $(OUT)/model/%.o: % Makefile | $(NEEDS)
 	@mkdir -p $(@D)

@@ -12,11 +12,14 @@ table=tests/model/mutants.txt
 out=build/mutants
 budgets="50 3000 200000" # executions a scenario; most mutants die of few
 enough=20000             # for one that should live, and where they are long
+patience=300             # seconds, for one run
 cc=${CC:-gcc}
 quick=$(command -v clang || echo "$cc") # half of the time is compiling
 
 flags="-std=gnu11 -D_GNU_SOURCE -w -pthread -DTHRUM_MODEL"
 paths="-Isrc -Iinclude -Itests/model/lib"
+built=build/gcc
+real="-std=gnu11 -D_GNU_SOURCE -w -pthread -fPIC -ftls-model=initial-exec -O2 -g"
 heap="-Dmalloc=model_malloc -Dcalloc=model_calloc -Dfree=model_free
     -Daligned_alloc=model_aligned_alloc" # as the Makefile has it
 
@@ -98,13 +101,26 @@ build_runtime() { # DIRECTORY FILE
     done && $cc -pthread -o "$1/x" "$1"/*.o "$out"/lib/*.o
 }
 
+# A program of another folder, FOLDER/NAME: as make has built it, but the mutant.
+build_test() { # DIRECTORY PROGRAM FILE
+    objects=$built/tests/$2.c.o
+    [ -e "$objects" ] || objects=$(ls "$built/tests/$2"/*.o)
+    # shellcheck disable=SC2046,SC2086 # lists
+    $cc $real -I"$1" -Isrc -Iinclude -c -o "$1/mutant.o" "$1/${3#*/}" &&
+        $cc -pthread -o "$1/x" "$1/mutant.o" $objects \
+            $(find "$built/tests/${2%%/*}/lib" -name '*.o' 2>/dev/null) \
+            $(ls "$built"/src/*/*.o | grep -vxF "$built/$3.o") -lcmocka
+}
+
 build() { # DIRECTORY PROGRAM FILE
-    if [ "$2" = model_runtime ]; then
-        build_runtime "$1" "$3"
-    else
+    case $2 in
+    model_runtime) build_runtime "$1" "$3" ;;
+    */*) build_test "$1" "$2" "$3" ;;
+    *)
         compile "$1/x.o" "tests/model/$2.c" -O0 -I"$1" &&
             $cc -pthread -o "$1/x" "$1/x.o" "$out"/lib/*.o
-    fi
+        ;;
+    esac
 }
 
 # Exit 0 if the model holds with the mutant, 1 if it fails, 2 if there is none.
@@ -113,10 +129,11 @@ try() { # DIRECTORY PROGRAM FILE EXECUTIONS...
     dir=$1
     shift 3
     for n in "$@"; do
-        THRUM_SEED='' THRUM_MODEL_EXECS=$n timeout 300 "$dir/x" >"$dir/said" 2>&1
-        case $? in
-        0) ;;
-        1) grep -q BROKEN "$dir/said" && return 1 || return 2 ;;
+        THRUM_SEED='' THRUM_MODEL_EXECS=$n timeout $patience "$dir/x" >"$dir/said" 2>&1
+        case $?,$program in
+        0,*) ;;
+        *,*/*) return 1 ;;
+        1,*) grep -q BROKEN "$dir/said" && return 1 || return 2 ;;
         *) return 2 ;;
         esac
     done
@@ -134,6 +151,7 @@ one_row() { # LINE-NUMBER
     mkdir -p "$dir"
     mutate "$dir" "$row" >"$dir/log" 2>&1 && {
         case $verdict in
+        */*) budgets=1 patience=60 ;;
         model_runtime*survives:*) budgets=100 ;;
         model_runtime*) budgets="20 400" ;;
         *survives:*) budgets=$enough ;;
@@ -148,7 +166,7 @@ one_row() { # LINE-NUMBER
     0,*survives:*) echo "ok $what: survives:${verdict#*survives:}" ;;
     1,*survives:*) echo "not ok $what: killed, yet the table explains why not" ;;
     0,*) echo "not ok $what: NOT KILLED by $program" ;;
-    1,*) echo "ok $what: killed, $(sed -n 's/.*BROKEN: //p' "$dir/said")" ;;
+    1,*) echo "ok $what: killed, $(sed -n 's/.*BROKEN: //p; s/^\[  FAILED  \] \([a-z].*\)/\1/p' "$dir/said" | head -n 1)" ;;
     esac
 }
 
@@ -174,12 +192,18 @@ rows=$(grep -nF -e "${1:-}" $table | grep -E '^[0-9]+:(src|include)/')
 case $rows in *"| model_runtime"*)
     mkdir -p $out/runtime
     for source in src/base/*.c src/parts/*.c src/sched/*.c src/task/*.c \
-        src/await/*.c src/sync/*.c tests/model/model_runtime/*.c; do
+        src/await/*.c src/sync/*.c src/io/call.c src/io/fd.c src/io/outside.c \
+        tests/model/model_runtime/*.c; do
         object=$out/runtime/$(echo "$source" | tr / :).o
         object_of_runtime "$object" "$source" -MMD || exit
     done
     ;;
 esac
+
+for program in $(echo "$rows" | sed -n 's|.* [|] \([a-z]*/[a-z_]*\)$|\1|p'); do
+    [ -d "tests/$program" ] && program=$program/${program#*/}
+    make -s "$built/tests/$program" || exit
+done
 
 echo "$rows" | cut -d: -f1 |
     xargs -P 2 -n 1 sh tests/model/mutants.sh --row >$out/results

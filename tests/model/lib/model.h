@@ -96,6 +96,11 @@ void model_switches(int from, int to);
 struct poll_set;
 void model_tell(struct poll_set *set);
 
+/* The one descriptor that poll_add has put into a set gets ready, once more; it
+ * is in none. */
+void model_edge(void);
+void model_no_descriptor(void);
+
 /* One of 0 .. n-1, chosen like everything else. */
 int model_choose(int n);
 

@@ -127,6 +127,44 @@ void model_tell(struct poll_set *set)
     end_a_wait(set);
 }
 
+/* The one descriptor: the set it was added to. */
+static struct poll_set *added_to;
+static void *added_as;
+
+int poll_add(struct poll_set *set, int fd, void *key)
+{
+    (void)fd;
+    model_step();
+    added_to = set;
+    added_as = key;
+    model_tell(set); /* it might be ready now */
+    return 0;
+}
+
+int poll_check(struct poll_set *set, int fd, void *key)
+{
+    (void)fd;
+    if (!model_now.running)
+        return -ENOENT;
+    model_step();
+    return added_to == set && added_as == key ? 0 : -ENOENT;
+}
+
+void model_edge(void)
+{
+    model_step();
+    if (added_to != NULL)
+        model_tell(added_to);
+}
+
+/* What was to be told of it is not. */
+void model_no_descriptor(void)
+{
+    if (model_now.running && added_to != NULL)
+        added_to->epoll = 0;
+    added_to = NULL;
+}
+
 static int take_what_is_told(struct poll_set *set, struct poll_event *events)
 {
     int n = 0;
@@ -134,7 +172,7 @@ static int take_what_is_told(struct poll_set *set, struct poll_event *events)
     if (set->epoll > 0) {
         set->epoll--;
         events[n].of.events = EPOLLIN;
-        events[n++].of.data.ptr = set;
+        events[n++].of.data.ptr = set == added_to ? added_as : set;
     }
     if (set->wakeup) {
         set->wakeup = 0;

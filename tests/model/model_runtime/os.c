@@ -7,6 +7,7 @@
 #include "os/lock.h"
 #include "os/poll.h"
 #include "os/thread.h"
+#include "os/transfer.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -76,6 +77,7 @@ void model_switches(int from, int to)
 void os_reset(void)
 {
     memset(locals, 0, sizeof locals);
+    model_no_descriptor();
 }
 
 /* ------------------------------------------------------------------ the rest */
@@ -131,6 +133,30 @@ void forked_tell(void (*forget)(void))
     (void)forget;
 }
 
+bool transfer_is_open(int fd)
+{
+    (void)fd;
+    return true;
+}
+
+bool transfer_is_tcp(int fd)
+{
+    (void)fd;
+    return false;
+}
+
+int transfer_close(int fd)
+{
+    (void)fd;
+    model_no_descriptor();
+    return 0;
+}
+
+void thread_detach(struct thread *t)
+{
+    (void)t;
+}
+
 int poll_open(struct poll_set *set)
 {
     *set = (struct poll_set){.epoll = 0};
@@ -140,6 +166,7 @@ int poll_open(struct poll_set *set)
 void poll_close(struct poll_set *set)
 {
     (void)set;
+    model_no_descriptor();
 }
 
 /* There is no guest here. */

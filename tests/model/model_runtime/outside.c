@@ -4,25 +4,6 @@
 
 #include <errno.h>
 
-/* A thread that waits for the runtime; main begins it, and ends it when all
- * others have done. */
-static void from_outside(void (*what)(void))
-{
-    flag_wait(&world.flag);
-    what();
-    meet(&world.other);
-}
-
-static void main_with(unsigned workers, uint32_t others, thrum_fn *fn)
-{
-    world.other.expected = others + 1;
-    world.rt = runtime_begin(workers);
-    flag_set(&world.flag);
-    NO_ERROR(thrum_call(world.rt, fn, NULL));
-    meet(&world.other);
-    runtime_end(world.rt);
-}
-
 /* ---------------------------------------------------------------------- calls */
 
 static thrum_err *count(void *arg)

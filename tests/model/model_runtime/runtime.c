@@ -40,7 +40,7 @@ void runtime_setup(void)
 
 void runtime_check(void)
 {
-    MODEL_ASSERT(model_heap_blocks() == 0);
+    MODEL_ASSERT(model_heap_blocks() == world.kept);
     MODEL_ASSERT(model_heap_mappings() == 0);
 }
 
@@ -108,4 +108,21 @@ void flag_set(_Atomic uint32_t *flag)
 {
     store_release(flag, 1);
     futex_wake(flag, MODEL_THREADS);
+}
+
+void from_outside(void (*what)(void))
+{
+    flag_wait(&world.flag);
+    what();
+    meet(&world.other);
+}
+
+void main_with(unsigned workers, uint32_t others, thrum_fn *fn)
+{
+    world.other.expected = others + 1;
+    world.rt = runtime_begin(workers);
+    flag_set(&world.flag);
+    NO_ERROR(thrum_call(world.rt, fn, NULL));
+    meet(&world.other);
+    runtime_end(world.rt);
 }

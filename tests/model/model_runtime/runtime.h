@@ -28,7 +28,9 @@ struct world {
     int ran[16], data[16];
     struct meeting meeting, other;
     _Atomic uint32_t flag, done, slept;
-    void *shared; /* memory that a task frees */
+    _Atomic uint32_t pipe; /* items in it */
+    int kept;              /* blocks that the library never frees */
+    void *shared;          /* memory that a task frees */
     thrum_rt *rt;
     thrum_scope *scope;
     thrum_mutex mutex;
@@ -43,6 +45,11 @@ struct world {
 };
 
 extern struct world world;
+
+/* A thread that waits for the runtime; main_with begins it, and ends it when all
+ * the others have done what they had to. */
+void from_outside(void (*what)(void));
+void main_with(unsigned workers, uint32_t others, thrum_fn *fn);
 
 /* Threads from outside block on a flag, and are told. */
 void flag_wait(_Atomic uint32_t *flag);
@@ -60,7 +67,7 @@ thrum_opts runtime_opts(unsigned workers);
 void os_reset(void);
 
 /* The scenarios, by file; the last of each is empty. */
-extern const struct model_scenario trees[], waits[], outside[];
+extern const struct model_scenario trees[], waits[], outside[], descriptors[];
 
 void runtime_setup(void);
 void runtime_check(void);
