@@ -74,6 +74,10 @@ typedef struct thrum_sim_opts {
                            * is always the same */
     unsigned rounds;  /* 0: 100 */
     double fault;     /* the chance of an allocation to fail; 0: none does */
+    double io_fault;  /* .. of a call on a descriptor; 0: none does */
+    thrum_time io_delay; /* what such a call, or its news, takes at most; 0: as
+                           * the round has it; negative: nothing */
+    bool io_whole;       /* all of the bytes are transferred, if there is room */
     thrum_time limit; /* a round that takes longer, in its own time, has
                            * failed; 0: 10 years */
     uint64_t steps;   /* or that takes more decisions; 0: 10 million */

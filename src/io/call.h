@@ -8,8 +8,12 @@
 
 #include "io/fd.h"
 
+/* What is in `u`. */
+enum call_kind { CALL_WAIT, CALL_SOME, CALL_VECTOR, CALL_MESSAGE, CALL_ACCEPT };
+
 struct call {
     int fd;
+    enum call_kind kind;
     struct fd *f;
     struct fd_seen seen; /* when the try began */
     union {

@@ -9,15 +9,10 @@ enum { CHANGE_BITS = 14 };
 
 /* ----------------------------------------------------------------------- plan */
 
-/* One of so many, each as likely as the others. */
-static uint32_t one_of(struct sim *sim, const uint32_t *of, uint32_t n)
+uint32_t one_of(struct sim *sim, const uint32_t *of, uint32_t n)
 {
     return of[sim_choose(sim, CHOOSE_PLAN, n)];
 }
-
-#define ONE_OF(sim, ...)                                                       \
-    one_of(sim, (const uint32_t[]){__VA_ARGS__},                               \
-           sizeof(const uint32_t[]){__VA_ARGS__} / sizeof(uint32_t))
 
 /* Within the first so many steps: most tests are short. */
 static void changes_draw(struct sim *sim)
