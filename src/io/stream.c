@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 
-#include "io/call.h"
+#include "io/simulate.h"
 #include "os/transfer.h"
 
 /* ------------------------------------------- what is no socket, and what is */
@@ -24,10 +24,11 @@ static ssize_t try_readv(struct call *c)
                : transfer_readv_ready(c->fd, c->u.vector.v, c->u.vector.count);
 }
 
-/* Workers have SIGPIPE blocked, as all threads of the library. */
+/* Workers have SIGPIPE blocked, as all threads of the library; who simulates is
+ * none. */
 static ssize_t try_writev(struct call *c)
 {
-    bool quiet = worker_current() != NULL;
+    bool quiet = worker_current() != NULL && !simulated();
     ssize_t rc = transfer_writev(c->fd, c->u.vector.v, c->u.vector.count,
                                  quiet);
     int watched;
