@@ -26,10 +26,12 @@ static void open_tcp(int fds[2])
 
     fds[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(fds[1] >= 0);
-    if (thrum_sim_seed() == 0)
+    if (thrum_sim_seed() == 0) { /* there connect(2) reaches nobody */
         CHECK(connect(fds[1], (struct sockaddr *)&addr, size) == 0);
-    else
+    } else {
         CHECK(thrum_connect(fds[1], (struct sockaddr *)&addr, size) == 0);
+        CHECK(fcntl(fds[1], F_SETFL, O_RDWR) == 0);
+    }
     fds[0] = accept(listener, NULL, NULL);
     CHECK(fds[0] >= 0);
     close(listener);
