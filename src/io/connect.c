@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 
+#include "io/call.h"
 #include "io/simulate.h"
 #include "os/transfer.h"
 

@@ -97,7 +97,7 @@ static void sort(struct dial *d, const struct addrinfo *list)
 
 static int connect_to(const struct addrinfo *to)
 {
-    int fd, rc = simulated() ? simulate_opening() : 0;
+    int fd, rc = simulated() ? simulate_call(SIMULATE_OPENING) : 0;
 
     if (rc < 0)
         return rc;
@@ -218,7 +218,7 @@ int thrum_listen(const char *host, const char *port)
     struct lookup l = {.host = host, .port = port, .passive = true};
     int rc = find(&l);
 
-    if (rc == 0 && simulated() && (rc = simulate_opening()) < 0)
+    if (rc == 0 && simulated() && (rc = simulate_call(SIMULATE_OPENING)) < 0)
         net_lookup_free(l.list);
     if (rc < 0)
         return rc;

@@ -27,14 +27,18 @@ static const int of_none[] = {0}, of_read[] = {-ECONNRESET, -ETIMEDOUT, 0},
                  of_send[] = {-ENOBUFS, 0},
                  of_accept[] = {-EMFILE, -ENFILE, -ENOMEM, 0},
                  of_connect[] = {-ECONNREFUSED, -ETIMEDOUT, -EHOSTUNREACH, 0},
-                 of_opening[] = {-EMFILE, -ENFILE, 0},
+                 of_opening[] = {-EMFILE, -ENFILE, 0}, of_file[] = {-EIO, 0},
+                 of_file_write[] = {-EIO, -ENOSPC, 0},
                  of_lookup[] = {-EAGAIN, -ENOENT, 0};
 
 /* 0, -ECANCELED, or what is to be its result. */
 static int meet_fate(const int *errors)
 {
-    struct sched_fate fate = here()->sim->fate(here()->sim, errors);
+    struct sched_fate fate;
 
+    if (scope_canceled(scope_current()))
+        return -ECANCELED;
+    fate = here()->sim->fate(here()->sim, errors);
     if (fate.takes > 0 && !nap_simulate(fate.takes, "the network"))
         return -ECANCELED;
     return fate.error;
@@ -138,11 +142,9 @@ ssize_t simulate_try(struct call *c, attempt *try, unsigned what)
 
     if (was_closed_since(c))
         return failed == -ECANCELED ? failed : -EBADF;
-    if (failed == 0)
-        rc = try_now(c, try, kind, what);
-    else
-        rc = failed;
-    if (failed != 0 && failed != -ECANCELED && c->kind != CALL_ACCEPT)
+    rc = failed == 0 ? try_now(c, try, kind, what) : failed;
+    if (failed != 0 && failed != -ECANCELED && kind == TRANSFER_STREAM &&
+        c->kind != CALL_ACCEPT)
         transfer_break(c->fd);
     sched_point(POINT_CALL);
     return rc;
@@ -165,9 +167,11 @@ int simulate_connect(int fd, const struct sockaddr *addr, socklen_t size)
     return rc;
 }
 
-int simulate_opening(void)
+int simulate_call(enum simulated_call call)
 {
-    return meet_fate(of_opening);
+    static const int *const errors[] = {of_opening, of_file, of_file_write};
+
+    return meet_fate(errors[call]);
 }
 
 /* Numbers may have colons; localhost is known everywhere. */

@@ -25,7 +25,7 @@
 
 #include <netdb.h>
 
-#include "io/call.h"
+#include "io/attempt.h"
 
 /* Is it a task of a simulation that calls? */
 bool simulate_is_on(void);
@@ -41,10 +41,13 @@ static inline bool simulated(void)
  * failed. */
 ssize_t simulate_try(struct call *c, attempt *try, unsigned what);
 
-/* The same of connect(2); and of what makes a descriptor: 0, -ECANCELED or how it
- * has failed. */
+/* The same of connect(2). */
 int simulate_connect(int fd, const struct sockaddr *addr, socklen_t size);
-int simulate_opening(void);
+
+/* Before a call that has no descriptor yet, or one of a file: 0, -ECANCELED or how it
+ * has failed. */
+enum simulated_call { SIMULATE_OPENING, SIMULATE_FILE, SIMULATE_FILE_WRITE };
+int simulate_call(enum simulated_call call);
 
 /* As net_lookup. */
 int simulate_lookup(const char *host, const char *port, bool passive,

@@ -79,7 +79,7 @@ static socklen_t address_of(const struct place *p,
 /* Of a socket of the Internet that has one. */
 static bool own_place(int fd, struct place *p)
 {
-    struct sockaddr_storage addr;
+    struct sockaddr_storage addr = {0};
     socklen_t size = sizeof addr;
 
     if (getsockname(fd, (struct sockaddr *)&addr, &size) < 0 ||

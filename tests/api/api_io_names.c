@@ -7,17 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *port_of(int fd, char text[8])
-{
-    struct sockaddr_storage addr;
-    socklen_t size = sizeof addr;
-    struct sockaddr_in *in = (struct sockaddr_in *)(void *)&addr;
-
-    CHECK(getsockname(fd, (struct sockaddr *)&addr, &size) == 0);
-    snprintf(text, 8, "%u", ntohs(in->sin_port)); /* at one place in both */
-    return text;
-}
-
 static void meet(int listener, int fd)
 {
     int got = thrum_accept(listener, NULL, NULL);

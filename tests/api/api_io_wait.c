@@ -488,18 +488,14 @@ struct echo {
 };
 
 enum { READERS = 5 };
-
-static size_t bytes_sent(void)
-{
-    return thrum_sim_seed() == 0 ? 200000 : 10000;
-}
+#define BYTES (thrum_sim_seed() == 0 ? (size_t)200000 : 10000)
 
 static thrum_err *send_bytes(void *arg)
 {
     struct echo *e = arg;
     static const char some[1000];
 
-    for (size_t i = 0; i < bytes_sent(); i += sizeof some)
+    for (size_t i = 0; i < BYTES; i += sizeof some)
         CHECK(thrum_write_full(e->fd, some, sizeof some, NULL) == 0);
     CHECK(shutdown(e->fd, SHUT_WR) == 0);
     return NULL;
@@ -535,7 +531,7 @@ static thrum_err *both_ways(void *arg)
                 CHECK(thrum_spawn(&scope, count_bytes, &ends[i], 0) == 0);
         }
         expect_ok(thrum_scope_close(&scope, NULL));
-        CHECK(ends[0].read == bytes_sent() && ends[1].read == bytes_sent());
+        CHECK(ends[0].read == BYTES && ends[1].read == BYTES);
         fds_close(fds);
     }
     return NULL;

@@ -88,3 +88,14 @@ size_t fill_up(int fd)
     CHECK(errno == EAGAIN && fcntl(fd, F_SETFL, flags) == 0);
     return total;
 }
+
+const char *port_of(int fd, char text[8])
+{
+    struct sockaddr_storage addr;
+    socklen_t size = sizeof addr;
+    struct sockaddr_in *in = (struct sockaddr_in *)(void *)&addr;
+
+    CHECK(getsockname(fd, (struct sockaddr *)&addr, &size) == 0);
+    snprintf(text, 8, "%u", ntohs(in->sin_port)); /* at one place in both */
+    return text;
+}
