@@ -141,7 +141,7 @@ ssize_t simulate_try(struct call *c, attempt *try, unsigned what)
     ssize_t rc;
 
     if (was_closed_since(c))
-        return failed == -ECANCELED ? failed : -EBADF;
+        return -EBADF;
     rc = failed == 0 ? try_now(c, try, kind, what) : failed;
     if (failed != 0 && failed != -ECANCELED && kind == TRANSFER_STREAM &&
         c->kind != CALL_ACCEPT)

@@ -38,15 +38,14 @@ void plan_draw(struct sim *sim)
     thrum_explore explore = sim->opts->explore;
     bool ranks = sim_choose(sim, CHOOSE_PLAN, 2) != 0;
 
-    sim->plan = (struct plan){
-        .ranks = explore == THRUM_EXPLORE ? ranks
-                                          : explore == THRUM_EXPLORE_RANKS,
-        .takes_fork = ONE_OF(sim, 0, 256, 512, 1024),
-        .interrupts = ONE_OF(sim, 0, 16, 128, 512),
-        .calls_child = ONE_OF(sim, 0, 256, 512, 1024),
-        .chaos = ONE_OF(sim, 16, 128, 512),
-        .pace = ONE_OF(sim, 100, 3000, 100000, 1000000),
-    };
+    sim->plan = (struct plan){.ranks = explore == THRUM_EXPLORE
+                                           ? ranks
+                                           : explore == THRUM_EXPLORE_RANKS};
+    sim->plan.takes_fork = ONE_OF(sim, 0, 256, 512, 1024);
+    sim->plan.interrupts = ONE_OF(sim, 0, 16, 128, 512);
+    sim->plan.calls_child = ONE_OF(sim, 0, 256, 512, 1024);
+    sim->plan.chaos = ONE_OF(sim, 16, 128, 512);
+    sim->plan.pace = ONE_OF(sim, 100, 3000, 100000, 1000000);
     changes_draw(sim);
 }
 
