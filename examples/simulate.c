@@ -6,8 +6,8 @@
  * leaps: an hour's wait takes no time, and a timeout is exact. The round that
  * fails says its seed; THRUM_SEED=0x... repeats just that one, in a debugger, too.
  *
- * Pitfall: files, sockets and other threads are not simulated. What a round does
- * must depend on its seed alone, or it cannot be had again.
+ * Pitfall: other threads and processes are not simulated. What a round does must
+ * depend on its seed alone, or it cannot be had again.
  */
 #include <stdio.h>
 #include <thrum.h>

@@ -34,6 +34,12 @@
  *              round has it, so that a deadline meets computations too; so does
  *              a loop that does nothing but ask thrum_now.
  *   blocking   a job of thrum_offload is called by its task, after some time.
+ *   sockets    and pipes, made by this library or the program itself: a call
+ *              takes some time before it is tried; it reads or writes some of
+ *              the bytes only, where it may; that something is ready is heard
+ *              of late, in another order, or twice; and with `io_fault` calls
+ *              fail: a connection is reset or refused, no descriptor is left,
+ *              a disk is full.
  *   deadlock   when all wait and nothing will happen any more, the round has
  *              failed: THRUM_DEADLOCK, with a list of who waits for what, held
  *              by whom, and who waits in a circle. All tasks are then canceled,
@@ -41,10 +47,16 @@
  *              abandoned, with what they own.)
  *   faults     thrum_chaos, and with `fault` the library's own allocations.
  *
- * Not simulated: other threads, files, sockets and processes (a wait for a
- * descriptor never ends there: it is a deadlock), what the program asks of the
- * kernel itself; and what a race does inside one processor's memory: for that run the
- * same test on real threads, with ThreadSanitizer.
+ * Connections are made inside a round only: a host is this process whatever it is
+ * called, each name one address of its own (127.x.y.z), and who dials what nobody
+ * listens at is refused. They behave as TCP does, but are Unix sockets: options of
+ * TCP, and getpeername(2), do not know them; a listening socket is one from the first
+ * connection on.
+ *
+ * Not simulated: other threads, processes, disks, timerfd and whatever else comes
+ * from outside (a wait for it is a deadlock), what the program asks of the kernel
+ * itself; and what a race does inside one processor's memory: for that run the same
+ * test on real threads, with ThreadSanitizer.
  */
 #ifndef THRUM_TEST_H
 #define THRUM_TEST_H
@@ -71,13 +83,17 @@ typedef enum {
 
 /* All zero is the default. */
 typedef struct thrum_sim_opts {
-    uint64_t seed;    /* of the first round; the others' follow. 0: one that
+    uint64_t seed;       /* of the first round; the others' follow. 0: one that
                            * is always the same */
-    unsigned rounds;  /* 0: 100 */
-    double fault;     /* the chance of an allocation to fail; 0: none does */
-    thrum_time limit; /* a round that takes longer, in its own time, has
+    unsigned rounds;     /* 0: 100 */
+    double fault;        /* the chance of an allocation to fail; 0: none does */
+    double io_fault;     /* .. of a call of thrum/io.h */
+    thrum_time io_delay; /* what such a call takes at most, and what it waits
+                           * for; 0: as the round has it; negative: nothing */
+    bool io_whole;       /* it transfers all of its bytes, if there is room */
+    thrum_time limit;    /* a round that takes longer, in its own time, has
                            * failed; 0: 10 years */
-    uint64_t steps;   /* or that takes more decisions; 0: 10 million */
+    uint64_t steps;      /* or that takes more decisions; 0: 10 million */
     thrum_explore explore;
     bool background;       /* tasks left in thrum_root() are no failure */
     bool twice;            /* run each round twice: it has failed if the second

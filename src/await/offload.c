@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "await/pool.h"
+#include "await/simulate.h"
 #include "base/alloc.h"
 #include "base/sanitize.h"
 #include "os/clock.h"

@@ -120,9 +120,6 @@ void blocking_thread_run(void *blocking_thread);
 /* Join those that have retired. */
 void blocking_threads_join(struct pool *p);
 
-/* In a simulation: no thread, the task itself. */
-thrum_err *pool_simulate(thrum_fn *fn, void *arg);
-
 /* A private one: run it (false: it was canceled, and is gone); and what is to be
  * done when its task has left it (await/private.c). */
 bool private_run(struct offload *job);

@@ -1,10 +1,12 @@
 /* A blocking call in a simulation: there is no thread for it. The task waits as
  * long as it takes to be served, and calls fn itself. */
 
+#include "await/simulate.h"
+
 #include <errno.h>
 
-#include "await/pool.h"
 #include "os/clock.h"
+#include "task/scope.h"
 
 struct nap {
     struct timer timer;
@@ -17,13 +19,13 @@ static void nap_over(struct timer *t)
                     WAKE_DEADLINE);
 }
 
-/* In the queue, as it were. False: canceled there. */
-static bool be_served(struct sched *sched, int64_t takes)
+bool nap_simulate(int64_t takes, const struct thrum_awaited_ *what)
 {
+    struct sched *sched = worker_current()->worker->sched;
     struct nap nap;
 
     wait_init(&nap.wait.wait);
-    wait_tell(&nap.wait, AWAITED("a blocking call"), NULL);
+    wait_tell(&nap.wait, what, NULL);
     sched_arm(sched, &nap.timer, clock_now() + takes, nap_over);
     if (scope_sleep(scope_current(), &nap.wait) == WAKE_DEADLINE)
         return true;
@@ -41,7 +43,7 @@ thrum_err *pool_simulate(thrum_fn *fn, void *arg)
 
     if (takes < 0)
         return thrum_rc(-ENOMEM);
-    if (!be_served(sched, takes))
+    if (!nap_simulate(takes, AWAITED("a blocking call"))) /* in the queue, as it were */
         return thrum_rc(-ECANCELED);
     saved = *here->worker->errno_at; /* fn has another thread's */
     scope_here_begin(here, &borrowed);

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "io/simulate.h"
+
 bool call_canceled(void)
 {
     struct scope *scope = scope_current();
@@ -21,7 +23,7 @@ ssize_t call_until_done(struct call *c, attempt *try, unsigned what)
         return no;
     do {
         c->seen = fd_see(c->f);
-        rc = try(c);
+        rc = simulated() ? simulate_try(c, try, what) : try(c);
         if (likely(rc != -EAGAIN))
             return rc;
         rc = fd_wait(c->fd, c->f, &c->seen, what);

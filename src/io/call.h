@@ -2,38 +2,7 @@
 #ifndef IO_CALL_H
 #define IO_CALL_H
 
-#include <sys/socket.h>
-#include <sys/types.h>
-#include <sys/uio.h>
-
-#include "io/fd.h"
-
-struct call {
-    int fd;
-    struct fd *f;
-    struct fd_seen seen; /* when the try began */
-    union {
-        struct {
-            void *bytes;
-            size_t n;
-        } some;
-        struct {
-            const struct iovec *v;
-            int count;
-        } vector;
-        struct {
-            struct msghdr *m;
-            int flags;
-        } message;
-        struct {
-            struct sockaddr *addr;
-            socklen_t *size;
-        } accept;
-    } u;
-};
-
-/* Never waits: -EAGAIN if it would have to. */
-typedef ssize_t attempt(struct call *c);
+#include "io/attempt.h"
 
 /* Is the task that calls canceled? */
 bool call_canceled(void);

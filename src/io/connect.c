@@ -7,6 +7,7 @@
 #include <poll.h>
 
 #include "io/call.h"
+#include "io/simulate.h"
 #include "os/transfer.h"
 
 static ssize_t try_accept(struct call *c)
@@ -16,7 +17,7 @@ static ssize_t try_accept(struct call *c)
 
 int thrum_accept(int fd, struct sockaddr *addr, socklen_t *size)
 {
-    struct call c = {.fd = fd, .u.accept = {addr, size}};
+    struct call c = {.fd = fd, .kind = CALL_ACCEPT, .u.accept = {addr, size}};
     int got = (int)call_until_done(&c, try_accept, POLL_READ);
 
     if (got >= 0)
@@ -34,6 +35,12 @@ static ssize_t try_connected(struct call *c)
     return transfer_connected(c->fd);
 }
 
+static int connect_now(int fd, const struct sockaddr *addr, socklen_t size)
+{
+    return simulated() ? simulate_connect(fd, addr, size)
+                       : transfer_connect(fd, addr, size);
+}
+
 int thrum_connect(int fd, const struct sockaddr *addr, socklen_t size)
 {
     struct call c = {.fd = fd};
@@ -42,7 +49,7 @@ int thrum_connect(int fd, const struct sockaddr *addr, socklen_t size)
     if (call_canceled())
         return -ECANCELED;
     /* A Unix socket whose listener has no room says so, and then no more. */
-    while ((rc = transfer_connect(fd, addr, size)) == -EAGAIN)
+    while ((rc = connect_now(fd, addr, size)) == -EAGAIN)
         if (thrum_sleep(THRUM_MS(1)) < 0)
             return -ECANCELED;
     if (rc != -EINPROGRESS && rc != -EALREADY)

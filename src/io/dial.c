@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "io/fd.h"
+#include "io/simulate.h"
 #include "os/net.h"
 
 #define DELAY THRUM_MS(250)
@@ -43,6 +44,8 @@ static int find(struct lookup *l)
     l->rc = net_lookup(l->host, l->port, true, l->passive, &l->list);
     if (l->rc == 0)
         return 0;
+    if (simulated())
+        return simulate_lookup(l->host, l->port, l->passive, &l->list);
     e = thrum_offload(look_up, l);
     if (e != NULL) {
         l->rc = -thrum_err_errno(e);
@@ -94,9 +97,11 @@ static void sort(struct dial *d, const struct addrinfo *list)
 
 static int connect_to(const struct addrinfo *to)
 {
-    int fd = net_socket(to->ai_family);
-    int rc;
+    int fd, rc = simulated() ? simulate_call(SIMULATE_OPENING) : 0;
 
+    if (rc < 0)
+        return rc;
+    fd = net_socket(to->ai_family);
     if (fd < 0)
         return fd;
     fd_fresh(fd);
@@ -132,7 +137,7 @@ static void note_failure(struct dial *d, int error)
         line_let_go(starter);
 }
 
-static thrum_err *attempt(void *arg)
+static thrum_err *try_address(void *arg)
 {
     struct attempt *a = arg;
     int fd = connect_to(a->to);
@@ -173,7 +178,7 @@ static void race(struct dial *d)
 
     thrum_scope_open(&s, .name = "dial", .policy = THRUM_ANY);
     for (unsigned i = 0; i < d->count && !thrum_canceled(); i++) {
-        int rc = thrum_spawn(&s, attempt, &d->attempts[i], 0);
+        int rc = thrum_spawn(&s, try_address, &d->attempts[i], 0);
 
         if (rc < 0)
             note_failure(d, rc);
@@ -187,7 +192,7 @@ static void race(struct dial *d)
 static void try_in_turn(struct dial *d)
 {
     for (unsigned i = 0; i < d->count && d->fd < 0 && !thrum_canceled(); i++)
-        thrum_err_drop(attempt(&d->attempts[i]));
+        thrum_err_drop(try_address(&d->attempts[i]));
 }
 
 int thrum_dial(const char *host, const char *port)
@@ -214,6 +219,8 @@ int thrum_listen(const char *host, const char *port)
     struct lookup l = {.host = host, .port = port, .passive = true};
     int rc = find(&l);
 
+    if (rc == 0 && simulated() && (rc = simulate_call(SIMULATE_OPENING)) < 0)
+        net_lookup_free(l.list);
     if (rc < 0)
         return rc;
     rc = -EADDRNOTAVAIL;

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "io/call.h"
+#include "io/simulate.h"
 #include "os/file.h"
 
 struct work {
@@ -22,10 +23,14 @@ struct work {
 };
 
 /* What fn left in w->result; or why it was not called. */
-static ssize_t offload(thrum_fn *fn, struct work *w)
+static ssize_t offload(thrum_fn *fn, struct work *w, enum simulated_call call)
 {
-    thrum_err *e = thrum_offload(fn, w);
+    int rc = simulated() ? simulate_call(call) : 0;
+    thrum_err *e;
 
+    if (rc < 0)
+        return rc;
+    e = thrum_offload(fn, w);
     if (e == NULL)
         return w->result;
     w->result = -thrum_err_errno(e);
@@ -44,7 +49,7 @@ static thrum_err *work_open(void *arg)
 int thrum_open(const char *path, int flags, unsigned mode)
 {
     struct work w = {.path = path, .flags = flags, .mode = mode};
-    int fd = (int)offload(work_open, &w);
+    int fd = (int)offload(work_open, &w, SIMULATE_OPENING);
 
     if (fd >= 0)
         fd_fresh(fd);
@@ -62,7 +67,8 @@ static thrum_err *work_pread(void *arg)
 ssize_t thrum_pread(int fd, void *bytes, size_t n, off_t at)
 {
     return offload(work_pread,
-                   &(struct work){.fd = fd, .bytes = bytes, .n = n, .at = at});
+                   &(struct work){.fd = fd, .bytes = bytes, .n = n, .at = at},
+                   SIMULATE_FILE);
 }
 
 static thrum_err *work_pwrite(void *arg)
@@ -76,7 +82,8 @@ static thrum_err *work_pwrite(void *arg)
 ssize_t thrum_pwrite(int fd, const void *bytes, size_t n, off_t at)
 {
     return offload(work_pwrite,
-                   &(struct work){.fd = fd, .from = bytes, .n = n, .at = at});
+                   &(struct work){.fd = fd, .from = bytes, .n = n, .at = at},
+                   SIMULATE_FILE_WRITE);
 }
 
 static thrum_err *work_sync(void *arg)
@@ -89,7 +96,8 @@ static thrum_err *work_sync(void *arg)
 
 int thrum_fsync(int fd)
 {
-    return (int)offload(work_sync, &(struct work){.fd = fd});
+    return (int)offload(work_sync, &(struct work){.fd = fd},
+                        SIMULATE_FILE_WRITE);
 }
 
 static thrum_err *work_stat(void *arg)
@@ -102,7 +110,8 @@ static thrum_err *work_stat(void *arg)
 
 int thrum_stat(const char *path, struct stat *out)
 {
-    return (int)offload(work_stat, &(struct work){.path = path, .stat = out});
+    return (int)offload(work_stat, &(struct work){.path = path, .stat = out},
+                        SIMULATE_FILE);
 }
 
 /* The file is read in the pool, the room is waited for here. */
@@ -127,7 +136,7 @@ ssize_t thrum_sendfile(int to, int from, off_t *at, size_t n)
         return no;
     do {
         seen = fd_see(f);
-        rc = offload(work_send, &w);
+        rc = offload(work_send, &w, SIMULATE_FILE);
         if (!w.no_room) /* or there is no thread: -EAGAIN as well */
             return rc;
         w.no_room = false;

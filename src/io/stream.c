@@ -7,6 +7,7 @@
 #include <poll.h>
 
 #include "io/call.h"
+#include "io/simulate.h"
 #include "os/transfer.h"
 
 /* ------------------------------------------- what is no socket, and what is */
@@ -151,7 +152,7 @@ static ssize_t elsewhere(int fd, const struct iovec *v, int count, bool write)
 
 ssize_t thrum_read(int fd, void *bytes, size_t n)
 {
-    struct call c = {.fd = fd, .u.some = {bytes, n}};
+    struct call c = {.fd = fd, .kind = CALL_SOME, .u.some = {bytes, n}};
     ssize_t rc = call_until_done(&c, try_read, POLL_READ);
 
     return rc == -EPERM ? elsewhere(fd, &(struct iovec){bytes, n}, 1, false)
@@ -160,7 +161,8 @@ ssize_t thrum_read(int fd, void *bytes, size_t n)
 
 ssize_t thrum_write(int fd, const void *bytes, size_t n)
 {
-    struct call c = {.fd = fd, .u.some = {(void *)(uintptr_t)bytes, n}};
+    struct call c = {
+        .fd = fd, .kind = CALL_SOME, .u.some = {(void *)(uintptr_t)bytes, n}};
     ssize_t rc = call_until_done(&c, try_write, POLL_WRITE);
 
     return rc == -EPERM
@@ -170,7 +172,7 @@ ssize_t thrum_write(int fd, const void *bytes, size_t n)
 
 ssize_t thrum_readv(int fd, const struct iovec *v, int count)
 {
-    struct call c = {.fd = fd, .u.vector = {v, count}};
+    struct call c = {.fd = fd, .kind = CALL_VECTOR, .u.vector = {v, count}};
     ssize_t rc = call_until_done(&c, try_socket_or_readv, POLL_READ);
 
     return rc == -EPERM ? elsewhere(fd, v, count, false) : rc;
@@ -178,7 +180,7 @@ ssize_t thrum_readv(int fd, const struct iovec *v, int count)
 
 ssize_t thrum_writev(int fd, const struct iovec *v, int count)
 {
-    struct call c = {.fd = fd, .u.vector = {v, count}};
+    struct call c = {.fd = fd, .kind = CALL_VECTOR, .u.vector = {v, count}};
     ssize_t rc = call_until_done(&c, try_socket_or_writev, POLL_WRITE);
 
     return rc == -EPERM ? elsewhere(fd, v, count, true) : rc;
@@ -226,7 +228,8 @@ static ssize_t try_sendmsg(struct call *c)
 
 ssize_t thrum_recvmsg(int fd, struct msghdr *message, int flags)
 {
-    struct call c = {.fd = fd, .u.message = {message, flags}};
+    struct call c = {
+        .fd = fd, .kind = CALL_MESSAGE, .u.message = {message, flags}};
 
     if (flags & MSG_DONTWAIT)
         return call_canceled() ? -ECANCELED : try_recvmsg(&c);
@@ -236,6 +239,7 @@ ssize_t thrum_recvmsg(int fd, struct msghdr *message, int flags)
 ssize_t thrum_sendmsg(int fd, const struct msghdr *message, int flags)
 {
     struct call c = {.fd = fd,
+                     .kind = CALL_MESSAGE,
                      .u.message = {(struct msghdr *)(uintptr_t)message, flags}};
 
     if (flags & MSG_DONTWAIT)

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -225,6 +226,23 @@ bool transfer_is_tcp(int fd)
 
     return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
            protocol == IPPROTO_TCP;
+}
+
+enum transfer_kind transfer_kind_of(int fd)
+{
+    socklen_t size = sizeof(int);
+    struct stat st;
+    int type = 0;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0)
+        return type == SOCK_STREAM ? TRANSFER_STREAM : TRANSFER_MESSAGES;
+    return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) ? TRANSFER_PIPE
+                                                       : TRANSFER_OTHER;
+}
+
+void transfer_break(int fd)
+{
+    (void)shutdown(fd, SHUT_RDWR);
 }
 
 bool transfer_is_open(int fd)

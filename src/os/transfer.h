@@ -50,6 +50,18 @@ int transfer_connect(int fd, const struct sockaddr *addr, socklen_t size);
 /* A stream of bytes whose reads stop short only where nothing more is there. */
 bool transfer_is_tcp(int fd);
 
+/* What becomes of its bytes: a stream's may be transferred in any pieces. */
+enum transfer_kind {
+    TRANSFER_STREAM,
+    TRANSFER_PIPE,
+    TRANSFER_MESSAGES,
+    TRANSFER_OTHER
+};
+enum transfer_kind transfer_kind_of(int fd);
+
+/* Nothing comes from a socket any more, and nobody reads what goes there. */
+void transfer_break(int fd);
+
 /* It is closed in any case but -EBADF. That somebody tries to use it at this
  * moment is no race for ThreadSanitizer to tell of: he is told. */
 int transfer_close(int fd);

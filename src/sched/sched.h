@@ -93,6 +93,12 @@ enum point {
     POINT_TIME,  /* it asks for the time: not interrupted there */
 };
 
+/* What a call on a descriptor meets, in a simulation. */
+struct sched_fate {
+    int64_t takes; /* until it is tried */
+    int error;     /* what it then fails with, or 0 */
+};
+
 /* Who decides in the scheduler's stead, on one thread: src/sim. */
 struct sched_sim {
     /* As sched_take, sched_find and sched_take_child. */
@@ -108,6 +114,10 @@ struct sched_sim {
     bool (*is_over)(struct sched_sim *sim);
     /* How long a blocking call is to take. */
     int64_t (*blocking)(struct sched_sim *sim);
+    /* Of a call that may fail with one of these, up to a 0. */
+    struct sched_fate (*fate)(struct sched_sim *sim, const int *errors);
+    /* How many of n bytes, more than 1, are transferred at once. */
+    size_t (*share)(struct sched_sim *sim, size_t n);
 };
 
 /* What a guest and its host tell each other; one thread's. */

@@ -9,15 +9,10 @@ enum { CHANGE_BITS = 14 };
 
 /* ----------------------------------------------------------------------- plan */
 
-/* One of so many, each as likely as the others. */
-static uint32_t one_of(struct sim *sim, const uint32_t *of, uint32_t n)
+uint32_t one_of(struct sim *sim, const uint32_t *of, uint32_t n)
 {
     return of[sim_choose(sim, CHOOSE_PLAN, n)];
 }
-
-#define ONE_OF(sim, ...)                                                       \
-    one_of(sim, (const uint32_t[]){__VA_ARGS__},                               \
-           sizeof(const uint32_t[]){__VA_ARGS__} / sizeof(uint32_t))
 
 /* Within the first so many steps: most tests are short. */
 static void changes_draw(struct sim *sim)
@@ -43,15 +38,14 @@ void plan_draw(struct sim *sim)
     thrum_explore explore = sim->opts->explore;
     bool ranks = sim_choose(sim, CHOOSE_PLAN, 2) != 0;
 
-    sim->plan = (struct plan){
-        .ranks = explore == THRUM_EXPLORE ? ranks
-                                          : explore == THRUM_EXPLORE_RANKS,
-        .takes_fork = ONE_OF(sim, 0, 256, 512, 1024),
-        .interrupts = ONE_OF(sim, 0, 16, 128, 512),
-        .calls_child = ONE_OF(sim, 0, 256, 512, 1024),
-        .chaos = ONE_OF(sim, 16, 128, 512),
-        .pace = ONE_OF(sim, 100, 3000, 100000, 1000000),
-    };
+    sim->plan = (struct plan){.ranks = explore == THRUM_EXPLORE
+                                           ? ranks
+                                           : explore == THRUM_EXPLORE_RANKS};
+    sim->plan.takes_fork = ONE_OF(sim, 0, 256, 512, 1024);
+    sim->plan.interrupts = ONE_OF(sim, 0, 16, 128, 512);
+    sim->plan.calls_child = ONE_OF(sim, 0, 256, 512, 1024);
+    sim->plan.chaos = ONE_OF(sim, 16, 128, 512);
+    sim->plan.pace = ONE_OF(sim, 100, 3000, 100000, 1000000);
     changes_draw(sim);
 }
 

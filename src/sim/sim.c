@@ -114,6 +114,7 @@ static void begin(struct sim *sim)
     ready_init(&sim->ready);
     seed(sim);
     plan_draw(sim);
+    news_begin(sim);
 }
 
 /* The calling thread is the worker. */
@@ -274,6 +275,13 @@ static void leave(const struct sim *sim)
     lock_release(&enter_lock);
 }
 
+static uint64_t of_2_32(double chance)
+{
+    return chance <= 0   ? 0
+           : chance >= 1 ? UINT32_MAX
+                         : (uint64_t)(chance * (double)UINT32_MAX);
+}
+
 thrum_err *thrum_sim(const thrum_sim_opts *opts, thrum_fn *fn, void *arg)
 {
     thrum_sim_opts o = opts == NULL ? (thrum_sim_opts){0} : *opts;
@@ -290,9 +298,8 @@ thrum_err *thrum_sim(const thrum_sim_opts *opts, thrum_fn *fn, void *arg)
         return thrum_rc(-ENOMEM);
     fill_in(&o);
     *sim = (struct sim){.hooks = sim_hooks, .opts = &o, .fn = fn, .arg = arg};
-    sim->fault = o.fault <= 0   ? 0
-                 : o.fault >= 1 ? UINT32_MAX
-                                : (uint64_t)(o.fault * (double)UINT32_MAX);
+    sim->fault = of_2_32(o.fault);
+    sim->io_fault = of_2_32(o.io_fault);
     enter(sim);
     for (unsigned i = 0; err == NULL && i < o.rounds; i++) {
         sim->seed = seed_of(o.seed, i);

@@ -35,6 +35,14 @@
  * run, and ranks anew: else a loop that waits for another task would go on
  * for ever.
  *
+ * Descriptors. Pipes and sockets are the kernel's own (io/simulate.h). What it has
+ * to say of them is asked for whenever somebody is to be chosen, and is kept back
+ * for some time of the simulation, by a timer as any other, so that news come late
+ * and out of order; or it joins what is being kept back of the same descriptor; or
+ * it is told twice. How long calls take and how much they transfer is drawn here,
+ * too (news.c). Nothing is under way outside: if the kernel has nothing to say when
+ * all wait, and there is no timer, it never will.
+ *
  * Nothing else may influence a choice: no address, no real time, no thread. The
  * hash of all choices tells (thrum_sim_opts.twice).
  *
@@ -44,7 +52,7 @@
  * stands, for good, and the stacks are unmapped.
  *
  * Files: sim.c rounds; step.c the decisions above; ready.c the array and the
- * strategies; trace.c what is told of a failing round; dump.c who waits; case.c
+ * strategies; news.c descriptors; trace.c what is told of a failing round; dump.c who waits; case.c
  * test cases.
  */
 #ifndef SIM_SIM_H
@@ -68,13 +76,15 @@ enum choice {
     CHOOSE_BLOCKING,
     CHOOSE_CHAOS,
     CHOOSE_FAULT,
+    CHOOSE_IO, /* how long calls and news take, how much is transferred */
+    CHOOSE_IO_FAULT,
     CHOICES
 };
 
 /* When a round begins. */
 #define EPOCH THRUM_SEC(1)
 
-enum { TRACE_MAX = 256, CHANGES_MAX = 4, READY_LEAST = 64 };
+enum { TRACE_MAX = 256, CHANGES_MAX = 4, READY_LEAST = 64, NEWS_MAX = 64 };
 
 /* Of a task: its function, and where it was started. Strings that stay. */
 struct place {
@@ -111,9 +121,19 @@ struct ready_set {
 struct plan {
     bool ranks;
     uint32_t takes_fork, interrupts, calls_child, chaos;
-    uint32_t pace; /* nanoseconds */
+    uint32_t pace;       /* nanoseconds */
+    uint32_t shortens;   /* transfers */
+    uint32_t delay_bits; /* of ns: what descriptors take at most */
     unsigned changes;
     uint64_t change_at[CHANGES_MAX];
+};
+
+/* What the kernel has said of a descriptor, and its tasks are not told yet. */
+struct news {
+    struct timer timer;
+    struct sim *sim;
+    bool any;
+    struct poll_event event;
 };
 
 struct sim {
@@ -121,11 +141,12 @@ struct sim {
     const thrum_sim_opts *opts;
     struct thrum_rt *rt;
     uint64_t seed;
-    uint64_t fault; /* of 2^32 */
+    uint64_t fault, io_fault; /* of 2^32 */
 
     struct rng rng[CHOICES];
     struct plan plan;
     struct ready_set ready;
+    struct news news[NEWS_MAX];
     int64_t now;
     int32_t running;  /* the rank of what runs */
     int32_t lowest;   /* rank that was given out */
@@ -178,10 +199,32 @@ struct sim *sim_current(void);
 
 extern const struct sched_sim sim_hooks;
 
+/* --- news.c */
+
+struct sched_fate sim_fate(struct sched_sim *hooks, const int *errors);
+size_t sim_share(struct sched_sim *hooks, size_t n);
+
+/* Draw of the round what descriptors do; no news is left of another one. */
+void news_begin(struct sim *sim);
+
+/* Ask the kernel, and tell, or do so later. */
+void news_look(struct sim *sim);
+
+/* Descriptors that were closed, and others under their numbers: who waits is woken
+ * to look again. */
+void news_check(struct sim *sim);
+
 /* --- ready.c */
 
 /* Draw the plan of the round, and its ranks. */
 void plan_draw(struct sim *sim);
+
+/* One of so many, each as likely as the others. */
+uint32_t one_of(struct sim *sim, const uint32_t *of, uint32_t n);
+
+#define ONE_OF(sim, ...)                                                       \
+    one_of(sim, (const uint32_t[]){__VA_ARGS__},                               \
+           sizeof(const uint32_t[]){__VA_ARGS__} / sizeof(uint32_t))
 
 void ready_init(struct ready_set *set);
 void ready_free(struct ready_set *set);

@@ -7,11 +7,12 @@
 #include "sched/fork.h"
 
 enum {
-    DUE_MAX = 4,        /* timers among which the next one is chosen */
-    POLLS_MAX = 32,     /* in a row, before others are let run */
-    READY_ENOUGH = 64,  /* no more forks are taken */
-    VAIN_MAX = 64,      /* decisions among pollers, before the clock leaps */
-    BLOCKING_BITS = 22, /* a blocking call takes up to so many bits of ns */
+    DUE_MAX = 4,          /* timers among which the next one is chosen */
+    POLLS_MAX = 32,       /* in a row, before others are let run */
+    READY_ENOUGH = 64,    /* no more forks are taken */
+    VAIN_MAX = 64,        /* decisions among pollers, before the clock leaps */
+    BLOCKING_BITS = 22,   /* a blocking call takes up to so many bits of ns */
+    CHECK_NS = 100000000, /* after which descriptors are checked (io/fd.h) */
 };
 
 uint32_t sim_choose(struct sim *sim, enum choice kind, uint32_t n)
@@ -160,6 +161,16 @@ static bool leap(struct sim *sim)
     return fire_one(sim);
 }
 
+/* All wait, and no timer runs. */
+static bool look_again(struct sim *sim)
+{
+    news_check(sim);
+    gather(sim);
+    if (sim->ready.count > 0)
+        pass(sim, CHECK_NS);
+    return sim->ready.count > 0;
+}
+
 /* ----------------------------------------------------------------------- next */
 
 /* The stack that is left: what holds until it goes on. */
@@ -179,6 +190,7 @@ static struct thrum_job_ *pick(struct sim *sim)
 {
     struct thrum_job_ *job = NULL;
 
+    news_look(sim);
     fire(sim);
     if (sim->ready.count > sim->ready.polling)
         sim->vain = 0;
@@ -232,7 +244,7 @@ static struct thrum_job_ *sim_find(struct sched_sim *hooks, struct worker *w)
             break;
         if (all_ended(sim))
             sim->over = true;
-        else if (!leap(sim))
+        else if (!leap(sim) && !look_again(sim))
             deadlock(sim);
     }
     sim->deciding = false;
@@ -358,4 +370,6 @@ const struct sched_sim sim_hooks = {
     .at = sim_at,
     .is_over = sim_is_over,
     .blocking = sim_blocking,
+    .fate = sim_fate,
+    .share = sim_share,
 };

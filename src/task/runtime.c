@@ -79,6 +79,20 @@ static int64_t no_blocking(struct sched_sim *sim)
     stop_task();
 }
 
+static struct sched_fate no_fate(struct sched_sim *sim, const int *errors)
+{
+    (void)sim;
+    (void)errors;
+    stop_task();
+}
+
+static size_t no_share(struct sched_sim *sim, size_t n)
+{
+    (void)sim;
+    (void)n;
+    stop_task();
+}
+
 static void forget(void)
 {
     static struct sched_sim gone = {.take = no_take,
@@ -87,7 +101,9 @@ static void forget(void)
                                     .forked = no_fork,
                                     .at = no_point,
                                     .is_over = not_over,
-                                    .blocking = no_blocking};
+                                    .blocking = no_blocking,
+                                    .fate = no_fate,
+                                    .share = no_share};
     struct stack *here = worker_current();
 
     lock_init(&default_lock);

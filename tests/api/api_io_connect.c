@@ -97,7 +97,7 @@ static thrum_err *echo_tcp(void *arg)
 static void clients_are_served_all_at_once(void **state)
 {
     (void)state;
-    on_threads(echo_tcp, NULL);
+    on_runtimes(echo_tcp, NULL);
 }
 
 /* A Unix socket whose queue is short: those who find no room wait. */
@@ -118,7 +118,7 @@ static thrum_err *echo_unix(void *arg)
 static void so_they_are_by_unix_sockets(void **state)
 {
     (void)state;
-    on_threads(echo_unix, NULL);
+    on_runtimes(echo_unix, NULL);
 }
 
 static void so_they_are_by_threads(void **state)
@@ -158,7 +158,7 @@ static thrum_err *refused(void *arg)
 static void a_connection_that_is_refused_says_so(void **state)
 {
     (void)state;
-    on_threads(refused, NULL);
+    on_runtimes(refused, NULL);
     expect_ok(refused(NULL));
 }
 
@@ -190,7 +190,7 @@ static thrum_err *waits_for_a_listener(void *arg)
 static void one_that_waits_may_be_canceled(void **state)
 {
     (void)state;
-    on_threads(waits_for_a_listener, NULL);
+    on_runtimes(waits_for_a_listener, NULL);
     expect_ok(waits_for_a_listener(NULL));
 }
 
@@ -223,7 +223,7 @@ a_connection_that_finds_no_descriptor_waits_in_the_queue(void **state)
 {
     (void)state;
     if (!is_emulated())
-        on_threads(too_many, NULL);
+        on_runtimes(too_many, NULL);
 }
 
 /* --- several who accept ------------------------------------------------------------------ */
@@ -282,7 +282,7 @@ static thrum_err *accept_together(void *arg)
 static void several_may_accept_and_none_is_left_over(void **state)
 {
     (void)state;
-    on_threads(accept_together, NULL);
+    on_runtimes(accept_together, NULL);
 }
 
 int main(void)

@@ -7,17 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *port_of(int fd, char text[8])
-{
-    struct sockaddr_storage addr;
-    socklen_t size = sizeof addr;
-    struct sockaddr_in *in = (struct sockaddr_in *)(void *)&addr;
-
-    CHECK(getsockname(fd, (struct sockaddr *)&addr, &size) == 0);
-    snprintf(text, 8, "%u", ntohs(in->sin_port)); /* at one place in both */
-    return text;
-}
-
 static void meet(int listener, int fd)
 {
     int got = thrum_accept(listener, NULL, NULL);
@@ -53,7 +42,7 @@ static thrum_err *dial(void *arg)
 static void hosts_are_found_by_number_and_by_name(void **state)
 {
     (void)state;
-    on_threads(dial, NULL);
+    on_runtimes(dial, NULL);
     expect_ok(dial(NULL));
 }
 
@@ -73,7 +62,7 @@ static thrum_err *listen_everywhere(void *arg)
 static void one_may_listen_at_all_addresses_once(void **state)
 {
     (void)state;
-    on_threads(listen_everywhere, NULL);
+    on_runtimes(listen_everywhere, NULL);
 }
 
 static thrum_err *nobody_there(void *arg)
@@ -100,7 +89,7 @@ static thrum_err *nobody_there(void *arg)
 static void it_is_told_why_not(void **state)
 {
     (void)state;
-    on_threads(nobody_there, NULL);
+    on_runtimes(nobody_there, NULL);
     expect_ok(nobody_there(NULL));
 }
 
@@ -141,7 +130,7 @@ static thrum_err *dial_second(void *arg)
 static void an_address_that_does_not_answer_is_not_waited_for(void **state)
 {
     (void)state;
-    on_threads(dial_second, NULL);
+    on_runtimes(dial_second, NULL);
 }
 
 /* --- paths -------------------------------------------------------------------------- */
@@ -174,7 +163,7 @@ static thrum_err *unix_paths(void *arg)
 static void unix_sockets_are_found_by_path_and_by_name(void **state)
 {
     (void)state;
-    on_threads(unix_paths, NULL);
+    on_runtimes(unix_paths, NULL);
     expect_ok(unix_paths(NULL));
 }
 
@@ -249,7 +238,7 @@ static thrum_err *files(void *arg)
 static void files_are_read_written_and_sent(void **state)
 {
     (void)state;
-    on_threads(files, NULL);
+    on_runtimes(files, NULL);
 }
 
 static thrum_err *canceled_files(void *arg)
@@ -276,7 +265,7 @@ static thrum_err *canceled_files(void *arg)
 static void a_canceled_task_does_nothing_with_files(void **state)
 {
     (void)state;
-    on_threads(canceled_files, NULL);
+    on_runtimes(canceled_files, NULL);
     expect_ok(canceled_files(NULL));
 }
 

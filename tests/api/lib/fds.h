@@ -25,4 +25,7 @@ size_t fill_up(int fd);
 /* The loopback, any port: a listening socket, and its address. */
 int listen_tcp(struct sockaddr_storage *addr, socklen_t *size);
 
+/* Of a listening socket, as thrum_dial has it. */
+const char *port_of(int fd, char text[8]);
+
 #endif

@@ -1,0 +1,304 @@
+#include "os/loopback.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "os/transfer.h"
+
+enum { BLOCK = 256, FIRST_PORT = 32768 };
+
+/* An address, with no other bytes in it. */
+struct place {
+    uint16_t family, port;
+    uint8_t ip[sizeof(struct in6_addr)];
+};
+
+/* What stands in the name of a Unix socket; it begins with a zero. */
+struct name {
+    char magic[8];
+    const void *net;
+    pid_t pid;
+    uint32_t client; /* its number, so that no two are alike */
+    struct place place;
+};
+
+static const char magic[8] = {'\0', 't', 'h', 'r', 'u', 'm'};
+
+/* ------------------------------------------------------------------ addresses */
+
+static bool is_internet(int family)
+{
+    return family == AF_INET || family == AF_INET6;
+}
+
+static struct place place_of(const struct sockaddr *addr)
+{
+    struct place p;
+
+    memset(&p, 0, sizeof p); /* its padding, too */
+    p.family = addr->sa_family;
+    if (p.family == AF_INET) {
+        const struct sockaddr_in *in = (const void *)addr;
+
+        p.port = in->sin_port;
+        memcpy(p.ip, &in->sin_addr, sizeof in->sin_addr);
+    } else {
+        const struct sockaddr_in6 *in = (const void *)addr;
+
+        p.port = in->sin6_port;
+        memcpy(p.ip, &in->sin6_addr, sizeof in->sin6_addr);
+    }
+    return p;
+}
+
+static socklen_t address_of(const struct place *p,
+                            struct sockaddr_storage *addr)
+{
+    struct sockaddr_in *in = (void *)addr;
+    struct sockaddr_in6 *in6 = (void *)addr;
+
+    memset(addr, 0, sizeof *addr);
+    addr->ss_family = p->family;
+    if (p->family == AF_INET) {
+        in->sin_port = p->port;
+        memcpy(&in->sin_addr, p->ip, sizeof in->sin_addr);
+        return sizeof *in;
+    }
+    in6->sin6_port = p->port;
+    memcpy(&in6->sin6_addr, p->ip, sizeof in6->sin6_addr);
+    return sizeof *in6;
+}
+
+/* Of a socket of the Internet that has one. */
+static bool own_place(int fd, struct place *p)
+{
+    struct sockaddr_storage addr = {0};
+    socklen_t size = sizeof addr;
+
+    if (getsockname(fd, (struct sockaddr *)&addr, &size) < 0 ||
+        !is_internet(addr.ss_family))
+        return false;
+    *p = place_of((struct sockaddr *)&addr);
+    return p->port != 0;
+}
+
+static int option(int fd, int which)
+{
+    socklen_t size = sizeof(int);
+    int value = 0;
+
+    return getsockopt(fd, SOL_SOCKET, which, &value, &size) < 0 ? -1 : value;
+}
+
+bool loopback_is_for(int fd, const struct sockaddr *addr, socklen_t size)
+{
+    if (size < sizeof addr->sa_family || !is_internet(addr->sa_family))
+        return false;
+    return size >= (addr->sa_family == AF_INET ? sizeof(struct sockaddr_in)
+                                               : sizeof(struct sockaddr_in6)) &&
+           option(fd, SO_TYPE) == SOCK_STREAM &&
+           option(fd, SO_DOMAIN) == addr->sa_family;
+}
+
+/* ---------------------------------------------------------------------- names */
+
+static socklen_t name_size(void)
+{
+    return offsetof(struct sockaddr_un, sun_path) + sizeof(struct name);
+}
+
+static struct sockaddr_un name_of(const void *net, const struct place *place,
+                                  uint32_t client)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct name name;
+
+    memset(&name, 0, sizeof name);
+    memcpy(name.magic, magic, sizeof magic);
+    name.net = net;
+    name.pid = getpid();
+    name.client = client;
+    name.place = *place;
+    memcpy(un.sun_path, &name, sizeof name);
+    return un;
+}
+
+static int unix_socket(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    return fd < 0 ? -errno : fd;
+}
+
+/* `made` goes under the number fd; the flag of that stays. */
+static int replace(int fd, int made)
+{
+    int flags = fcntl(fd, F_GETFD), rc = 0;
+
+    if (flags < 0 || dup3(made, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
+        rc = -errno;
+    close(made);
+    return rc;
+}
+
+/* ------------------------------------------------------------------- listeners */
+
+enum { PLACES = 3 };
+
+/* Where who takes connections to `to` may listen: there, or everywhere. */
+static unsigned places_for(struct place to, struct place places[PLACES])
+{
+    unsigned n = 0;
+
+    places[n++] = to;
+    memset(to.ip, 0, sizeof to.ip);
+    if (memcmp(&to, &places[0], sizeof to) != 0)
+        places[n++] = to;
+    if (to.family == AF_INET) {
+        to.family = AF_INET6;
+        places[n++] = to;
+    }
+    return n;
+}
+
+static bool listens_at(int fd, const struct place *p)
+{
+    struct place own;
+
+    return option(fd, SO_ACCEPTCONN) == 1 && own_place(fd, &own) &&
+           memcmp(&own, p, sizeof own) == 0;
+}
+
+/* Numbers are given from the lowest on: where a whole block is closed, all that
+ * follow are. */
+static int find_listener(const struct place *p)
+{
+    struct pollfd fds[BLOCK];
+    int open = 1;
+
+    for (int first = 0; open > 0; first += BLOCK) {
+        open = 0;
+        for (int i = 0; i < BLOCK; i++)
+            fds[i] = (struct pollfd){.fd = first + i};
+        if (poll(fds, BLOCK, 0) < 0)
+            return -1;
+        for (int i = 0; i < BLOCK; i++) {
+            if (fds[i].revents & POLLNVAL)
+                continue;
+            open++;
+            if (listens_at(fds[i].fd, p))
+                return fds[i].fd;
+        }
+    }
+    return -1;
+}
+
+static int replace_listener(const void *net, int fd, const struct place *p)
+{
+    struct sockaddr_un un = name_of(net, p, 0);
+    int made = unix_socket();
+
+    if (made < 0)
+        return made;
+    if (bind(made, (struct sockaddr *)&un, name_size()) < 0 ||
+        listen(made, SOMAXCONN) < 0) {
+        int rc = -errno;
+
+        close(made);
+        return rc;
+    }
+    return replace(fd, made);
+}
+
+/* ----------------------------------------------------------------- connections */
+
+static int connect_to(const void *net, int made, const struct place *p)
+{
+    struct sockaddr_un un = name_of(net, p, 0);
+
+    return connect(made, (struct sockaddr *)&un, name_size()) < 0 ? -errno : 0;
+}
+
+static int connect_any(const void *net, int made, const struct place *to,
+                       int *listener)
+{
+    struct place places[PLACES];
+    unsigned n = places_for(*to, places);
+    int rc = -ECONNREFUSED;
+
+    for (unsigned i = 0; i < n && rc == -ECONNREFUSED; i++)
+        rc = connect_to(net, made, &places[i]);
+    for (unsigned i = 0; i < n && rc == -ECONNREFUSED; i++) {
+        *listener = find_listener(&places[i]);
+        if (*listener < 0)
+            continue;
+        rc = replace_listener(net, *listener, &places[i]);
+        if (rc == 0)
+            rc = connect_to(net, made, &places[i]);
+    }
+    return rc;
+}
+
+/* Without a name, if it cannot be: then nobody knows where it comes from. */
+static void be_named(const void *net, int made, int fd, int family)
+{
+    struct sockaddr_un un;
+    struct place own;
+
+    if (!own_place(fd, &own)) {
+        memset(&own, 0, sizeof own);
+        own.family = (uint16_t)family;
+        own.port = htons((uint16_t)(FIRST_PORT + fd % FIRST_PORT));
+        if (family == AF_INET)
+            memcpy(own.ip, &(struct in_addr){htonl(INADDR_LOOPBACK)},
+                   sizeof(struct in_addr));
+        else
+            memcpy(own.ip, &in6addr_loopback, sizeof in6addr_loopback);
+    }
+    un = name_of(net, &own, (uint32_t)fd + 1);
+    (void)bind(made, (struct sockaddr *)&un, name_size());
+}
+
+int loopback_connect(const void *net, int fd, const struct sockaddr *addr,
+                     int *listener)
+{
+    struct place to = place_of(addr);
+    int made = unix_socket(), rc;
+
+    *listener = -1;
+    if (made < 0)
+        return made;
+    be_named(net, made, fd, addr->sa_family);
+    rc = connect_any(net, made, &to, listener);
+    if (rc == 0)
+        return replace(fd, made);
+    close(made);
+    return rc;
+}
+
+int loopback_accept(int fd, struct sockaddr *addr, socklen_t *size)
+{
+    struct sockaddr_storage from;
+    socklen_t n = sizeof from;
+    struct name name;
+    int rc = transfer_accept(fd, (struct sockaddr *)&from, &n);
+
+    if (rc < 0 || addr == NULL)
+        return rc;
+    if (from.ss_family == AF_UNIX && n == name_size()) {
+        memcpy(&name, ((struct sockaddr_un *)(void *)&from)->sun_path,
+               sizeof name);
+        if (memcmp(name.magic, magic, sizeof magic) == 0)
+            n = address_of(&name.place, &from);
+    }
+    memcpy(addr, &from, n < *size ? n : *size);
+    *size = n;
+    return rc;
+}
