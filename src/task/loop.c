@@ -81,7 +81,7 @@ static void part_run(struct thrum_job_ *job)
     struct stack *stack = worker_current();
     struct loop *l = container_of(scope_on(stack), struct loop, scope);
 
-    stack->site = l->site; /* for messages: a part has no name */
+    store_relaxed(&stack->site, l->site); /* for messages: a part has no name */
     if (l->how != NULL) {
         p->acc = alloc(l->how->size);
         if (p->acc == NULL) {
@@ -154,7 +154,7 @@ static void run_part(struct loop *l, size_t lo, size_t hi, void *acc)
 static thrum_err *run_loop(struct loop *l, const thrum_scope_opts *opts,
                            size_t lo, size_t hi, size_t grain, void *acc)
 {
-    l->site = worker_current()->site;
+    l->site = load_relaxed(&worker_current()->site); /* ours */
     l->adaptive = grain == 0;
     store_relaxed(&l->chunk, grain == 0 ? 1 : grain); /* nobody else yet */
     scope_open(&l->scope, opts, NULL);

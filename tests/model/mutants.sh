@@ -85,7 +85,7 @@ one_row() { # LINE-NUMBER
 
     mkdir -p "$dir"
     mutate "$dir" "$row" >"$dir/log" 2>&1 && {
-        case $verdict in *survives:* | model_sched*) many=$enough ;; esac
+        case $verdict in *survives:* | model_sched* | model_crew*) many=$enough ;; esac
         try "$dir" "$program" $many >>"$dir/log" 2>&1
         rc=$?
     } || rc=2
