@@ -2,7 +2,15 @@
  *
  * A worker that blocks in read(2) on a file or in getaddrinfo(3) runs nothing
  * else. thrum_offload moves such a call to a pool of threads of its own, made
- * as needed and kept warm for some seconds.
+ * as needed and kept warm for some seconds. Where it must be made in place,
+ * thrum_block_enter says so, and another worker takes over:
+ *
+ *     thrum_block_enter();
+ *     n = read(fd, buf, sizeof buf);
+ *     thrum_block_leave();
+ *
+ * A worker that blocks and has not said so is found after some 10 to 20 ms, and
+ * told of (.on_stuck of thrum_opts).
  */
 #ifndef THRUM_OFFLOAD_H
 #define THRUM_OFFLOAD_H
@@ -79,6 +87,21 @@ typedef struct thrum_offload_opts {
 
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD thrum_err *
 thrum_offload_ex_(thrum_fn *fn, void *arg, const thrum_offload_opts *opts);
+
+/* The calling task is about to block its thread, until thrum_block_leave. As many
+ * workers run as before: another one is woken, or made, a full one, up to
+ * .max_blocking of thrum_opts; what is queued here is handed over, and the task's
+ * own forks can be taken.
+ *
+ * Call from:  a task. On another thread, and in a simulation, it does nothing.
+ *             They may be nested. Between them nothing should wait, nor be
+ *             joined: where that happens, the worker is as before the call.
+ * Suspends:   never; the task stays on its thread.
+ * Cost:       two uncontended locks, if a worker more than needed sleeps since the
+ *             last time; else a thread is woken. For calls of some 20 us or more.
+ */
+THRUM_API void thrum_block_enter(void);
+THRUM_API void thrum_block_leave(void);
 
 #ifdef __cplusplus
 }

@@ -33,15 +33,19 @@ typedef struct thrum_rt thrum_rt;
 
 /* All zero is the default. */
 typedef struct thrum_opts {
-    /* Worker threads. 0: $THRUM_WORKERS, else the CPUs this process may use, by
-     * affinity and by the quotas of its cgroup and all those above it. */
+    /* Worker threads that run. 0: $THRUM_WORKERS, else the CPUs this process may
+     * use, by affinity and by the quotas of its cgroup and all those above it,
+     * counted again every 5 s while there is work. (By the affinity of a thread
+     * of the runtime: taskset -a changes it, and so does a cpuset. Not with
+     * .pin.) */
     unsigned workers;
-    /* Threads for thrum_offload, made as needed. 0: 256. */
+    /* Threads for thrum_offload, made as needed; and so many worker threads more
+     * in place of those that block (thrum_block_enter). 0: 256. */
     unsigned max_blocking;
     /* Bytes of a task's stack, committed on touch. 0: $THRUM_STACK, else 256
      * KiB. At least 16 KiB. */
     size_t stack_size;
-    /* Pin worker i to the i-th usable CPU. */
+    /* Pin worker i to the i-th usable CPU; not those that come later. */
     bool pin;
     /* Gets what thrum_report is given while the runtime runs (not what is
      * reported of thrum_run's own result after that), and the errors of
@@ -55,6 +59,14 @@ typedef struct thrum_opts {
      * runs on any thread and must not suspend. NULL: a line on stderr. */
     void (*on_slow)(const char *name, thrum_time took, const thrum_err *err,
                     void *user);
+    /* Gets a task that keeps its worker from others, with the place where it was
+     * made; once for each place, of the first 64. It blocks its thread, and has
+     * not said so (thrum_block_enter): no turn and no CPU used for some 10 ms. Or
+     * it computes, as all that run do, and others wait. Another worker has taken
+     * over then. It runs on a thread of the runtime and must not suspend. NULL: a
+     * line on stderr for one that blocks, nothing for one that computes. */
+    void (*on_stuck)(const char *name, const char *where, bool computes,
+                     void *user);
     void *user;
     /* What is left in the background scope (thrum_root) when the runtime stops
      * is canceled, and gets this long to end. 0: 10 s. */
@@ -107,6 +119,25 @@ THRUM_API THRUM_NODISCARD int thrum_start(thrum_rt **rt,
  *             fork: rt is as it was.
  */
 THRUM_API THRUM_NODISCARD thrum_err *thrum_stop(thrum_rt *rt);
+
+/* Change the number of workers that run; 0: as many as the process may use CPUs,
+ * as .workers says. More come at once. Who is too many goes at the end of what it
+ * does, so that a task may find itself on another worker after any wait, as ever;
+ * its jobs go to the others, its thread some 10 s later.
+ *
+ * Call from:  anywhere. NULL: the runtime of the calling task, else that of
+ *             thrum_run, if it runs.
+ * Suspends:   never.
+ * Returns:    0
+ *             -EINVAL   over 1024
+ *             -EAGAIN, -ENOMEM  no threads or no memory for all of them: those
+ *                       there are run, and the others are tried again later
+ *             -ESRCH    no runtime
+ *             -ENOTRECOVERABLE  in the child of a fork
+ *             In a simulation 0, and one worker.
+ * Cost:       a thread is made or woken for each that comes.
+ */
+THRUM_API THRUM_NODISCARD int thrum_resize(thrum_rt *rt, unsigned workers);
 
 /* Run fn(arg) as a task of rt and wait for it.
  *

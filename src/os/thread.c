@@ -3,11 +3,16 @@
 #include <sched.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
 
+#include "base/atomic.h"
 #include "base/base.h"
 #include "os/fail.h"
 
@@ -38,6 +43,7 @@ static void *begin(void *arg)
 {
     struct thread *t = arg;
 
+    store_relaxed(&t->tid, (int32_t)gettid()); /* asked for later */
     be_punctual();
     pthread_setname_np(pthread_self(), t->name);
     altstack_enter(&t->altstack);
@@ -87,6 +93,7 @@ int thread_start(struct thread *t, const char *name, size_t stack_bytes,
 
     t->run = run;
     t->arg = arg;
+    store_relaxed(&t->tid, 0); /* no thread yet */
     snprintf(t->name, sizeof t->name, "%s", name);
 
     rc = altstack_map(&t->altstack);
@@ -112,6 +119,47 @@ void thread_detach(struct thread *t)
     int rc = pthread_detach(t->id);
 
     assert_invariant(rc == 0);
+}
+
+int64_t thread_cpu_time(struct thread *t)
+{
+    struct timespec used;
+    clockid_t clock;
+
+    if (pthread_getcpuclockid(t->id, &clock) != 0 ||
+        clock_gettime(clock, &used) != 0)
+        return 0;
+    return used.tv_sec * INT64_C(1000000000) + used.tv_nsec;
+}
+
+/* "7 (its name) S 1 ...": the name may have anything in it. */
+static char state_in(const char *stat)
+{
+    const char *end = strrchr(stat, ')');
+
+    return end != NULL && end[1] == ' ' ? end[2] : '?';
+}
+
+bool thread_is_asleep(struct thread *t)
+{
+    char path[64], stat[128];
+    int saved = errno, fd;
+    ssize_t n = -1;
+    char state;
+
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat",
+             (int)load_relaxed(&t->tid)); /* 0: there is no such file */
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        n = read(fd, stat, sizeof stat - 1);
+        close(fd);
+    }
+    errno = saved;
+    if (n <= 0)
+        return false;
+    stat[n] = '\0';
+    state = state_in(stat);
+    return state == 'S' || state == 'D';
 }
 
 void thread_yield(void)

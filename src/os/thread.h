@@ -10,7 +10,9 @@
 #define OS_THREAD_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "os/altstack.h"
 
@@ -23,6 +25,7 @@ struct thread {
     void (*run)(void *arg);
     void *arg;
     char name[THREAD_NAME_MAX]; /* longer names are cut */
+    _Atomic int32_t tid;        /* 0 until it runs */
     struct altstack altstack;
 };
 
@@ -39,6 +42,13 @@ int thread_start(struct thread *t, const char *name, size_t stack_bytes,
 
 /* Wait until run has returned; what it wrote is seen by the caller. */
 void thread_join(struct thread *t);
+
+/* The CPU it has used so far, in ns, some 1 us old. It has not been joined. */
+int64_t thread_cpu_time(struct thread *t);
+
+/* Does it sleep in the kernel? Reads a file, some 40 us. What cannot be read
+ * does not. */
+bool thread_is_asleep(struct thread *t);
 
 /* Let another thread have this CPU. */
 void thread_yield(void);

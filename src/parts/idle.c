@@ -5,12 +5,23 @@
 void idle_init(struct idle *idle, unsigned workers, bool fenced)
 {
     idle->fenced = fenced;
-    idle->words = (workers + 63) / 64;
-    idle->alone = workers == 1;
+    store_relaxed(&idle->words, (workers + 63) / 64); /* as below */
+    store_relaxed(&idle->alone, workers == 1);
     store_relaxed(&idle->hungry, 0); /* no other thread knows it yet */
     store_relaxed(&idle->searching, 0);
     for (int i = 0; i < IDLE_WORDS; i++)
         store_relaxed(&idle->asleep[i], 0);
+}
+
+void idle_grow(struct idle *idle, unsigned workers)
+{
+    /* Whoever sees the new worker asleep, in the words of [I3] and [I4], sees
+     * these as well. */
+    store_relaxed(&idle->words, (workers + 63) / 64);
+    if (load_relaxed(&idle->alone) == 0 || workers == 1) /* it changes once */
+        return;
+    store_relaxed(&idle->alone, 0); /* who still reads 1 sleeps from then on */
+    idle_ask(idle);                 /* in his place */
 }
 
 void idle_search(struct idle *idle)
@@ -18,19 +29,32 @@ void idle_search(struct idle *idle)
     add_seq_cst(&idle->searching, 1); /* [I4] */
 }
 
+static unsigned words_of(struct idle *idle)
+{
+    return load_relaxed(&idle->words); /* idle_grow says why that suffices */
+}
+
 bool idle_any_asleep(struct idle *idle)
 {
-    for (unsigned i = 0; i < idle->words; i++)
+    unsigned words = words_of(idle);
+
+    for (unsigned i = 0; i < words; i++)
         if (load_seq_cst(&idle->asleep[i]) != 0) /* [I6] */
             return true;
     return false;
 }
 
+bool idle_is_asleep(struct idle *idle, unsigned worker)
+{
+    return load_seq_cst(&idle->asleep[worker / 64]) >> worker % 64 &
+           1; /* [I6] */
+}
+
 unsigned idle_asleep_count(struct idle *idle)
 {
-    unsigned n = 0;
+    unsigned n = 0, words = words_of(idle);
 
-    for (unsigned i = 0; i < idle->words; i++) /* a hint */
+    for (unsigned i = 0; i < words; i++) /* a hint */
         n += (unsigned)__builtin_popcountll(load_relaxed(&idle->asleep[i]));
     return n;
 }
@@ -48,7 +72,7 @@ bool idle_found(struct idle *idle)
 
 void idle_ask(struct idle *idle)
 {
-    if (idle->alone)
+    if (load_relaxed(&idle->alone) != 0) /* idle_grow asks then */
         return;
     exchange_seq_cst(&idle->hungry, 1); /* [I2] */
     if (!idle->fenced)
@@ -89,8 +113,10 @@ bool idle_rouse(struct idle *idle, unsigned worker)
  * passing count may have been taken for a searcher's. */
 static int take_any(struct idle *idle, bool *raced)
 {
+    unsigned words = words_of(idle);
+
     *raced = false;
-    for (unsigned i = 0; i < idle->words; i++) {
+    for (unsigned i = 0; i < words; i++) {
         uint64_t word = load_seq_cst(&idle->asleep[i]); /* [I6] */
 
         while (word != 0) {

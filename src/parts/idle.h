@@ -38,6 +38,9 @@
  *     find: before it sleeps it goes through all of the above, and when it
  *     finds other work while others sleep it asks for hungry again, passes the
  *     heavy barrier, and wakes one if it sees more [I8].
+ *   A worker that comes later (idle_grow) is a busy one who has published nothing.
+ *     Who was alone has asked nobody, and that is made up for; who reads the old
+ *     number of words has read nothing that the new worker wrote to sleep.
  *
  * Ordering
  *   [I1] publisher: job, hungry <-> [I2] sleeper: hungry, look     no job unseen
@@ -61,14 +64,18 @@ struct idle {
     _Alignas(CACHE_LINE) _Atomic uint32_t searching; /* [I4] [I6] */
     _Atomic uint64_t asleep[IDLE_WORDS];             /* [I3] [I6] */
 
-    /* const after idle_init */
-    bool fenced;
-    bool
-        alone; /* one worker: only it takes what lies in its queue, and asks nobody */
-    unsigned words; /* of asleep that are in use */
+    /* written by idle_grow, before the worker it is for runs */
+    _Atomic uint32_t alone; /* one worker: only it takes what lies in its queue,
+                             * and asks nobody */
+    _Atomic uint32_t words; /* of asleep that are in use */
+
+    bool fenced; /* const after idle_init */
 };
 
 void idle_init(struct idle *idle, unsigned workers, bool fenced);
+
+/* There are going to be so many, which is not less than there were. */
+void idle_grow(struct idle *idle, unsigned workers);
 
 /* BUSY -> SEARCHING */
 void idle_search(struct idle *idle);
@@ -110,6 +117,7 @@ static inline bool idle_published(struct idle *idle)
 bool idle_answer(struct idle *idle);
 
 bool idle_any_asleep(struct idle *idle);
+bool idle_is_asleep(struct idle *idle, unsigned worker);
 
 /* How many; a hint. */
 unsigned idle_asleep_count(struct idle *idle);

@@ -43,8 +43,8 @@ void fork_run(struct stack *s, struct thrum_job_ *slot)
 
     if (j != NULL) /* the joiner came first, and lives until we are done */
         site = j->site;
-    tsan_rely(&slot->scope); /* [D1], as user code made it */
-    s->site = site;
+    tsan_rely(&slot->scope);       /* [D1], as user code made it */
+    store_relaxed(&s->site, site); /* for messages */
     deque_set_scope(&s->deque, slot->taken);
     site->run(slot);
     deque_set_scope(&s->deque, NULL);

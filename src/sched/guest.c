@@ -36,8 +36,7 @@ int guest_move_in(struct sched *s)
     altstack_enter(&s->host.altstack);
     hosted = s;
     s->host.until = CLOCK_NEVER;
-    worker_main(
-        &s->workers[0]); /* it leaves at once, and has been asleep since */
+    worker_move_in(&s->workers[0]); /* leaves at once, asleep since then */
     return 0;
 }
 

@@ -8,6 +8,7 @@ enum {
     PERIOD_NS = 1000000,  /* it looks no more often */
     WATCH_NS = 2000000,   /* between two looks while it watches */
     STAND_NS = 8000000,   /* .. while it stands in */
+    ATTEND_NS = 10000000, /* .. at the workers */
     VAIN_LOOKS = 32,      /* looks in vain before it stops watching */
     RELIEF_STACK = 65536, /* bytes; hooks of the program run on it */
 };
@@ -62,15 +63,31 @@ static unsigned stand_in(struct relief *r, unsigned vain)
     return 0;
 }
 
+static void attend(struct relief *r, int64_t now)
+{
+    if (now < r->attend_at)
+        return;
+    r->attend_at = now + ATTEND_NS;
+    if (r->attend(r->arg, true))
+        return;
+    store_seq_cst(&r->attends, 0); /* [R11]; one more look, behind that */
+    if (r->attend(r->arg, false))
+        store_seq_cst(&r->attends, 1); /* [R11] */
+}
+
 /* When to look again for other reasons than timers. */
 static int64_t look_by(struct relief *r, int64_t now)
 {
+    int64_t by = CLOCK_NEVER;
     bool watches = load_seq_cst(&r->watching) != 0; /* [R5] */
 
     if (watches)
-        return now + WATCH_NS;
-    return load_seq_cst(&r->stands_in) != 0 ? now + STAND_NS /* [U4] */
-                                            : CLOCK_NEVER;
+        by = now + WATCH_NS;
+    else if (load_seq_cst(&r->stands_in) != 0) /* [U4] */
+        by = now + STAND_NS;
+    if (load_seq_cst(&r->attends) != 0 && r->attend_at < by) /* [R11] */
+        by = r->attend_at;
+    return by;
 }
 
 static void keep_time(void *arg)
@@ -88,6 +105,8 @@ static void keep_time(void *arg)
             vain = watch(r, vain);
         if (load_seq_cst(&r->stands_in) != 0) /* [U4] */
             unneeded = stand_in(r, unneeded);
+        if (load_seq_cst(&r->attends) != 0) /* [R11] */
+            attend(r, now);
         until = next_look(timers_earliest(r->timers), now);
         store_seq_cst(&r->until, until); /* [R1] */
         if (look_by(r, now) < until)
@@ -113,7 +132,9 @@ void relief_init(struct relief *r, struct timers *timers, bool can_watch,
     store_relaxed(&r->watching, 0);
     store_relaxed(&r->looking, 0);
     store_relaxed(&r->stands_in, 0);
+    store_relaxed(&r->attends, 0);
     r->rounds = 0;
+    r->attend_at = 0;
 }
 
 static bool start(struct relief *r)
@@ -150,6 +171,14 @@ void relief_begin_to_stand_in(struct relief *r)
     if (!start(r)) /* as above */
         return;
     store_seq_cst(&r->stands_in, 1); /* [U3] */
+    parker_unpark(&r->parker);
+}
+
+void relief_begin_to_attend(struct relief *r)
+{
+    if (!start(r)) /* as above */
+        return;
+    store_seq_cst(&r->attends, 1); /* [R10] */
     parker_unpark(&r->parker);
 }
 

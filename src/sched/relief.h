@@ -13,6 +13,9 @@
  * now and then (it watches). It stops watching when it has found none for a
  * while.
  *
+ * It looks after workers that make no turn, too (sched/monitor): every 10 ms, as
+ * long as a worker is awake.
+ *
  * It stands in for who polls as well (sched/poller): it looks whether anybody
  * does, as long as workers go to work, and stops when somebody has for a while.
  *
@@ -25,6 +28,7 @@
  *   [R4] note: pending, watching <-> [R5] relief: watching, pending  it watches
  *   [R6] forget: pending, looking <-> [R7] relief: looking, pending  who waits
  *   [R8] relief has looked -> [R9] who forgets goes on       its last access
+ *   [R10] a worker is awake, attends <-> [R11] relief: attends, look  it is seen
  */
 #ifndef SCHED_RELIEF_H
 #define SCHED_RELIEF_H
@@ -42,6 +46,8 @@ struct relief {
     bool (*look)(void *arg); /* at what is noted: is there any? */
     /* Poll, if nobody does: was it needed? Round 0 is the last one. */
     bool (*stand_in)(void *arg, unsigned round);
+    /* At the workers, to judge them or just so: is one awake? */
+    bool (*attend)(void *arg, bool judge);
     void *arg;
     bool can_watch;         /* there is a membarrier, and an even counter */
     struct clock_pair base; /* of the counter */
@@ -55,7 +61,9 @@ struct relief {
     _Atomic uint32_t watching;  /* [R4] [R5] */
     _Atomic uint32_t looking;   /* [R6] to [R9] */
     _Atomic uint32_t stands_in; /* [U3] [U4] */
+    _Atomic uint32_t attends;   /* [R10] [R11] */
     unsigned rounds;            /* the thread's; that 0 comes by is no matter */
+    int64_t attend_at;          /* likewise */
 };
 
 void relief_init(struct relief *r, struct timers *timers, bool can_watch,
@@ -76,6 +84,15 @@ static inline void relief_stand_in(struct relief *r)
 {
     if (unlikely(load_seq_cst(&r->stands_in) == 0)) /* [U3] */
         relief_begin_to_stand_in(r);
+}
+
+/* After a worker was woken, or is back. */
+void relief_begin_to_attend(struct relief *r);
+
+static inline void relief_attend(struct relief *r)
+{
+    if (unlikely(load_seq_cst(&r->attends) == 0)) /* [R10] */
+        relief_begin_to_attend(r);
 }
 
 static inline void relief_noted(struct relief *r)

@@ -16,12 +16,15 @@ enum {
 
 /* Is there a job anywhere? The one list of places. Read after a barrier when it
  * must not miss one; a stack before the queue, because a stack that is put away
- * moves its forks into the queue first. */
+ * moves its forks into the queue first. Of a worker that is not seen yet nothing
+ * was to be seen before the barrier. */
 static bool sched_any(struct sched *s)
 {
+    unsigned count = sched_count(s);
+
     if (inbox_any(&s->inbox))
         return true;
-    for (unsigned i = 0; i < s->count; i++) {
+    for (unsigned i = 0; i < count; i++) {
         struct stack *stack = load_acquire(&s->workers[i].stack); /* [S7] */
 
         if ((stack != NULL && deque_looks_busy(&stack->deque)) ||
@@ -52,11 +55,11 @@ void sched_submit(struct sched *s, struct thrum_job_ *job)
     sub_release(&s->visitors, 1); /* [S8] */
 }
 
-/* The older half of the queue, up to a batch: who takes it need not come again
- * for every job. */
-static bool give_queued(struct sched *sched, struct worker *w)
+/* The older half of the queue, up to n: who takes it need not come again for
+ * every job. */
+static bool give_queued(struct sched *sched, struct worker *w, uint32_t n)
 {
-    struct thrum_job_ *first = queue_pop_half(&w->queue, BATCH);
+    struct thrum_job_ *first = queue_pop_half(&w->queue, n);
 
     if (first == NULL)
         return false;
@@ -76,7 +79,7 @@ static cold void answer(struct worker *w, struct stack *s)
         (void)deque_steal(&s->deque, true, &fork);
     if (fork != NULL)
         inbox_add(&sched->inbox, fork);
-    else if (!give_queued(sched, w))
+    else if (!give_queued(sched, w, BATCH))
         idle_ask(&sched->idle); /* thieves were faster: others still wait */
     sched_notify(sched);
 }
@@ -320,11 +323,11 @@ static struct thrum_job_ *steal_from(struct sched *s, struct worker *w,
 
 static struct thrum_job_ *steal_round(struct sched *s, struct worker *w)
 {
-    unsigned start = rng_below(&w->rng, s->count);
+    unsigned count = sched_count(s), start = rng_below(&w->rng, count);
     struct thrum_job_ *job = take_inbox(s, w);
 
-    for (unsigned i = 0; job == NULL && i < s->count; i++) {
-        struct worker *victim = &s->workers[(start + i) % s->count];
+    for (unsigned i = 0; job == NULL && i < count; i++) {
+        struct worker *victim = &s->workers[(start + i) % count];
 
         if (victim != w)
             job = steal_from(s, w, victim);
@@ -339,7 +342,7 @@ static bool may_come(struct sched *s)
     if (s->guest)
         return false;
     return load_relaxed(&s->poller.hooks) == NULL || /* a hint */
-           idle_asleep_count(&s->idle) + 1 < s->count;
+           idle_asleep_count(&s->idle) + 1 < sched_running(s);
 }
 
 /* As a searcher: a job, or NULL after some tens of microseconds. Whom this
@@ -456,11 +459,18 @@ static void pass_on(struct sched *s)
         sched_notify(s);
 }
 
+static inline uint32_t move_on(struct worker *w)
+{
+    uint32_t turn = load_relaxed(&w->turn) + 1; /* its own */
+
+    store_relaxed(&w->turn, turn); /* others compare it */
+    return turn;
+}
+
 static inline uint32_t begin_turn(struct sched *s, struct worker *w)
 {
-    uint32_t turn = load_relaxed(&w->turn) + 1;
+    uint32_t turn = move_on(w);
 
-    store_relaxed(&w->turn, turn); /* thieves compare it */
     if (turn % CLOCK_TURN == 0)
         (void)fire_due(s);
     if (turn % POLL_TURN == 0)
@@ -477,15 +487,37 @@ static inline void see_to_others(struct sched *s, struct worker *w)
         answer(w, load_relaxed(&w->stack)); /* its own */
 }
 
+/* Somebody took it for away. */
+static cold void be_back(struct sched *s, struct worker *w)
+{
+    crew_be_back(&s->crew, &w->member);
+    relief_attend(&s->relief);
+}
+
+/* Are more workers awake than should run? */
+static inline bool is_too_many(struct sched *s, struct worker *w)
+{
+    uint32_t n;
+
+    if (unlikely(load_relaxed(&w->member.aways) != 0)) /* it asks anew */
+        be_back(s, w);
+    n = load_relaxed(&s->crew.too_many); /* a hint, as all of it */
+    return unlikely(n != 0) && n > idle_asleep_count(&s->idle);
+}
+
 struct thrum_job_ *sched_take(struct sched *s, struct worker *w)
 {
     struct thrum_job_ *job = NULL;
+    uint32_t turn;
 
     if (unlikely(s->sim != NULL))
         return s->sim->take(s->sim, w);
     if (unlikely(s->guest) && sched_must_leave(s))
         return NULL;
-    if (begin_turn(s, w) % INBOX_TURN == 0)
+    turn = begin_turn(s, w);
+    if (turn % CLOCK_TURN == 0 && is_too_many(s, w))
+        return &w->retire;
+    if (turn % INBOX_TURN == 0)
         job = take_inbox(s, w);
     if (job == NULL)
         job = queue_pop(&w->queue);
@@ -513,6 +545,17 @@ struct thrum_job_ *sched_take_child(struct worker *w, struct thrum_scope *scope,
     return job;
 }
 
+/* As a searcher. When nothing is found, who is too many need not rest. */
+static struct thrum_job_ *search_or_retire(struct sched *s, struct worker *w)
+{
+    struct thrum_job_ *job = search(s, w);
+
+    if (job == NULL && unlikely(load_relaxed(&s->crew.too_many) != 0) &&
+        load_relaxed(&s->stopping) == 0) /* hints */
+        job = &w->retire;
+    return job;
+}
+
 struct thrum_job_ *sched_find(struct sched *s, struct worker *w)
 {
     struct thrum_job_ *job;
@@ -521,29 +564,87 @@ struct thrum_job_ *sched_find(struct sched *s, struct worker *w)
         return s->sim->find(s->sim, w);
     if (sched_must_leave(s))
         leave_early(s, w);
-    job = sched_take(s, w);
-    if (job != NULL)
-        return job;
-
+    if (load_relaxed(&w->turn) != 0) { /* else it is new: [R10] */
+        job = sched_take(s, w);
+        if (job != NULL)
+            return job;
+    }
+    if (load_relaxed(&w->member.aways) != 0) /* as above */
+        be_back(s, w);
     idle_search(&s->idle);
-    while ((job = search(s, w)) == NULL &&
+    while ((job = search_or_retire(s, w)) == NULL &&
            load_seq_cst(&s->stopping) == 0) /* [S2] */
         if (!stack_pool_trim(&s->pool))
             rest(s, w);
     if (idle_found(&s->idle) && job != NULL)
         pass_on(s);
     if (job != NULL) {
+        move_on(w);
         see_to_time(s);
         see_to_fds(s);
+        relief_attend(&s->relief);
     }
     return job;
 }
 
 void sched_wake_all(struct sched *s)
 {
-    for (unsigned i = 0; i < s->count; i++)
+    for (unsigned i = 0; i < sched_count(s); i++)
         if (idle_wake(&s->idle, i))
             wake(s, (int)i);
+}
+
+/* ---------------------------------------------------------- coming and going */
+
+void sched_show(struct worker *w)
+{
+    struct sched *s = w->sched;
+
+    idle_grow(&s->idle, w->index + 1);
+    store_release(&s->count, w->index + 1); /* [S10] */
+}
+
+int sched_resize(struct sched *s, unsigned n)
+{
+    int rc = crew_want(&s->crew, n, s->spares);
+
+    if (load_relaxed(&s->crew.too_many) != 0) /* as we counted, or another */
+        sched_wake_all(s);                    /* who sleeps is to go, too */
+    return rc;
+}
+
+void sched_give_all(struct worker *w)
+{
+    struct sched *s = w->sched;
+    bool any = false;
+
+    while (give_queued(s, w, UINT32_MAX))
+        any = true;
+    if (any)
+        sched_notify(s);
+}
+
+void sched_leave(struct worker *w)
+{
+    if (!sched_has_threads(w->sched))
+        return;
+    sched_give_all(w);
+    crew_leave(&w->sched->crew, &w->member);
+    relief_attend(&w->sched->relief);
+}
+
+void sched_return(struct worker *w)
+{
+    if (!sched_has_threads(w->sched))
+        return;
+    crew_return(&w->sched->crew, &w->member);
+    (void)move_on(w);
+    relief_attend(&w->sched->relief);
+}
+
+void sched_begin(struct worker *w)
+{
+    store_relaxed(&w->turn, 0); /* its own */
 }
 
 bool sched_look(void *sched)
@@ -551,7 +652,7 @@ bool sched_look(void *sched)
     struct sched *s = sched;
     bool any = false;
 
-    for (unsigned i = 0; i < s->count; i++) {
+    for (unsigned i = 0; i < sched_count(s); i++) {
         struct stack *stack = load_acquire(&s->workers[i].stack); /* [S7] */
 
         if (stack != NULL && load_acquire(&stack->deque.pending) != NULL)

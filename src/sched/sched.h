@@ -19,6 +19,7 @@
  *   [S1] sched_stop: stopping <-> [S2] before sleep: look   nobody sleeps on
  *   [S4] the default one is shown -> [S5] who asks for it    its fields
  *   [S8] a visitor leaves -> [S9] who stops waits            his last access
+ *   [S10] a worker is made -> [S11] who looks at all of them its queue
  *   [S3] keeper: role, look    <-> [T3] an earlier timer     it is woken
  */
 #ifndef SCHED_SCHED_H
@@ -32,6 +33,7 @@
 #include "parts/parker.h"
 #include "parts/queue.h"
 #include "parts/timers.h"
+#include "sched/crew.h"
 #include "sched/poller.h"
 #include "sched/relief.h"
 #include "sched/stack.h"
@@ -70,10 +72,18 @@ struct worker {
     struct queue queue;
     struct parker parker;
     struct thread thread;
+    struct crew_member member;
+    struct thrum_job_ retire; /* which it finds when it is one too many */
+
+    /* the relief's: what it saw when it looked */
+    uint32_t seen_turn;
+    int64_t seen_cpu;
 
     /* written by this worker, read by thieves: [S6] [S7] */
     _Alignas(CACHE_LINE) _Atomic(struct stack *) stack;
-    _Atomic uint32_t turn; /* jobs taken; what is left then is handed over */
+    _Atomic uint32_t
+        turn; /* jobs taken; what is left then is handed over. 0: it
+                            * searches first, and others hear of it. */
 };
 
 /* Of the task layer: what it keeps in `pending` of a stack that runs is its
@@ -83,6 +93,9 @@ struct sched_hooks {
     void (*settle)(struct stack *s);
     /* By the relief, while the stack runs: is there any? See to it. */
     bool (*look)(struct stack *s);
+    /* By the relief: what runs there keeps its worker from others, and another
+     * took over. It computes, or else it blocks. */
+    void (*stuck)(struct sched *sched, struct stack *s, bool computes);
 };
 
 /* Where a task may be interrupted, in a simulation only. */
@@ -145,10 +158,15 @@ struct sched {
     struct sched_hooks hooks;
     struct sched_sim *sim; /* NULL: it is real */
     bool guest;
-    bool pin;
-    unsigned count;
-    struct worker *workers;
-    uint32_t forks; /* forked_times then */
+    unsigned pinned;        /* the first so many are, each to a CPU */
+    unsigned spares;        /* most workers above those wanted */
+    struct worker *workers; /* room for IDLE_MAX; or for 1, without threads */
+    uint32_t forks;         /* forked_times then */
+
+    struct crew crew;
+    _Atomic uint32_t count;   /* workers there are, ever more: [S10] [S11] */
+    _Atomic uint32_t by_cpus; /* as many are wanted as there are CPUs */
+    int64_t cpus_at;          /* the relief's: when to count them again */
 
     struct host host; /* of a guest */
 
@@ -216,7 +234,37 @@ static inline bool sched_any_searches(struct sched *s)
     return load_relaxed(&s->idle.searching) != 0; /* a hint */
 }
 
+/* w was made, and is about to have a thread. */
+void sched_show(struct worker *w);
+
+/* So many workers are to run. 0, -ENOMEM, -EAGAIN: there are fewer. */
+int sched_resize(struct sched *s, unsigned n);
+
+/* How many there are, those that stand by too. Later ones have nothing yet of
+ * what the caller looks for: see sched_any. */
+static inline unsigned sched_count(struct sched *s)
+{
+    return load_acquire(&s->count); /* [S11] */
+}
+
+/* How many run: a hint. */
+static inline unsigned sched_running(struct sched *s)
+{
+    return load_relaxed(&s->crew.running); /* a hint */
+}
+
 /* ------------------------------------------------------ for worker w itself */
+
+/* It is about to block its thread: its jobs are for others. May be nested; until
+ * it makes a turn or returns. */
+void sched_leave(struct worker *w);
+void sched_return(struct worker *w);
+
+/* It begins anew: its thread is new, or stood by. */
+void sched_begin(struct worker *w);
+
+/* All that lies in its queue is for others. */
+void sched_give_all(struct worker *w);
 
 /* A job to run; rests while there is none. NULL: stop. */
 struct thrum_job_ *sched_find(struct sched *s, struct worker *w);

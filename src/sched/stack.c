@@ -388,7 +388,7 @@ bool stack_explain(void *addr, char *line, size_t n)
 
     if (s == NULL)
         return false;
-    site = s->site;
+    site = load_relaxed(&s->site); /* its own thread's */
     /* snprintf of strings and a size_t only: no locale, no allocation. */
     snprintf(line, n,
              "thrum: task %s, started at %s, has overflowed its stack of %zu "

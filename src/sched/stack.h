@@ -42,8 +42,9 @@ struct stack {
     /* whoever runs on it; at rest, whoever may run it */
     struct ctx ctx;
     struct worker *worker;
-    struct thrum_job_ *handed;      /* to run first */
-    const struct thrum_site_ *site; /* of what runs now, for messages */
+    struct thrum_job_ *handed;                /* to run first */
+    _Atomic(const struct thrum_site_ *) site; /* of what runs now: for messages,
+                                               * of other threads too */
     int saved_errno;
     unsigned budget; /* of thrum_checkpoint */
 

@@ -8,89 +8,130 @@
 #include "os/fault.h"
 #include "sched/fork.h"
 #include "sched/guest.h"
+#include "sched/monitor.h"
 #include "sched/worker.h"
 
 enum { WORKER_STACK = 256 * 1024 };
 
-static void workers_stop(struct sched *s, unsigned started)
+static void workers_stop(struct sched *s)
 {
     store_seq_cst(&s->stopping, 1); /* [S1] */
+    crew_stop(&s->crew);
     sched_wake_all(s);
-    if (s->guest)
+    if (guest_here() == s)
         (void)guest_run(s, CLOCK_NEVER); /* for the last time */
-    for (unsigned i = 0; i < started; i++)
-        thread_join(&s->workers[i].thread);
+    for (unsigned i = 0; i < sched_count(s); i++)
+        if (sched_has_threads(s) && s->workers[i].member.joinable)
+            thread_join(&s->workers[i].thread);
     while (load_acquire(&s->visitors) != 0) /* [S9] some microseconds */
         thread_yield();
 }
 
-static int worker_init(struct sched *s, unsigned i, uint64_t seed)
+/* ------------------------------------------------------------ for sched/crew */
+
+static unsigned workers_room(const struct sched *s)
 {
+    return sched_has_threads(s) ? IDLE_MAX : 1;
+}
+
+static struct crew_member *make_worker(void *sched)
+{
+    struct sched *s = sched;
+    unsigned i = sched_count(s);
     struct worker *w = &s->workers[i];
 
+    if (i == workers_room(s))
+        return NULL;
     *w = (struct worker){.sched = s, .index = i};
-    rng_init(&w->rng, seed + i);
+    rng_init(&w->rng, entropy());
     queue_init(&w->queue, s->idle.fenced);
     parker_init(&w->parker);
+    parker_init(&w->member.parker);
     store_relaxed(&w->stack, NULL); /* no thread yet */
-    w->spare = stack_get(&s->pool);
-    w->spares = 1;
-    return w->spare == NULL ? -ENOMEM : 0;
+    sched_show(w);
+    return &w->member;
 }
 
-static int workers_start(struct sched *s)
+static bool has_stack(struct worker *w)
 {
-    char name[32]; /* thread_start cuts it */
-    uint64_t seed = entropy();
-    int rc = 0;
-
-    for (unsigned i = 0; rc == 0 && i < s->count; i++)
-        rc = worker_init(s, i, seed);
-    for (unsigned i = 0; rc == 0 && i < s->count && sched_has_threads(s); i++) {
-        snprintf(name, sizeof name, "thrum/%u", i);
-        rc = thread_start(&s->workers[i].thread, name, WORKER_STACK,
-                          worker_main, &s->workers[i]);
-        if (rc < 0)
-            workers_stop(s, i);
+    if (w->spares == 0) {
+        w->spare = stack_get(&w->sched->pool);
+        w->spares = w->spare != NULL;
     }
-    return rc;
+    return w->spares > 0;
 }
+
+static struct worker *worker_of(struct crew_member *m)
+{
+    return container_of(m, struct worker, member);
+}
+
+static int start_worker(struct crew_member *m)
+{
+    struct worker *w = worker_of(m);
+    char name[32]; /* thread_start cuts it */
+
+    if (!has_stack(w))
+        return -ENOMEM;
+    if (!sched_has_threads(w->sched))
+        return 0;
+    snprintf(name, sizeof name, "thrum/%u", w->index);
+    return thread_start(&w->thread, name, WORKER_STACK, worker_main, w);
+}
+
+static void join_worker(struct crew_member *m)
+{
+    thread_join(&worker_of(m)->thread);
+}
+
+static const struct crew_hooks crew_hooks = {make_worker, start_worker,
+                                             join_worker};
+
+/* ------------------------------------------------------------- start and stop */
 
 int sched_start(struct sched *s, const struct sched_opts *opts)
 {
     bool fenced = !barrier_start();
     int rc;
 
-    idle_init(&s->idle, opts->workers, fenced);
+    idle_init(&s->idle, 1, fenced);
     inbox_init(&s->inbox);
     timers_init(&s->timers);
     poller_init(&s->poller);
     relief_init(&s->relief, &s->timers, !fenced && opts->sim == NULL,
                 sched_look, s);
     s->relief.stand_in = sched_stand_in;
+    s->relief.attend = monitor_look;
+    crew_init(&s->crew, &crew_hooks, s);
     store_relaxed(&s->always, 1);
     store_relaxed(&s->stopping, 0);
     store_relaxed(&s->visitors, 0);
     store_relaxed(&s->keeper, IDLE_NOBODY);
     s->run_fork = fork_run;
-    s->pin = opts->pin;
+    store_relaxed(&s->count, 0);
+    store_relaxed(&s->by_cpus, opts->by_cpus);
+    s->cpus_at = 0;
+    s->pinned = opts->pin && !opts->guest ? opts->workers : 0;
+    s->spares = opts->spares;
     s->hooks = opts->hooks;
     s->sim = opts->sim;
     s->guest = opts->guest;
-    s->count = opts->workers;
     s->forks = forked_times();
     stack_pool_init(&s->pool, opts->stack_bytes,
                     fenced || opts->sim != NULL ? &s->always : &s->idle.hungry,
                     fenced, worker_loop);
     fault_start(stack_explain);
 
-    s->workers = alloc_aligned(CACHE_LINE, opts->workers * sizeof *s->workers);
+    s->workers = alloc_aligned(CACHE_LINE,
+                               workers_room(s) * sizeof *s->workers);
     if (s->workers == NULL)
         return -ENOMEM;
-    rc = workers_start(s);
+    rc = crew_want(&s->crew, opts->workers, opts->spares);
     if (rc == 0 && s->guest)
         rc = guest_move_in(s);
     if (rc < 0) {
+        relief_stop(&s->relief);
+        workers_stop(s);
         stack_pool_deinit(&s->pool);
         release(s->workers);
     }
@@ -100,11 +141,11 @@ int sched_start(struct sched *s, const struct sched_opts *opts)
 void sched_stop(struct sched *s, void (*done)(struct worker *w))
 {
     relief_stop(&s->relief);
-    workers_stop(s, sched_has_threads(s) ? s->count : 0);
+    workers_stop(s);
     if (s->guest)
         guest_move_out(s);
     poller_close(&s->poller);
-    for (unsigned i = 0; i < s->count; i++)
+    for (unsigned i = 0; i < sched_count(s); i++)
         done(&s->workers[i]);
     stack_pool_deinit(&s->pool);
     release(s->workers);

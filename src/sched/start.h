@@ -6,6 +6,8 @@
 
 struct sched_opts {
     unsigned workers;
+    unsigned spares; /* at most so many more, for those that block */
+    bool by_cpus;    /* count the CPUs again now and then */
     size_t stack_bytes;
     bool pin;
     struct sched_hooks hooks;

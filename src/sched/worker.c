@@ -112,14 +112,17 @@ static void bury(struct worker *w, struct stack *left, void *unused)
 
 static void run(struct stack *s, struct thrum_job_ *job)
 {
+    const struct thrum_site_ *site;
+
     tsan_rely(job);
     if (job_is_fork(job)) {
         s->worker->sched->run_fork(s, job);
     } else {
-        s->site = load_relaxed(&job->site); /* const since it was made */
-        s->site->run(job);
+        site = load_relaxed(&job->site); /* const since it was made */
+        store_relaxed(&s->site, site);   /* for messages */
+        site->run(job);
     }
-    s->site = NULL;
+    store_relaxed(&s->site, NULL); /* as above */
 }
 
 /* What a resume job does: leave this loop's stack for the other one. */
@@ -153,16 +156,18 @@ static struct stack *stack_for(struct worker *w, struct thrum_job_ *job)
 }
 
 /* The first and last switch of a thread, from and to the stack the kernel made.
- * Neither is a task's, so nothing is kept across them. */
-static switches_stacks void go_home(struct stack *s, bool for_good)
+ * Neither is a task's, so nothing is kept across them. Returns when the stack is
+ * used again. */
+static switches_stacks void go_home(struct stack *s)
 {
     struct worker *w = s->worker;
 
     tsan_promise(w);
     w->left = s;
     *w->current_at = NULL;
-    sanitize_switch_begin(&s->fiber, &w->home_fiber, for_good);
+    sanitize_switch_begin(&s->fiber, &w->home_fiber, false);
     ctx_switch(&s->ctx, &w->home);
+    arrive(s);
 }
 
 static switches_stacks void leave_home(struct worker *w, struct stack *to)
@@ -174,6 +179,29 @@ static switches_stacks void leave_home(struct worker *w, struct stack *to)
     sanitize_switch_end(&w->home_fiber, NULL);
     tsan_rely(w);
 }
+
+/* The thread ends; the stack is a spare one from then on. */
+static void end_thread(struct stack *s)
+{
+    store_release(&s->worker->stack, NULL); /* [S6] */
+    go_home(s);
+}
+
+/* What a worker does that is one too many. */
+static void retire_run(struct thrum_job_ *job)
+{
+    struct stack *s = worker_current();
+    struct worker *w = s->worker;
+
+    (void)job;
+    sched_give_all(w);
+    if (crew_stand_by(&w->sched->crew, &w->member))
+        sched_begin(w);
+    else
+        end_thread(s);
+}
+
+static const struct thrum_site_ retire_site = {retire_run, "retire", "thrum"};
 
 /* For ThreadSanitizer, that all jobs are not one: to each the stack that was not
  * used for longest. False: there is no memory for that. */
@@ -207,19 +235,39 @@ void worker_loop(void *arg)
         if (!SANITIZE_NOSYNC || handed || !run_elsewhere(s, job))
             run(s, job);
     }
-    go_home(s, true);
+    end_thread(s);
+}
+
+/* Of a thread that ends: its worker may have another later. */
+static void give_spares(struct worker *w)
+{
+    struct stack *s;
+
+    spare_put(w, w->left);
+    while (w->spares > 1) {
+        s = w->spare;
+        w->spare = s->next;
+        w->spares--;
+        stack_put(&w->sched->pool, s);
+    }
+}
+
+void worker_move_in(struct worker *w)
+{
+    sched_begin(w);
+    if (w->index < w->sched->pinned)
+        (void)cpu_pin(w->index % cpu_allowed());
+    store_relaxed(&w->retire.site, &retire_site); /* read by itself only */
+    sanitize_fiber_adopt(&w->home_fiber);
+    find_locals(w);
+    sanitize_thread_local(w->errno_at, sizeof *w->errno_at);
+    leave_home(w, spare_get(w)); /* sched/start saw to it */
 }
 
 void worker_main(void *arg)
 {
-    struct worker *w = arg;
-
-    if (w->sched->pin)
-        (void)cpu_pin(w->index % cpu_allowed());
-    sanitize_fiber_adopt(&w->home_fiber);
-    find_locals(w);
-    sanitize_thread_local(w->errno_at, sizeof *w->errno_at);
-    leave_home(w, spare_get(w)); /* sched_start saw to it */
+    worker_move_in(arg);
+    give_spares(arg);
 }
 
 void worker_enter(struct worker *w)
@@ -227,12 +275,9 @@ void worker_enter(struct worker *w)
     leave_home(w, load_relaxed(&w->stack)); /* its own */
 }
 
-switches_stacks void worker_leave(struct worker *w)
+void worker_leave(struct worker *w)
 {
-    struct stack *s = load_relaxed(&w->stack); /* its own */
-
-    go_home(s, false);
-    arrive(s);
+    go_home(load_relaxed(&w->stack)); /* its own */
 }
 
 /* --------------------------------------------------------------- suspending */
@@ -261,6 +306,14 @@ static inline void settle(struct stack *s)
         s->worker->sched->hooks.settle(s);
 }
 
+/* There is no memory for a stack to run the job on. Its own, to retire, is found
+ * again. */
+static cold void put_back(struct worker *w, struct thrum_job_ *job)
+{
+    if (job != NULL && job != &w->retire)
+        sched_push(w, job);
+}
+
 bool worker_suspend(struct stack *s, worker_after *after, void *arg)
 {
     struct worker *w = s->worker;
@@ -272,8 +325,7 @@ bool worker_suspend(struct stack *s, worker_after *after, void *arg)
     job = sched_take(w->sched, w);
     to = stack_for(w, job);
     if (unlikely(to == NULL)) {
-        if (job != NULL)
-            sched_push(w, job);
+        put_back(w, job);
         return false;
     }
     switch_stacks(s, to, after, arg);
@@ -353,10 +405,10 @@ void worker_yield(struct stack *s)
     if (job == NULL && !sched_must_leave(w->sched))
         return;
     to = stack_for(w, job);
-    if (likely(to != NULL))
+    if (unlikely(to == NULL))
+        put_back(w, job);
+    else
         switch_stacks(s, to, push_left, NULL);
-    else if (job != NULL)
-        sched_push(w, job);
 }
 
 /* ------------------------------------------------------------ in a simulation */
@@ -397,7 +449,8 @@ cold void worker_interrupt(enum point point)
 /* Resumes need none, and those that wait for nothing little. */
 static bool may_run(const struct stack *s, const struct thrum_job_ *job)
 {
-    return is_resume(job) || job_is_short(job) || worker_has_room(s);
+    return is_resume(job) || job_is_short(job) ||
+           (worker_has_room(s) && job != &s->worker->retire);
 }
 
 bool worker_run_one(struct stack *s)
@@ -405,13 +458,13 @@ bool worker_run_one(struct stack *s)
     struct worker *w = s->worker;
     struct thrum_job_ *job = sched_take(w->sched, w);
     struct thrum_scope *scope = load_relaxed(&s->deque.scope); /* ours */
-    const struct thrum_site_ *site = s->site;
+    const struct thrum_site_ *site = load_relaxed(&s->site);   /* ours */
     struct thrum_here_ *here = s->deque.here;
 
     if (job == NULL)
         return false;
     if (!may_run(s, job)) { /* one that ends will free a stack */
-        sched_push(w, job);
+        put_back(w, job);
         return false;
     }
     s->deque.here = NULL;
@@ -421,7 +474,7 @@ bool worker_run_one(struct stack *s)
         run(s, job);
     deque_set_scope(&s->deque, scope);
     s->deque.here = here;
-    s->site = site;
+    store_relaxed(&s->site, site); /* ours */
     return true;
 }
 

@@ -24,8 +24,10 @@
  * across a switch. */
 struct stack *worker_current(void);
 
-/* A guest's worker leaves the loop, where it stands on no task; worker_main, or
- * worker_enter, returns. It is let in again by worker_enter, on the same thread. */
+/* For a guest: worker_move_in runs the loop on the calling thread, until
+ * worker_leave, called where it stands on no task. It is let in again by
+ * worker_enter, on the same thread. */
+void worker_move_in(struct worker *w);
 void worker_leave(struct worker *w);
 void worker_enter(struct worker *w);
 

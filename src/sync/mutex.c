@@ -115,7 +115,7 @@ static bool look(thrum_mutex *m, bool come)
     struct stack *here = worker_current();
     bool taken = take(m, come);
 
-    if (taken || here == NULL || here->worker->sched->count == 1)
+    if (taken || here == NULL || sched_running(here->worker->sched) == 1)
         return taken;
     for (int i = 0; i < LOOKS && !taken && pass_time(here); i++)
         taken = take(m, come);

@@ -77,7 +77,8 @@ struct stack *fork_runner(struct stack *forker, const void *slot)
 static thrum_err *run_elsewhere(struct thrum_job_ *slot, struct stack *stack,
                                 struct scope *parent)
 {
-    const struct thrum_site_ *site = stack->site; /* the slot's may be joined */
+    const struct thrum_site_ *site = /* ours; the slot's may be joined */
+        load_relaxed(&stack->site);
     struct child around = child_begin(stack, parent, site);
     struct scope own;
     struct taken t;

@@ -95,7 +95,7 @@ static void part_run(struct thrum_job_ *job)
     struct loop *l = container_of(scope_on(stack), struct loop, scope);
     struct child around = child_begin(stack, NULL, l->site);
 
-    stack->site = l->site;
+    store_relaxed(&stack->site, l->site);
     run_apart(l, job->u.call.arg);
     child_end(stack, around);
 }
@@ -161,7 +161,7 @@ static void run_part(struct loop *l, size_t lo, size_t hi, void *acc)
 static thrum_err *run_loop(struct loop *l, const thrum_scope_opts *opts,
                            size_t lo, size_t hi, size_t grain, void *acc)
 {
-    l->site = worker_current()->site;
+    l->site = load_relaxed(&worker_current()->site); /* ours */
     l->adaptive = grain == 0;
     store_relaxed(&l->chunk, grain == 0 ? 1 : grain); /* nobody else yet */
     scope_open(&l->scope, opts, NULL);

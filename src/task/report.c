@@ -142,7 +142,7 @@ static void say_running(struct text *t, struct scope *s)
 {
     struct sched *sched = s->sched;
 
-    for (unsigned i = 0; i < sched->count; i++) {
+    for (unsigned i = 0; i < sched_count(sched); i++) {
         struct stack *stack = load_acquire(&sched->workers[i].stack); /* [S7] */
         const struct thrum_site_ *site;
 

@@ -130,18 +130,21 @@ static size_t env_number(const char *name)
     return *end == '\0' ? (size_t)n : 0;
 }
 
-static int fill_in(thrum_opts *o)
+/* If the program does not say. True: by the CPUs, and they may change. */
+static bool choose_workers(unsigned *workers)
 {
-    size_t n;
+    size_t n = env_number("THRUM_WORKERS");
+    bool by_cpus = n == 0;
 
-    if (o->workers == 0) {
-        n = env_number("THRUM_WORKERS");
-        o->workers = n == 0         ? cpu_count()
-                     : n > IDLE_MAX ? IDLE_MAX
-                                    : (unsigned)n;
-        if (o->workers > IDLE_MAX)
-            o->workers = IDLE_MAX;
-    }
+    if (by_cpus)
+        n = cpu_count();
+    *workers = n > IDLE_MAX ? IDLE_MAX : (unsigned)n;
+    return by_cpus;
+}
+
+static int fill_in(thrum_opts *o, bool *by_cpus)
+{
+    *by_cpus = o->workers == 0 && choose_workers(&o->workers) && !o->pin;
     if (o->stack_size == 0)
         o->stack_size = env_number("THRUM_STACK");
     if (o->stack_size == 0)
@@ -163,9 +166,10 @@ int runtime_start(struct thrum_rt **out, const thrum_opts *opts,
 {
     struct thrum_rt *rt;
     thrum_opts o = opts == NULL ? (thrum_opts){0} : *opts;
+    bool by_cpus;
     int rc;
 
-    rc = fill_in(&o);
+    rc = fill_in(&o, &by_cpus);
     if (rc < 0)
         return rc;
     rt = alloc_aligned(CACHE_LINE, sizeof *rt);
@@ -175,6 +179,7 @@ int runtime_start(struct thrum_rt **out, const thrum_opts *opts,
     lock_init(&rt->pool_lock);
     rt->calls_lock = (struct spin){0};
     rt->calls = NULL;
+    rt->stuck_count = 0;
     store_relaxed(&rt->pool, NULL);    /* nobody knows it yet */
     store_relaxed(&rt->posts_over, 0); /* likewise */
     scope_open_root(&rt->posted, &rt->sched, "posted");
@@ -182,13 +187,16 @@ int runtime_start(struct thrum_rt **out, const thrum_opts *opts,
     rt->root.supervised = true;
     error_set_context(local_context);
     report_set_finder(opts_of);
-    rc = sched_start(&rt->sched,
-                     &(struct sched_opts){.workers = o.workers,
-                                          .stack_bytes = o.stack_size,
-                                          .pin = o.pin,
-                                          .hooks = {alarm_settle, alarm_look},
-                                          .sim = sim,
-                                          .guest = o.guest});
+    rc = sched_start(
+        &rt->sched,
+        &(struct sched_opts){.workers = o.workers,
+                             .spares = o.guest ? 0 : o.max_blocking,
+                             .by_cpus = by_cpus,
+                             .stack_bytes = o.stack_size,
+                             .pin = o.pin,
+                             .hooks = {alarm_settle, alarm_look, block_stuck},
+                             .sim = sim,
+                             .guest = o.guest});
     if (rc < 0) {
         release(rt);
         return rc;
@@ -428,6 +436,37 @@ thrum_err *thrum_run(const thrum_opts *opts, thrum_fn *fn, void *arg)
     err = thrum_call(rt, fn, arg);
     rest = default_leave(rt);
     return thrum_err_add(err, rest);
+}
+
+static int resize(struct thrum_rt *rt, unsigned n)
+{
+    struct sched *s = &rt->sched;
+    bool by_cpus = n == 0 && choose_workers(&n);
+
+    if (sched_is_gone(s))
+        return -ENOTRECOVERABLE;
+    if (s->sim != NULL)
+        return 0;
+    store_relaxed(&s->by_cpus, by_cpus && !rt->opts.pin); /* a hint */
+    return sched_resize(s, n);
+}
+
+int thrum_resize(thrum_rt *rt, unsigned workers)
+{
+    struct stack *here = worker_current();
+    int rc = -ESRCH;
+
+    if (workers > IDLE_MAX)
+        return -EINVAL;
+    if (rt == NULL && here != NULL)
+        rt = runtime_of(here->worker->sched);
+    if (rt != NULL)
+        return resize(rt, workers);
+    lock_acquire(&default_lock); /* another thread may be about to stop it */
+    if (sched_default() != NULL)
+        rc = resize(runtime_of(sched_default()), workers);
+    lock_release(&default_lock);
+    return rc;
 }
 
 /* For reports. */

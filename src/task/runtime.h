@@ -8,6 +8,8 @@
 #include "sched/sched.h"
 #include "task/scope.h"
 
+enum { STUCK_PLACES = 64 };
+
 struct thrum_rt {
     struct sched sched;
     struct scope posted; /* parent of what is posted: joined by thrum_stop */
@@ -18,6 +20,10 @@ struct thrum_rt {
     struct scope
         *calls; /* calls_lock: those of thrum_call that are open, linked
                           * by next and prev if they are in no scope */
+
+    /* The relief's: places told of by on_stuck. */
+    const struct thrum_site_ *stuck[STUCK_PLACES];
+    unsigned stuck_count;
 
     _Atomic uint32_t posts_over; /* a hint: `posted` has been joined */
     struct wait stopper;         /* who stops waits for the background */
@@ -36,6 +42,9 @@ static inline struct thrum_rt *runtime_of(struct sched *sched)
 /* As thrum_start; sim: see sched/start.h. */
 int runtime_start(struct thrum_rt **rt, const thrum_opts *opts,
                   struct sched_sim *sim);
+
+/* A hook of sched.h: tell of it. */
+void block_stuck(struct sched *sched, struct stack *s, bool computes);
 
 /* Nothing of it runs any more, nor ever will. */
 void runtime_free(struct thrum_rt *rt);

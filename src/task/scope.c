@@ -271,7 +271,7 @@ void scope_call(struct stack *stack, struct thrum_job_ *job)
     bool permit = r->permit; /* not of the scope, which others write */
     thrum_err *err;
 
-    stack->site = site;
+    store_relaxed(&stack->site, site); /* ours; for messages */
     scope_open_task(&own, s, stack, site);
     if (unlikely(r->has_trace)) {
         own.has_trace = true;
@@ -298,14 +298,14 @@ static uint32_t call_children(struct scope *s)
     /* To ThreadSanitizer it would all be the closer's own doing. */
     if (SANITIZE_NOSYNC || stack == NULL || s->sched != stack->worker->sched)
         return 0;
-    around = stack->site;
+    around = load_relaxed(&stack->site); /* ours */
     while (worker_has_room(stack) &&
            (job = sched_take_child(stack->worker, scope_public(s), true)) !=
                NULL) {
         scope_call(stack, job);
         called++;
     }
-    stack->site = around;
+    store_relaxed(&stack->site, around); /* as above */
     return called;
 }
 

@@ -118,7 +118,7 @@ static void cancel_first_two(void)
 static void prepare_scopes(unsigned outsiders)
 {
     model_tasks_setup(outsiders);
-    model_sched.count = 1;
+    store_relaxed(&model_sched.crew.running, 1);
     store_relaxed(&thrum_cancels_, 0);
     for (int i = 0; i < THREADS; i++) {
         memset((void *)&scopes[i], 0, sizeof scopes[i]);

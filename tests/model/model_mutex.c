@@ -84,7 +84,7 @@ static void greedy_holder(void)
 static void prepare_scopes(unsigned outsiders)
 {
     model_tasks_setup(outsiders);
-    model_sched.count = 1;
+    store_relaxed(&model_sched.crew.running, 1);
     store_relaxed(&thrum_cancels_, 0);
     for (int i = 0; i < THREADS; i++) {
         memset((void *)&scopes[i], 0, sizeof scopes[i]);

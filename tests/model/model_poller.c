@@ -14,7 +14,7 @@ static void submit_on_time(struct timer *t)
 static void be_ready(void *key, unsigned what)
 {
     MODEL_ASSERT(key == &sched.poller.set && what == POLL_READ);
-    if (model_thread() < (int)sched.count)
+    if (model_thread() < (int)sched_count(&sched))
         sched_push(here(), job_of_id(1, &meeting));
     else
         sched_submit(&sched, job_of_id(1, &meeting));

@@ -1,6 +1,7 @@
 /* Who keeps the time when all workers are busy, against those who run: a timeout
  * that is noted on a running stack is seen, however the relief was about to stop
- * watching, or had no thread; a scope that is closed is touched by nobody, also
+ * watching, or had no thread; so is a worker that wakes up; a scope that is
+ * closed is touched by nobody, also
  * if its stack was put away in between; no timer is slept through; and it ends.
  * Relief, alarms and timers are the library's; a thread here is a worker that
  * computes, and one of them the relief's. */
@@ -17,7 +18,8 @@
 
 enum { WORKERS = 3, SCOPES = 6 };
 
-enum { NEW, TIRED }; /* the relief: not made yet, or about to stop watching */
+/* The relief: not made yet, about to stop watching, or about to stop attending. */
+enum { NEW, TIRED, ATTENDING };
 enum { NEVER_NEEDED = 2 }; /* its thread */
 
 /* Timeouts: over when the relief looks, or never. */
@@ -38,6 +40,7 @@ static _Atomic uint32_t begun, ended; /* the relief's thread */
 static _Atomic uint32_t at_work;      /* who is not yet done; the last stops */
 static _Atomic uint32_t left;         /* a stack was put away */
 static _Atomic uint32_t locked;
+static _Atomic uint32_t awake, seen_awake; /* a worker is; the relief knows */
 
 /* -------------------------------------------------------- what lies around it */
 
@@ -136,7 +139,7 @@ bool sched_look(void *arg)
     bool any = false;
 
     MODEL_ASSERT(arg == &sched);
-    for (unsigned i = 0; i < sched.count; i++) {
+    for (unsigned i = 0; i < WORKERS; i++) {
         struct stack *stack = load_acquire(&workers[i].stack);
 
         if (stack != NULL && load_acquire(&stack->deque.pending) != NULL)
@@ -173,6 +176,17 @@ bool scope_stop(struct scope *s, enum stop why)
     (void)or_acq_rel(&s->stops, why);
     futex_wake(&s->stops, 1);
     return true;
+}
+
+/* As sched/monitor.c has it. */
+static bool look_who_is_awake(void *arg, bool judge)
+{
+    bool any = load_seq_cst(&awake) != 0;
+
+    MODEL_ASSERT(arg == &sched);
+    if (any && judge)
+        say(&seen_awake, 1);
+    return any;
 }
 
 /* ------------------------------------------------------------------- the relief */
@@ -420,6 +434,16 @@ static void arm_late(void)
     be_done();
 }
 
+/* It must be seen, whatever it does from then on. */
+static void wake_up(void)
+{
+    store_seq_cst(&awake, 1);
+    relief_attend(&sched.relief);
+    if (!without[model_thread()])
+        (void)wait_for(&seen_awake);
+    be_done();
+}
+
 /* -------------------------------------------------------------------- scenarios */
 
 static void prepare(int how, unsigned tasks, int refuse)
@@ -431,9 +455,11 @@ static void prepare(int how, unsigned tasks, int refuse)
     memset((void *)timers, 0, sizeof timers);
     memset(without, 0, sizeof without);
     timers_init(&sched.timers);
-    sched.count = WORKERS;
     sched.workers = workers;
     relief_init(&sched.relief, &sched.timers, true, sched_look, &sched);
+    sched.relief.attend = look_who_is_awake;
+    store_relaxed(&awake, 0);
+    store_relaxed(&seen_awake, 0);
     for (int i = 0; i < WORKERS; i++)
         workers[i].sched = &sched;
     for (int i = 0; i < 2; i++)
@@ -441,7 +467,8 @@ static void prepare(int how, unsigned tasks, int refuse)
     state = how;
     refused = refuse;
     sched.relief.started = how != NEW;
-    store_relaxed(&sched.relief.watching, how != NEW);
+    store_relaxed(&sched.relief.watching, how == TIRED);
+    store_relaxed(&sched.relief.attends, how == ATTENDING);
     store_relaxed(&begun, how != NEW);
     store_relaxed(&ended, 0);
     store_relaxed(&left, 0);
@@ -489,6 +516,16 @@ static void two(void)
     prepare(TIRED, 2, 0);
 }
 
+static void one_wakes(void)
+{
+    prepare(ATTENDING, 1, 0);
+}
+
+static void two_wake(void)
+{
+    prepare(ATTENDING, 2, 0);
+}
+
 static void it_has_ended(void)
 {
     MODEL_ASSERT(load_relaxed(&at_work) == 0);
@@ -526,6 +563,12 @@ static const struct model_scenario scenarios[] = {
              {"b", arm_soon}),
     SCENARIO("two_timers", two_first, 6000, {"a", arm_soon}, {"b", arm_past}),
     SCENARIO("noted_and_timer", two, 6000, {"a", overrun}, {"b", arm_soon}),
+    SCENARIO("first_awake", one_first, 4000, {"a", wake_up}),
+    SCENARIO("awake_without_a_thread", two_first_one_refused, 4000,
+             {"a", wake_up}, {"b", wake_up}),
+    SCENARIO("awake_as_it_stops_attending", one_wakes, 6000, {"a", wake_up}),
+    SCENARIO("two_awake_as_it_stops_attending", two_wake, 6000, {"a", wake_up},
+             {"b", wake_up}),
     {0}};
 
 int main(void)

@@ -155,7 +155,7 @@ one_row() { # LINE-NUMBER
         model_runtime*survives:*) budgets=100 ;;
         model_runtime*) budgets="20 400" ;;
         *survives:*) budgets=$enough ;;
-        model_sched*) budgets="50 3000 $enough" ;;
+        model_sched* | model_crew*) budgets="50 3000 $enough" ;;
         esac
         # shellcheck disable=SC2086 # a list
         try "$dir" "$program" "$(field "$row" 1)" $budgets >>"$dir/log" 2>&1

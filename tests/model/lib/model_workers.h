@@ -12,6 +12,7 @@
 #include "parts/parker.c"
 #include "parts/queue.c"
 #include "parts/timers.c"
+#include "sched/crew.c"
 #include "sched/poller.c"
 #include "sched/relief.c"
 #include "sched/sched.c"
@@ -61,19 +62,29 @@ struct clock_pair clock_pair(void)
     return (struct clock_pair){0, 0};
 }
 
+static _Atomic uint32_t *word_of(struct lock *l)
+{
+    return (_Atomic uint32_t *)(void *)l;
+}
+
 void lock_init(struct lock *l)
 {
-    (void)l;
+    store_relaxed(word_of(l), 0);
 }
 
 void lock_acquire(struct lock *l)
 {
-    (void)l;
+    uint32_t is = 0;
+
+    while (!cas_acquire(word_of(l), &is, 1)) {
+        model_yield();
+        is = 0;
+    }
 }
 
 void lock_release(struct lock *l)
 {
-    (void)l;
+    store_release(word_of(l), 0);
 }
 
 int poll_open(struct poll_set *set)
@@ -190,7 +201,7 @@ static void run(struct stack *s, struct thrum_job_ *job)
     }
 }
 
-static void work(void)
+static inline void work(void)
 {
     struct worker *w = here();
     struct thrum_job_ *job;
@@ -213,7 +224,9 @@ static void prepare(unsigned count)
     timers_init(&sched.timers);
     store_relaxed(&sched.always, 1);
     store_relaxed(&sched.keeper, IDLE_NOBODY);
-    sched.count = count;
+    store_relaxed(&sched.count, count);
+    store_relaxed(&sched.crew.running, count);
+    store_relaxed(&sched.relief.attends, 1);
     sched.workers = workers;
     parker_init(&sched.relief.parker);
     sched.relief.stand_in = sched_stand_in;

@@ -1,0 +1,242 @@
+#include "sched/crew.h"
+
+#include <errno.h>
+
+#include "os/clock.h"
+#include "parts/idle.h"
+
+/* Who stands by for longer than this goes. */
+#define KEEP_NS INT64_C(10000000000)
+
+/* ------------------------------------------------------------- under the lock */
+
+static void count(struct crew *c, uint32_t running)
+{
+    store_relaxed(&c->running, running); /* locked; hints to others */
+    store_relaxed(&c->too_many, running > c->wanted ? running - c->wanted : 0);
+}
+
+static uint32_t running(struct crew *c)
+{
+    return load_relaxed(&c->running); /* locked */
+}
+
+static uint32_t aways(struct crew_member *m)
+{
+    return load_relaxed(&m->aways); /* locked */
+}
+
+static void put_on(struct crew_member **list, struct crew_member *m,
+                   enum crew_state state)
+{
+    m->state = state;
+    m->next = *list;
+    *list = m;
+}
+
+static void call_one(struct crew *c)
+{
+    struct crew_member *m = c->standing;
+
+    c->standing = m->next;
+    m->state = CREW_RUNS;
+    count(c, running(c) + 1);
+    parker_unpark(&m->parker);
+}
+
+static void lose(struct crew *c, struct crew_member *m)
+{
+    put_on(&c->vacant, m, CREW_NO_THREAD);
+    c->threads--;
+}
+
+static int hire(struct crew *c)
+{
+    struct crew_member *m = c->vacant;
+    int rc;
+
+    if (m != NULL)
+        c->vacant = m->next;
+    else if ((m = c->hooks->make(c->arg)) == NULL)
+        return -ENOMEM;
+    if (m->joinable)
+        c->hooks->join(m); /* it is about to end */
+    rc = c->hooks->start(m);
+    m->joinable = rc == 0;
+    c->threads++;
+    if (rc < 0) {
+        lose(c, m);
+        return rc;
+    }
+    m->state = CREW_RUNS;
+    count(c, running(c) + 1);
+    return 0;
+}
+
+static int fill(struct crew *c)
+{
+    int rc = 0;
+
+    while (rc == 0 && running(c) < c->wanted && !c->stopping) {
+        if (c->standing != NULL)
+            call_one(c);
+        else if (c->threads >= c->most)
+            break; /* until one is back */
+        else
+            rc = hire(c);
+    }
+    return rc;
+}
+
+static void be_away(struct crew *c, struct crew_member *m, bool computes)
+{
+    m->state = CREW_AWAY;
+    m->computes = computes;
+    c->computing += computes;
+    store_relaxed(&m->aways, 1); /* locked */
+    count(c, running(c) - 1);
+    (void)fill(c); /* else it is tried again */
+}
+
+static void be_here(struct crew *c, struct crew_member *m)
+{
+    m->state = CREW_RUNS;
+    c->computing -= m->computes;
+    store_relaxed(&m->aways, 0); /* locked */
+    count(c, running(c) + 1);
+}
+
+/* --------------------------------------------------------------------- calls */
+
+void crew_init(struct crew *c, const struct crew_hooks *hooks, void *arg)
+{
+    *c = (struct crew){.hooks = hooks, .arg = arg};
+    lock_init(&c->lock);
+}
+
+int crew_want(struct crew *c, unsigned n, unsigned spares)
+{
+    int rc;
+
+    lock_acquire(&c->lock);
+    c->wanted = n;
+    c->most = spares > IDLE_MAX - n ? IDLE_MAX : n + spares;
+    count(c, running(c));
+    rc = fill(c);
+    lock_release(&c->lock);
+    return rc;
+}
+
+bool crew_fill(struct crew *c)
+{
+    int rc;
+
+    lock_acquire(&c->lock);
+    rc = fill(c);
+    lock_release(&c->lock);
+    return rc == 0;
+}
+
+void crew_leave(struct crew *c, struct crew_member *m)
+{
+    lock_acquire(&c->lock);
+    if (m->state == CREW_RUNS)
+        be_away(c, m, false);
+    else
+        store_relaxed(&m->aways, aways(m) + 1); /* locked */
+    lock_release(&c->lock);
+}
+
+void crew_return(struct crew *c, struct crew_member *m)
+{
+    lock_acquire(&c->lock);
+    if (aways(m) > 1)
+        store_relaxed(&m->aways, aways(m) - 1); /* locked */
+    else if (aways(m) == 1)
+        be_here(c, m);
+    lock_release(&c->lock);
+}
+
+bool crew_miss(struct crew *c, struct crew_member *m, bool computes)
+{
+    bool missed;
+
+    lock_acquire(&c->lock);
+    missed = m->state == CREW_RUNS && (!computes || c->computing < c->wanted);
+    if (missed)
+        be_away(c, m, computes);
+    lock_release(&c->lock);
+    return missed;
+}
+
+void crew_be_back(struct crew *c, struct crew_member *m)
+{
+    lock_acquire(&c->lock);
+    if (m->state == CREW_AWAY)
+        be_here(c, m);
+    lock_release(&c->lock);
+}
+
+bool crew_runs(struct crew *c, struct crew_member *m)
+{
+    bool runs;
+
+    lock_acquire(&c->lock);
+    runs = m->state == CREW_RUNS;
+    lock_release(&c->lock);
+    return runs;
+}
+
+/* True: one is too many. */
+static bool step_aside(struct crew *c, struct crew_member *m)
+{
+    bool aside;
+
+    lock_acquire(&c->lock);
+    if (m->state == CREW_AWAY)
+        be_here(c, m);
+    aside = running(c) > c->wanted && !c->stopping;
+    if (aside) {
+        count(c, running(c) - 1);
+        put_on(&c->standing, m, CREW_STANDS_BY);
+    }
+    lock_release(&c->lock);
+    return aside;
+}
+
+/* False: it was called just now. */
+static bool go(struct crew *c, struct crew_member *m)
+{
+    struct crew_member **at = &c->standing;
+    bool goes;
+
+    lock_acquire(&c->lock);
+    goes = m->state == CREW_STANDS_BY;
+    if (goes) {
+        while (*at != m)
+            at = &(*at)->next;
+        *at = m->next;
+        lose(c, m);
+    }
+    lock_release(&c->lock);
+    return goes;
+}
+
+bool crew_stand_by(struct crew *c, struct crew_member *m)
+{
+    if (!step_aside(c, m) || parker_park(&m->parker, clock_now() + KEEP_NS))
+        return true;
+    if (go(c, m))
+        return false;
+    (void)parker_park(&m->parker, CLOCK_NEVER); /* its token is on the way */
+    return true;
+}
+
+void crew_stop(struct crew *c)
+{
+    lock_acquire(&c->lock);
+    c->stopping = true;
+    while (c->standing != NULL)
+        call_one(c);
+    lock_release(&c->lock);
+}
