@@ -2,10 +2,10 @@
 
 #include <errno.h>
 
-#include "base/alloc.h"
 #include "os/barrier.h"
 #include "os/entropy.h"
 #include "os/fault.h"
+#include "os/memory.h"
 #include "sched/fork.h"
 #include "sched/guest.h"
 #include "sched/monitor.h"
@@ -32,6 +32,11 @@ static void workers_stop(struct sched *s)
 static unsigned workers_room(const struct sched *s)
 {
     return sched_has_threads(s) ? IDLE_MAX : 1;
+}
+
+static size_t workers_bytes(const struct sched *s)
+{
+    return workers_room(s) * sizeof *s->workers;
 }
 
 static struct crew_member *make_worker(void *sched)
@@ -122,8 +127,7 @@ int sched_start(struct sched *s, const struct sched_opts *opts)
                     fenced, worker_loop);
     fault_start(stack_explain);
 
-    s->workers = alloc_aligned(CACHE_LINE,
-                               workers_room(s) * sizeof *s->workers);
+    s->workers = memory_reserve(workers_bytes(s), CACHE_LINE);
     if (s->workers == NULL)
         return -ENOMEM;
     rc = crew_want(&s->crew, opts->workers, opts->spares);
@@ -133,7 +137,7 @@ int sched_start(struct sched *s, const struct sched_opts *opts)
         relief_stop(&s->relief);
         workers_stop(s);
         stack_pool_deinit(&s->pool);
-        release(s->workers);
+        memory_unmap(s->workers, workers_bytes(s));
     }
     return rc;
 }
@@ -148,5 +152,5 @@ void sched_stop(struct sched *s, void (*done)(struct worker *w))
     for (unsigned i = 0; i < sched_count(s); i++)
         done(&s->workers[i]);
     stack_pool_deinit(&s->pool);
-    release(s->workers);
+    memory_unmap(s->workers, workers_bytes(s));
 }
