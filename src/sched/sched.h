@@ -77,7 +77,8 @@ struct worker {
 
     /* written by this worker, read by thieves: [S6] [S7] */
     _Alignas(CACHE_LINE) _Atomic(struct stack *) stack;
-    _Atomic uint32_t turn; /* jobs taken; what is left then is handed over. 0: it
+    _Atomic uint32_t
+        turn; /* jobs taken; what is left then is handed over. 0: it
                             * searches first, and others hear of it. */
 };
 
@@ -225,6 +226,9 @@ static inline unsigned sched_running(struct sched *s)
  * it makes a turn or returns. */
 void sched_leave(struct worker *w);
 void sched_return(struct worker *w);
+
+/* It makes a turn, and somebody took it for away. */
+void sched_be_back(struct worker *w);
 
 /* It begins anew: its thread is new, or stood by. */
 void sched_begin(struct worker *w);
