@@ -18,10 +18,7 @@ void idle_grow(struct idle *idle, unsigned workers)
     /* Whoever sees the new worker asleep, in the words of [I3] and [I4], sees
      * these as well. */
     store_relaxed(&idle->words, (workers + 63) / 64);
-    if (load_relaxed(&idle->alone) == 0 || workers == 1) /* it changes once */
-        return;
-    store_relaxed(&idle->alone, 0); /* who still reads 1 sleeps from then on */
-    idle_ask(idle);                 /* in his place */
+    store_relaxed(&idle->alone, workers < 2);
 }
 
 void idle_search(struct idle *idle)
@@ -72,7 +69,7 @@ bool idle_found(struct idle *idle)
 
 void idle_ask(struct idle *idle)
 {
-    if (load_relaxed(&idle->alone) != 0) /* idle_grow asks then */
+    if (load_relaxed(&idle->alone) != 0) /* likewise */
         return;
     exchange_seq_cst(&idle->hungry, 1); /* [I2] */
     if (!idle->fenced)

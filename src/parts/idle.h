@@ -39,8 +39,9 @@
  *     finds other work while others sleep it asks for hungry again, passes the
  *     heavy barrier, and wakes one if it sees more [I8].
  *   A worker that comes later (idle_grow) is a busy one who has published nothing.
- *     Who was alone has asked nobody, and that is made up for; who reads the old
- *     number of words has read nothing that the new worker wrote to sleep.
+ *     It searches before it takes a job, so that it asks for hungry in place of one
+ *     who slept alone [I8]; and who reads the old number of words has read nothing
+ *     that the new worker wrote to sleep.
  *
  * Ordering
  *   [I1] publisher: job, hungry <-> [I2] sleeper: hungry, look     no job unseen

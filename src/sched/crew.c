@@ -187,49 +187,56 @@ bool crew_runs(struct crew *c, struct crew_member *m)
     return runs;
 }
 
-/* True: one is too many. */
-static bool step_aside(struct crew *c, struct crew_member *m)
+static enum crew_state step_aside(struct crew *c, struct crew_member *m)
 {
-    bool aside;
+    enum crew_state state;
 
     lock_acquire(&c->lock);
     if (m->state == CREW_AWAY)
         be_here(c, m);
-    aside = running(c) > c->wanted && !c->stopping;
-    if (aside) {
+    assert_invariant(m->state == CREW_RUNS);
+    if (running(c) > c->wanted && !c->stopping) {
         count(c, running(c) - 1);
         put_on(&c->standing, m, CREW_STANDS_BY);
     }
+    state = m->state;
     lock_release(&c->lock);
-    return aside;
+    return state;
 }
 
-/* False: it was called just now. */
-static bool go(struct crew *c, struct crew_member *m)
+static void take_out(struct crew *c, struct crew_member *m)
 {
     struct crew_member **at = &c->standing;
-    bool goes;
+
+    while (*at != m)
+        at = &(*at)->next;
+    *at = m->next;
+}
+
+/* late: if it was not called until now, it goes. */
+static enum crew_state wait_over(struct crew *c, struct crew_member *m,
+                                 bool late)
+{
+    enum crew_state state;
 
     lock_acquire(&c->lock);
-    goes = m->state == CREW_STANDS_BY;
-    if (goes) {
-        while (*at != m)
-            at = &(*at)->next;
-        *at = m->next;
+    if (late && m->state == CREW_STANDS_BY) {
+        take_out(c, m);
         lose(c, m);
     }
+    state = m->state;
     lock_release(&c->lock);
-    return goes;
+    return state;
 }
 
 bool crew_stand_by(struct crew *c, struct crew_member *m)
 {
-    if (!step_aside(c, m) || parker_park(&m->parker, clock_now() + KEEP_NS))
-        return true;
-    if (go(c, m))
-        return false;
-    (void)parker_park(&m->parker, CLOCK_NEVER); /* its token is on the way */
-    return true;
+    enum crew_state state = step_aside(c, m);
+    int64_t until = clock_now() + KEEP_NS;
+
+    while (state == CREW_STANDS_BY) /* a token may be of an earlier call */
+        state = wait_over(c, m, !parker_park(&m->parker, until));
+    return state == CREW_RUNS;
 }
 
 void crew_stop(struct crew *c)

@@ -84,6 +84,17 @@ static cold void answer(struct worker *w, struct stack *s)
     sched_notify(sched);
 }
 
+void sched_give_all(struct worker *w)
+{
+    struct sched *s = w->sched;
+    bool any = false;
+
+    while (give_queued(s, w, UINT32_MAX))
+        any = true;
+    if (any)
+        sched_notify(s);
+}
+
 void sched_push(struct worker *w, struct thrum_job_ *job)
 {
     queue_push(&w->queue, job);
@@ -487,20 +498,14 @@ static inline void see_to_others(struct sched *s, struct worker *w)
         answer(w, load_relaxed(&w->stack)); /* its own */
 }
 
-/* Somebody took it for away. */
-static cold void be_back(struct sched *s, struct worker *w)
-{
-    crew_be_back(&s->crew, &w->member);
-    relief_attend(&s->relief);
-}
-
 /* Are more workers awake than should run? */
-static inline bool is_too_many(struct sched *s, struct worker *w)
+static inline bool is_too_many(struct worker *w)
 {
+    struct sched *s = w->sched;
     uint32_t n;
 
     if (unlikely(load_relaxed(&w->member.aways) != 0)) /* it asks anew */
-        be_back(s, w);
+        sched_be_back(w);
     n = load_relaxed(&s->crew.too_many); /* a hint, as all of it */
     return unlikely(n != 0) && n > idle_asleep_count(&s->idle);
 }
@@ -515,7 +520,7 @@ struct thrum_job_ *sched_take(struct sched *s, struct worker *w)
     if (unlikely(s->guest) && sched_must_leave(s))
         return NULL;
     turn = begin_turn(s, w);
-    if (turn % CLOCK_TURN == 0 && is_too_many(s, w))
+    if (turn % CLOCK_TURN == 0 && is_too_many(w))
         return &w->retire;
     if (turn % INBOX_TURN == 0)
         job = take_inbox(s, w);
@@ -570,7 +575,7 @@ struct thrum_job_ *sched_find(struct sched *s, struct worker *w)
             return job;
     }
     if (load_relaxed(&w->member.aways) != 0) /* as above */
-        be_back(s, w);
+        sched_be_back(w);
     idle_search(&s->idle);
     while ((job = search_or_retire(s, w)) == NULL &&
            load_seq_cst(&s->stopping) == 0) /* [S2] */
@@ -592,59 +597,6 @@ void sched_wake_all(struct sched *s)
     for (unsigned i = 0; i < sched_count(s); i++)
         if (idle_wake(&s->idle, i))
             wake(s, (int)i);
-}
-
-/* ---------------------------------------------------------- coming and going */
-
-void sched_show(struct worker *w)
-{
-    struct sched *s = w->sched;
-
-    idle_grow(&s->idle, w->index + 1);
-    store_release(&s->count, w->index + 1); /* [S10] */
-}
-
-int sched_resize(struct sched *s, unsigned n)
-{
-    int rc = crew_want(&s->crew, n, s->spares);
-
-    if (load_relaxed(&s->crew.too_many) != 0) /* as we counted, or another */
-        sched_wake_all(s);                    /* who sleeps is to go, too */
-    return rc;
-}
-
-void sched_give_all(struct worker *w)
-{
-    struct sched *s = w->sched;
-    bool any = false;
-
-    while (give_queued(s, w, UINT32_MAX))
-        any = true;
-    if (any)
-        sched_notify(s);
-}
-
-void sched_leave(struct worker *w)
-{
-    if (!sched_has_threads(w->sched))
-        return;
-    sched_give_all(w);
-    crew_leave(&w->sched->crew, &w->member);
-    relief_attend(&w->sched->relief);
-}
-
-void sched_return(struct worker *w)
-{
-    if (!sched_has_threads(w->sched))
-        return;
-    crew_return(&w->sched->crew, &w->member);
-    (void)move_on(w);
-    relief_attend(&w->sched->relief);
-}
-
-void sched_begin(struct worker *w)
-{
-    store_relaxed(&w->turn, 0); /* its own */
 }
 
 bool sched_look(void *sched)

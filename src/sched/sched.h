@@ -260,6 +260,9 @@ static inline unsigned sched_running(struct sched *s)
 void sched_leave(struct worker *w);
 void sched_return(struct worker *w);
 
+/* It makes a turn, and somebody took it for away. */
+void sched_be_back(struct worker *w);
+
 /* It begins anew: its thread is new, or stood by. */
 void sched_begin(struct worker *w);
 

@@ -12,6 +12,7 @@
 #include "parts/parker.c"
 #include "parts/queue.c"
 #include "parts/timers.c"
+#include "sched/away.c"
 #include "sched/crew.c"
 #include "sched/poller.c"
 #include "sched/relief.c"

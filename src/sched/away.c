@@ -1,0 +1,49 @@
+/* Workers that come and go. */
+
+#include "sched/sched.h"
+
+void sched_show(struct worker *w)
+{
+    struct sched *s = w->sched;
+
+    idle_grow(&s->idle, w->index + 1);
+    store_release(&s->count, w->index + 1); /* [S10] */
+}
+
+int sched_resize(struct sched *s, unsigned n)
+{
+    int rc = crew_want(&s->crew, n, s->spares);
+
+    if (load_relaxed(&s->crew.too_many) != 0) /* as we counted, or another */
+        sched_wake_all(s);                    /* who sleeps is to go, too */
+    return rc;
+}
+
+void sched_leave(struct worker *w)
+{
+    if (!sched_has_threads(w->sched))
+        return;
+    sched_give_all(w);
+    crew_leave(&w->sched->crew, &w->member);
+    relief_attend(&w->sched->relief);
+}
+
+void sched_return(struct worker *w)
+{
+    if (!sched_has_threads(w->sched))
+        return;
+    crew_return(&w->sched->crew, &w->member);
+    store_relaxed(&w->turn, load_relaxed(&w->turn) + 1); /* its own: it moves */
+    relief_attend(&w->sched->relief);
+}
+
+void sched_begin(struct worker *w)
+{
+    store_relaxed(&w->turn, 0); /* its own */
+}
+
+void sched_be_back(struct worker *w)
+{
+    crew_be_back(&w->sched->crew, &w->member);
+    relief_attend(&w->sched->relief);
+}
