@@ -41,7 +41,7 @@ static thrum_err *come_after_a_yield(void *unused)
 
 static thrum_err *come_when_permitted(void *unused)
 {
-    (void)permits_take(&permits, NULL, "a permit");
+    (void)permits_take(&permits, NULL, AWAITED("a permit"));
     return come(unused);
 }
 
