@@ -94,7 +94,8 @@ thrum_gen_next_many(thrum_gen *g, void *items, size_t n);
  *             -ECANCELED  it was not: the body is canceled, or the generator is
  *                         being closed. Give back what you have, and return.
  */
-THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_gen_emit(const void *item);
+THRUM_SUSPENDS THRUM_NODISCARD static inline int
+thrum_gen_emit(const void *item);
 
 /* Close a generator. If its body has not ended, it is canceled, and waited for.
  *
@@ -106,8 +107,12 @@ THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_gen_emit(const void *item);
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD thrum_err *
 thrum_gen_close(thrum_gen *g);
 
+/* self: thrum_self_(), which the caller reads so that these need no frame. */
 THRUM_API THRUM_NODISCARD int thrum_gen_resume_(thrum_gen *g, void *items,
-                                                size_t n);
+                                                size_t n,
+                                                struct thrum_deque_ *self);
+THRUM_API THRUM_NODISCARD int thrum_gen_emit_(const void *item,
+                                              struct thrum_deque_ *self);
 THRUM_API THRUM_COLD_ THRUM_NODISCARD int thrum_gen_ended_(thrum_gen *g,
                                                            int rc);
 
@@ -115,7 +120,8 @@ THRUM_API THRUM_COLD_ THRUM_NODISCARD int thrum_gen_ended_(thrum_gen *g,
  * after it costs, src/os/ctx.h says. */
 static inline int thrum_gen_next_many(thrum_gen *g, void *items, size_t n)
 {
-    int rc = thrum_gen_resume_(g, items, n < INT32_MAX ? n : INT32_MAX);
+    int rc = thrum_gen_resume_(g, items, n < INT32_MAX ? n : INT32_MAX,
+                               thrum_self_());
 
     if (__builtin_expect(rc == 0 && (size_t)g->got_ == n, 1))
         return g->got_;
@@ -125,6 +131,11 @@ static inline int thrum_gen_next_many(thrum_gen *g, void *items, size_t n)
 static inline int thrum_gen_next(thrum_gen *g, void *item)
 {
     return thrum_gen_next_many(g, item, 1);
+}
+
+static inline int thrum_gen_emit(const void *item)
+{
+    return thrum_gen_emit_(item, thrum_self_());
 }
 
 THRUM_API void thrum_gen_run_(struct thrum_job_ *job);

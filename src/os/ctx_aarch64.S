@@ -19,6 +19,7 @@ ctx_switch_to:
         .cfi_def_cfa sp, 0
         .cfi_return_column x30
         .cfi_register x30, x2
+        ldr     x4, [x1]                /* first: ctx_x86_64.S says why */
         stp     x19, x20, [sp, #-96]!
         .cfi_def_cfa_offset 96
         .cfi_offset x19, -96
@@ -40,7 +41,6 @@ ctx_switch_to:
         .cfi_offset x30, -8
 
         mov     x3, sp
-        ldr     x4, [x1]
         str     x3, [x0]
         mov     sp, x4
 

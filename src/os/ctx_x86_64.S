@@ -17,6 +17,9 @@ ctx_switch_to:
         .cfi_startproc
         .cfi_def_cfa rsp, 0
         .cfi_register rip, rax
+        movq    (%rsi), %rcx            /* first: stacks lie alike, and a load
+                                           would be taken for one of what is
+                                           stored below, 4 KiB off */
         leaq    -128(%rsp), %rsp        /* the function may use its red zone */
         .cfi_def_cfa_offset 128
         pushq   %rax
@@ -42,7 +45,7 @@ ctx_switch_to:
         .cfi_offset r15, -184
 
         movq    %rsp, (%rdi)
-        movq    (%rsi), %rsp
+        movq    %rcx, %rsp
 
         popq    %r15
         .cfi_def_cfa_offset 176

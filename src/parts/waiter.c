@@ -1,10 +1,5 @@
 #include "parts/waiter.h"
 
-void waiter_arm(struct waiter *w)
-{
-    store_relaxed(&w->state, WAITER_ARMED); /* still the sleeper's alone */
-}
-
 bool waiter_fall_asleep(struct waiter *w)
 {
     uint32_t armed = WAITER_ARMED;

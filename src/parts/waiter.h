@@ -32,7 +32,10 @@ struct waiter {
     _Atomic uint32_t state; /* a waiter_state, then the wake that won */
 };
 
-void waiter_arm(struct waiter *w);
+static inline void waiter_arm(struct waiter *w)
+{
+    store_relaxed(&w->state, WAITER_ARMED); /* still the sleeper's alone */
+}
 
 /* Called once the sleeper's stack is at rest. False: it was claimed meanwhile,
  * so the caller runs it again at once. */

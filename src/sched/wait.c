@@ -6,10 +6,7 @@ enum { NO_STACK_NS = 1000000 }; /* how often to look, out of memory */
 
 void wait_init(struct wait *w)
 {
-    waiter_arm(&w->waiter);
-    w->stack = worker_current();
-    w->sched = w->stack == NULL ? guest_here() : w->stack->worker->sched;
-    parker_init(&w->parker);
+    wait_init_on(w, worker_current());
 }
 
 /* On another stack. If the waker came first, the sleeper goes on at once. */

@@ -41,6 +41,16 @@ struct wait {
 
 void wait_init(struct wait *w);
 
+/* The same, of the stack that the caller stands on, as worker_current says. */
+static inline void wait_init_on(struct wait *w, struct stack *here)
+{
+    waiter_arm(&w->waiter);
+    w->stack = here;
+    w->sched = here == NULL ? guest_here() : here->worker->sched;
+    if (here == NULL) /* nobody else parks in it */
+        parker_init(&w->parker);
+}
+
 /* Returns what woke it; at once, if something has already. The thing is of this
  * kind, both for who looks on. */
 enum wake wait_sleep(struct wait *w, const struct thrum_awaited_ *kind,

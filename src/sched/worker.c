@@ -43,12 +43,17 @@ static void arrive(struct stack *self)
         w->after(w, w->left, w->after_arg);
 }
 
-static void depart(struct worker *w, struct stack *to, struct stack *from,
-                   worker_after *after, void *arg)
+/* For who arrives there. */
+static inline void leave(struct worker *w, struct stack *from,
+                         worker_after *after, void *arg)
 {
     w->left = from;
     w->after = after;
     w->after_arg = arg;
+}
+
+static inline void stand_on(struct worker *w, struct stack *to)
+{
     to->worker = w;
     *w->current_at = &to->deque;
     store_release(&w->stack, to); /* [S6] */
@@ -59,7 +64,8 @@ static switches_stacks void switch_stacks(struct stack *from, struct stack *to,
                                           worker_after *after, void *arg)
 {
     from->saved_errno = *from->worker->errno_at;
-    depart(from->worker, to, from, after, arg);
+    leave(from->worker, from, after, arg);
+    stand_on(from->worker, to);
     sanitize_switch_begin(&from->fiber, &to->fiber, false);
     ctx_switch(&from->ctx, &to->ctx);
     arrive(from);
@@ -173,7 +179,8 @@ static switches_stacks void go_home(struct stack *s)
 static switches_stacks void leave_home(struct worker *w, struct stack *to)
 {
     tsan_promise(w); /* what this thread has done so far */
-    depart(w, to, NULL, NULL, NULL);
+    leave(w, NULL, NULL, NULL);
+    stand_on(w, to);
     sanitize_switch_begin(&w->home_fiber, &to->fiber, false);
     ctx_switch(&w->home, &to->ctx);
     sanitize_switch_end(&w->home_fiber, NULL);
@@ -332,36 +339,53 @@ bool worker_suspend(struct stack *s, worker_after *after, void *arg)
     return true;
 }
 
-/* All that is to be done after a switch is done before it. */
-static void swap_errno(struct stack *s, struct stack *to)
+/* All that is to be done after the switch is done before it: who goes on does not
+ * arrive. What is of the other stack is read first: it may look to the processor
+ * like what was just written on this one, which lies alike. */
+static inline int swap(struct stack *s, struct stack *to)
 {
-    s->saved_errno = *s->worker->errno_at;
-    *s->worker->errno_at = to->saved_errno;
-}
+    struct worker *w = s->worker;
+    int *at = w->errno_at, theirs = to->saved_errno;
 
-int worker_swap(struct stack *s, struct stack *to)
-{
-    settle(s);
-    give_forks(s);
     if (SANITIZE_STACKS) {
         switch_stacks(s, to, NULL, NULL);
         return 0;
     }
-    swap_errno(s, to);
-    depart(s->worker, to, s, NULL, NULL);
+    s->saved_errno = *at;
+    *at = theirs;
+    stand_on(w, to);
     return ctx_swap(&s->ctx, &to->ctx);
+}
+
+/* Apart, so that the way without it needs no frame. */
+static cold int settle_and_swap(struct stack *s, struct stack *to)
+{
+    settle(s);
+    give_forks(s);
+    return swap(s, to);
+}
+
+int worker_swap(struct stack *s, struct stack *to)
+{
+    if (unlikely(load_relaxed(&s->deque.pending) != NULL || /* its own */
+                 thrum_in_use_(deque_first_slot(&s->deque))))
+        return settle_and_swap(s, to);
+    return swap(s, to);
 }
 
 int worker_swap_new(struct stack *s, struct thrum_job_ *job)
 {
     struct stack *to = stack_for(s->worker, job);
 
-    return to == NULL ? -ENOMEM : worker_swap(s, to);
+    if (to == NULL)
+        return -ENOMEM;
+    leave(s->worker, s, NULL, NULL);
+    return worker_swap(s, to);
 }
 
 void worker_swap_end(struct stack *s, struct stack *to)
 {
-    swap_errno(s, to);
+    *s->worker->errno_at = to->saved_errno;
     switch_stacks(s, to, NULL, NULL);
 }
 

@@ -241,61 +241,73 @@ cold int chan_wait_for_nothing(struct scope *scope)
 /* Who is to fill or empty the ring, or to come to the other end, may be next on
  * this worker: then it is cheaper to let him run, and look again, than to sleep
  * and be woken. A channel where that does not help gives up hope, and tries it
- * again only now and then. */
-static bool let_others_run(struct chan *c, struct stack *here)
+ * again only now and then. What others note meanwhile may be lost. */
+static inline bool is_worth_a_try(struct chan *c, struct stack *here)
 {
-    int hope = load_relaxed(
-        &c->hope); /* what others note meanwhile may be lost */
+    int hope = load_relaxed(&c->hope); /* a hint, as all that is stored there */
 
     if (here == NULL)
         return false;
-    if (hope < 0) {
+    if (hope < 0)
         store_relaxed(&c->hope, (int8_t)(hope + 1));
-        return false;
-    }
-    worker_yield(here);
-    return true;
+    return hope >= 0;
 }
 
-static __attribute__((noinline)) void note_hope(struct chan *c, bool helped)
+static inline void note_in_vain(struct chan *c)
 {
     int hope = load_relaxed(&c->hope);
 
-    if (helped)
-        hope = HOPE_MOST;
-    else
-        hope = hope > 0 ? hope - 1 : HOPE_AGAIN;
-    store_relaxed(&c->hope, (int8_t)hope);
+    store_relaxed(&c->hope, (int8_t)(hope > 0 ? hope - 1 : HOPE_AGAIN));
 }
 
 /* Enter the line, unlock, and wait to be called. Who was called has no more to do
- * with the channel. */
-static __attribute__((noinline)) int wait_in_line(struct chan *c,
-                                                  thrum_direction op,
-                                                  void *item,
-                                                  struct scope *scope)
+ * with the channel: from the unlocking on it may be gone. */
+static __attribute__((noinline)) int
+wait_in_line(struct chan *c, thrum_direction op, void *item,
+             struct scope *scope, struct stack *here)
 {
     struct chan_place p;
     struct scope_wait w;
+    bool let;
 
-    wait_init(&w.wait);
+    wait_init_on(&w.wait, here);
     wait_tell(&w,
               op == THRUM_SEND ? AWAITED("a channel, to send")
                                : AWAITED("a channel, to receive"),
               c);
+    let = c->cap == 0 && is_worth_a_try(c, here);
+    if (let)
+        note_in_vain(c); /* else who calls us notes that it was not */
     chan_enter(c, op, &p, &w.wait, item);
     chan_unlock(c);
-    if (c->cap == 0 && let_others_run(c, w.wait.stack)) {
+    if (let) {
+        worker_yield(here);
         if (line_is_let_go(&p.place)) {
-            tsan_rely(c); /* by name only: it may be gone */
+            tsan_rely(c); /* by name only */
             return p.rc;
         }
-        note_hope(c, false);
     }
     if (!scope_sleep_in(scope, &w, chan_line(c, op), &c->lock, &p.place))
         return -ECANCELED;
     tsan_rely(c); /* likewise */
     return p.rc;
+}
+
+static bool let_others_run(struct chan *c, struct stack *here)
+{
+    bool worth = is_worth_a_try(c, here);
+
+    if (worth)
+        worker_yield(here);
+    return worth;
+}
+
+static __attribute__((noinline)) void note_hope(struct chan *c, bool helped)
+{
+    if (helped)
+        store_relaxed(&c->hope, HOPE_MOST);
+    else
+        note_in_vain(c);
 }
 
 static inline bool looks_late(struct chan *c, thrum_direction op)
@@ -308,7 +320,8 @@ static inline bool looks_late(struct chan *c, thrum_direction op)
 static inline __attribute__((always_inline)) int
 now_or_later(struct chan *c, thrum_direction op, void *item)
 {
-    struct scope *scope = scope_current();
+    struct stack *here = worker_current();
+    struct scope *scope = here != NULL ? scope_on(here) : scope_current();
     struct line_place *called = NULL;
     bool let = false;
     int rc;
@@ -319,13 +332,13 @@ now_or_later(struct chan *c, thrum_direction op, void *item)
     if (unlikely(c == NULL))
         return chan_wait_for_nothing(scope);
     if (unlikely(looks_late(c, op)))
-        let = let_others_run(c, worker_current());
+        let = let_others_run(c, here);
     chan_lock(c);
     rc = put_or_take(c, op, item, &called);
     if (unlikely(let))
         note_hope(c, rc == 0);
     if (unlikely(rc == CHAN_LATER))
-        return wait_in_line(c, op, item, scope);
+        return wait_in_line(c, op, item, scope, here);
     chan_unlock(c);
     if (called != NULL)
         line_let_go(called);

@@ -95,11 +95,18 @@ static int resume(struct gen *g, struct stack *self)
     return rc;
 }
 
+/* Where the caller could not tell himself. */
+static inline struct stack *stack_at(struct thrum_deque_ *self)
+{
+    return likely(self != NULL) ? stack_of(self) : worker_current();
+}
+
 /* What comes after it is inline, so that this can be the last act. */
-int thrum_gen_resume_(thrum_gen *gen, void *items, size_t n)
+int thrum_gen_resume_(thrum_gen *gen, void *items, size_t n,
+                      struct thrum_deque_ *deque)
 {
     struct gen *g = gen_of(gen);
-    struct stack *self = worker_current();
+    struct stack *self = stack_at(deque);
 
     REQUIRE(self != NULL, "a generator is used by tasks");
     REQUIRE(g->room == 0 && g->state != CLOSING,
@@ -197,9 +204,9 @@ static struct body *body_on(struct stack *stack)
     return container_of(s, struct body, own);
 }
 
-int thrum_gen_emit(const void *item)
+int thrum_gen_emit_(const void *item, struct thrum_deque_ *deque)
 {
-    struct stack *self = worker_current();
+    struct stack *self = stack_at(deque);
     struct gen *g = body_on(self)->gen;
     int rc;
 
@@ -210,11 +217,12 @@ int thrum_gen_emit(const void *item)
         memcpy(g->items, item, sizeof(void *));
     else if (g->size > 0)
         memcpy(g->items, item, g->size);
-    if (g->size > 0) /* else there may be no place */
-        g->items += g->size;
     g->got++;
-    if (--g->room > 0)
+    if (--g->room > 0) {
+        if (g->size > 0) /* else there may be no place */
+            g->items += g->size;
         return 0;
+    }
     tsan_promise(g);
     rc = worker_swap(self, g->consumer);
     tsan_rely(g);

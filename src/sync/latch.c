@@ -65,12 +65,13 @@ int thrum_latch_wait(thrum_latch *latch)
     sched_point(POINT_CALL);
     if (scope != NULL && scope_canceled(scope))
         return -ECANCELED;
-    wait_init(&w.wait);
-    wait_tell(&w, AWAITED("a latch"), l);
     spin_lock(&l->lock);
     done = l->count == 0;
-    if (!done)
+    if (!done) {
+        wait_init(&w.wait);
+        wait_tell(&w, AWAITED("a latch"), l);
         line_enter(&l->line, &place, &w.wait);
+    }
     spin_unlock(&l->lock);
     if (!done && !scope_sleep_in(scope, &w, &l->line, &l->lock, &place))
         return -ECANCELED;

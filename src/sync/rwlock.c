@@ -108,15 +108,17 @@ static void leave(struct rwlock *l, struct line_place *p)
 static bool lock(struct rwlock *l, enum what what, struct scope *scope,
                  bool hears)
 {
-    struct locker w = {.what = what};
+    struct locker w;
     bool taken;
 
-    wait_init(&w.wait.wait);
-    wait_tell(&w.wait, what == READ ? &to_read : &to_write, l);
     spin_lock(&l->lock);
     taken = take(l, what);
-    if (!taken)
+    if (!taken) {
+        w.what = what;
+        wait_init(&w.wait.wait);
+        wait_tell(&w.wait, what == READ ? &to_read : &to_write, l);
         line_enter(&l->line, &w.place, &w.wait.wait);
+    }
     spin_unlock(&l->lock);
 
     if (!taken && !hears)

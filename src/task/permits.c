@@ -31,12 +31,13 @@ bool permits_take(struct permits *p, struct scope *scope,
     struct scope_wait w;
     bool taken;
 
-    wait_init(&w.wait);
-    wait_tell(&w, kind, p);
     spin_lock(&p->lock);
     taken = take(p);
-    if (!taken)
+    if (!taken) {
+        wait_init(&w.wait);
+        wait_tell(&w, kind, p);
         line_enter(&p->line, &place, &w.wait);
+    }
     spin_unlock(&p->lock);
     return taken || scope_sleep_in(scope, &w, &p->line, &p->lock, &place);
 }
