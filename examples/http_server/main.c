@@ -83,7 +83,7 @@ static thrum_err *next(struct connection *c)
     if (!thrum_err_is(e, &THRUM_TIMEOUT) || c->request.done)
         return e;
     thrum_err_drop(e);
-    return thrum_with(too_late, c, .timeout = THRUM_SEC(1));
+    return thrum_with(too_late, c, .timeout = THRUM_SEC(5));
 }
 
 /* What goes wrong with a client is no failure of the server. */

@@ -10,12 +10,13 @@ use File::Temp qw(tempdir);
 my @command = @ARGV;
 my $dir     = tempdir(CLEANUP => 1);
 my $big     = join '', map { pack 'N', $_ * 2654435761 % 4294967296 } 1 .. 1 << 20;
+$| = 1;
 my $number  = 0;
-my %servers;    # pid by port
+my (%servers, %says);    # pid and output by port
 
 $SIG{PIPE} = 'IGNORE';
 $SIG{ALRM} = sub { print "not ok - it hangs\n"; stop_all(); exit 1 };
-alarm 100;
+alarm 20;
 
 sub ok {
     my ($good, $what) = @_;
@@ -36,7 +37,7 @@ sub start {
     my @options = @_;
     my $pid = open my $says, '-|', @command, '-p', 0, @options, "$dir/root";
     my ($port) = <$says> =~ /port (\d+)/ or die 'it does not listen';
-    $servers{$port} = $pid;
+    ($servers{$port}, $says{$port}) = ($pid, $says);
     return $port;
 }
 
@@ -44,7 +45,7 @@ sub start {
 sub stop {
     my $port = shift;
     kill 'TERM', $servers{$port};
-    waitpid $servers{$port}, 0;
+    close delete $says{$port};    # which waits for it
     delete $servers{$port};
     return $?;
 }
@@ -255,3 +256,5 @@ SKIP: {
     ok(stop($loaded) == 0, 'and it ends well after that');
 }
 print "1..$number\n";
+
+END { stop_all() }
