@@ -38,6 +38,7 @@ endif
 TOOL    := $(if $(CROSS),$(CROSS)-)
 
 comma   := ,
+hash    := \#
 VARIANT := $(notdir $(CC))$(if $(DEBUG),-debug)
 VARIANT := $(VARIANT)$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 VARIANT := $(VARIANT)$(if $(TSAN_NOSYNC),-nosync)$(if $(COVER),-cover)
@@ -179,9 +180,14 @@ $(OUT)/thrum.pc:
 
 # --- programs ---------------------------------------------------------------
 
-# A source may name more libraries: a line that is only "/* link: -lcrypto */".
+# A source may name more libraries: a line that is only "/* link: -lcrypto */", or
+# "/* link if uv.h: -luv */" where it can do without that header.
 libs_of   = $(if $(filter tests/%,$(1)),-lcmocka) $(shell \
-              sed -n 's|^/\* link: \(.*\) \*/$$|\1|p' $(call sources,$(1)))
+              sed -n 's|^/\* link: \(.*\) \*/$$|\1|p' $(call sources,$(1)); \
+              sed -n 's|^/\* link if \(.*\): \(.*\) \*/$$|\1 \2|p' \
+              $(call sources,$(1)) | while read -r header libs; do \
+              echo "$(hash)include <$$header>" | $(CC) $(ROOTINC) -E - \
+              >/dev/null 2>&1 && echo "$$libs"; done)
 
 $(WHITE) $(BLACK) $(MODEL) $(OUT)/libthrum.so: $(DYING)
 
