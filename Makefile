@@ -64,7 +64,7 @@ ROOTLIB := $(if $(ROOT),-L$(ROOT)/usr/lib/$(CROSS) \
            -Wl$(comma)-rpath-link$(comma)$(ROOT)/usr/lib/$(CROSS))
 RUN     := $(if $(CROSS),qemu-$(firstword $(subst -, ,$(CROSS))) \
            -L /usr/$(CROSS) -E LD_LIBRARY_PATH=$(ROOT)/usr/lib/$(CROSS) \
-           -E THRUM_MODEL_EXECS=2000)
+           -E THRUM_MODEL_SHARE=50)
 
 # One set of objects serves both libraries. A worker's thread-local is read on
 # every wake; initial-exec makes that one instruction in the shared one too.
@@ -80,12 +80,13 @@ LINK    := -pthread $(ROOTLIB) -Wl,--as-needed $(SANITIZE) $(COUNT) \
 # plain accesses are shown to the explorer by the calls that the compiler makes
 # for ThreadSanitizer, whose run time is not linked.
 NOSYNC  := -DTHRUM_TSAN_NOSYNC=1 -DTHRUM_TSAN_LINKED=1
+MODELED := -Isrc -Itests/model/lib -DTHRUM_MODEL -fsanitize=thread \
+           -Dmemcpy=model_memcpy -Dmemset=model_memset
 
 $(OUT)/src/%.o:         KIND := -Isrc $(COUNT) \
                         $(if $(TSAN_NOSYNC),$(NOSYNC),$(SANITIZE))
 $(OUT)/tests/%.o:       KIND := -Isrc $(SANITIZE)
-$(OUT)/tests/model/%.o: KIND := -Isrc -Itests/model/lib -DTHRUM_MODEL \
-                                 -fsanitize=thread
+$(OUT)/tests/model/%.o: KIND := $(MODELED)
 $(OUT)/tests/model/lib/%.o: KIND := -Isrc -Itests/model/lib -DTHRUM_MODEL
 $(OUT)/tests/api/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: KIND := $(SANITIZE)
 
@@ -211,9 +212,8 @@ EXPLORED := $(patsubst %,$(OUT)/model/%.o,$(sort \
 $(OUT)/tests/model/model_runtime/model_runtime: $(EXPLORED)
 $(OUT)/model/%.o: % Makefile | $(NEEDS)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(COMMON) -Isrc -Itests/model/lib -DTHRUM_MODEL -fsanitize=thread \
-	    -Dmalloc=model_malloc -Dcalloc=model_calloc -Dfree=model_free \
-	    -Daligned_alloc=model_aligned_alloc $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(COMMON) $(MODELED) -Dmalloc=model_malloc -Dcalloc=model_calloc \
+	    -Dfree=model_free -Daligned_alloc=model_aligned_alloc $(CFLAGS) -c -o $@ $<
 	$(Q)$(TOOL)objcopy --set-section-flags .bss=alloc,load,contents,data \
 	    $(patsubst %,--rename-section %=model_state,.bss .data .data.rel \
 	    .data.rel.local) $@

@@ -348,10 +348,12 @@ static void watch_for_crashes(void)
 static long budget(const struct model_scenario *s)
 {
     const char *wish = getenv("THRUM_MODEL_EXECS");
+    const char *share = getenv("THRUM_MODEL_SHARE");
+    long all = s->executions > 0 ? s->executions : EXECUTIONS;
 
     if (wish != NULL && atol(wish) > 0)
         return atol(wish);
-    return s->executions > 0 ? s->executions : EXECUTIONS;
+    return share != NULL && atol(share) > 0 ? all / atol(share) + 1 : all;
 }
 
 static void begin(struct result *r, const struct model *m,
@@ -407,15 +409,16 @@ int model_run(const struct model *m)
     const char *seed = getenv("THRUM_SEED");
     const char *slash = seed == NULL ? NULL : strchr(seed, '/');
     uint64_t base = seed == NULL || *seed == '\0' ? 1 : strtoull(seed, NULL, 0);
+    const char *only = getenv("THRUM_MODEL_ONLY");
     bool good = true;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
     watch_for_crashes();
     sched_stacks();
     for (const struct model_scenario *s = m->scenarios; good && s->name; s++) {
-        if (slash == NULL)
+        if (slash == NULL && (only == NULL || strstr(s->name, only) != NULL))
             good = explore(m, s, base);
-        else if (strlen(s->name) == (size_t)(slash - seed) &&
+        else if (slash != NULL && strlen(s->name) == (size_t)(slash - seed) &&
                  strncmp(s->name, seed, strlen(s->name)) == 0)
             good = replay(m, s, slash + 1);
     }

@@ -7,6 +7,7 @@
 #include "model_memory.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     PLAIN = 8192, /* addresses in one execution */
@@ -153,6 +154,22 @@ void __tsan_write_range(const void *p, size_t bytes)
 {
     if (bytes > 0)
         plain_seen(p, true);
+}
+
+/* Names for those of the C library, which a compiler tells of or not. */
+void *model_memcpy(void *restrict to, const void *restrict from, size_t bytes);
+void *model_memcpy(void *restrict to, const void *restrict from, size_t bytes)
+{
+    __tsan_read_range(from, bytes);
+    __tsan_write_range(to, bytes);
+    return memcpy(to, from, bytes);
+}
+
+void *model_memset(void *p, int byte, size_t bytes);
+void *model_memset(void *p, int byte, size_t bytes)
+{
+    __tsan_write_range(p, bytes);
+    return memset(p, byte, bytes);
 }
 
 static struct view *foreign_at(const void *p)
