@@ -26,7 +26,8 @@
 #ifndef THRUM_SIGNAL_H
 #define THRUM_SIGNAL_H
 
-#include <sys/select.h> /* sigset_t; <signal.h> brings all of <unistd.h> */
+#include <sys/select.h> /* sigset_t. <signal.h>, for the names of signals, brings
+                           all of <unistd.h>: that is for you to include. */
 
 #include <thrum/base.h>
 
