@@ -28,9 +28,10 @@ struct world {
     int ran[16], data[16];
     struct meeting meeting, other;
     _Atomic uint32_t flag, done, slept;
-    _Atomic uint32_t pipe; /* items in it */
-    int kept;              /* blocks that the library never frees */
-    void *shared;          /* memory that a task frees */
+    _Atomic uint32_t pipe;   /* items in it */
+    _Atomic uint32_t closed; /* descriptors */
+    int kept;                /* blocks that the library never frees */
+    void *shared;            /* memory that a task frees */
     thrum_rt *rt;
     thrum_scope *scope;
     thrum_mutex mutex;
