@@ -1,6 +1,8 @@
 /* Is every failure of the world told, and nothing lost, leaked or stuck? How:
  * stories in which the nth allocation, mapping, guard or thread is refused, for
  * every n there is; the runtime must do the same without a fault afterwards. */
+#include <time.h>
+
 #include "lib/sweep.h"
 
 #include "task/error.h"
@@ -488,6 +490,43 @@ static void the_blocking_pool_grows_after_a_refusal(void **state)
     sweep_max_blocking = 0;
 }
 
+/* Tasks that block their threads until all have come, while one thread for a worker
+ * in their place is refused: it is asked for again. */
+static thrum_err *come_blocking(void *arg)
+{
+    _Atomic unsigned *here = arg;
+    struct timespec brief = {.tv_nsec = 20000};
+
+    thrum_block_enter();
+    atomic_fetch_add(here, 1);
+    while (atomic_load(here) < meeting)
+        nanosleep(&brief, NULL);
+    thrum_block_leave();
+    return NULL;
+}
+
+static thrum_err *block_story(void *arg)
+{
+    _Atomic unsigned here = 0;
+    thrum_task task[8];
+
+    (void)arg;
+    for (unsigned i = 0; i < meeting; i++)
+        thrum_fork(&task[i], come_blocking, &here);
+    for (unsigned i = meeting; i-- > 0;)
+        CHECK(thrum_join(&task[i]) == NULL);
+    CHECK(atomic_load(&here) == meeting);
+    return NULL;
+}
+
+static void a_worker_that_is_refused_is_asked_for_again(void **state)
+{
+    (void)state;
+    meeting = 4;
+    sweep_os(block_story, FAIL_THREAD);
+    sweep_os(block_story, FAIL_MAP);
+}
+
 static void hundreds_of_faults_were_met(void **state)
 {
     (void)state;
@@ -512,6 +551,7 @@ int main(void)
         cmocka_unit_test(a_reduction_without_memory_says_so),
         cmocka_unit_test(an_offload_that_fails_was_not_called),
         cmocka_unit_test(the_blocking_pool_grows_after_a_refusal),
+        cmocka_unit_test(a_worker_that_is_refused_is_asked_for_again),
         cmocka_unit_test(hundreds_of_faults_were_met),
     };
 
