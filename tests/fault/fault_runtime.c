@@ -1,7 +1,7 @@
 /* Is every failure of the world told, and nothing lost, leaked or stuck? How:
  * stories in which the nth allocation, mapping, guard or thread is refused, for
  * every n there is; the runtime must do the same without a fault afterwards. */
-#include <time.h>
+#include <pthread.h>
 
 #include "lib/sweep.h"
 
@@ -494,35 +494,34 @@ static void the_blocking_pool_grows_after_a_refusal(void **state)
  * in their place is refused: it is asked for again. */
 static thrum_err *come_blocking(void *arg)
 {
-    _Atomic unsigned *here = arg;
-    struct timespec brief = {.tv_nsec = 20000};
+    pthread_barrier_t *all = arg;
+    int rc;
 
     thrum_block_enter();
-    atomic_fetch_add(here, 1);
-    while (atomic_load(here) < meeting)
-        nanosleep(&brief, NULL);
+    rc = pthread_barrier_wait(all);
     thrum_block_leave();
+    CHECK(rc == 0 || rc == PTHREAD_BARRIER_SERIAL_THREAD);
     return NULL;
 }
 
 static thrum_err *block_story(void *arg)
 {
-    _Atomic unsigned here = 0;
-    thrum_task task[8];
+    pthread_barrier_t all;
+    thrum_task task[4];
 
     (void)arg;
-    for (unsigned i = 0; i < meeting; i++)
-        thrum_fork(&task[i], come_blocking, &here);
-    for (unsigned i = meeting; i-- > 0;)
+    CHECK(pthread_barrier_init(&all, NULL, 4) == 0);
+    for (int i = 0; i < 4; i++)
+        thrum_fork(&task[i], come_blocking, &all);
+    for (int i = 4; i-- > 0;)
         CHECK(thrum_join(&task[i]) == NULL);
-    CHECK(atomic_load(&here) == meeting);
+    CHECK(pthread_barrier_destroy(&all) == 0);
     return NULL;
 }
 
 static void a_worker_that_is_refused_is_asked_for_again(void **state)
 {
     (void)state;
-    meeting = 4;
     sweep_os(block_story, FAIL_THREAD);
     sweep_os(block_story, FAIL_MAP);
 }
