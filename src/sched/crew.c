@@ -9,12 +9,12 @@
 /* Who stands by for longer than this goes. */
 #define KEEP_NS INT64_C(10000000000)
 
-static void begin(struct crew *c)
+static void lock_crew(struct crew *c)
 {
     lock_acquire(&c->lock);
 }
 
-static void end(struct crew *c)
+static void unlock_crew(struct crew *c)
 {
     lock_release(&c->lock);
     tsan_promise(c); /* to who stops */
@@ -130,12 +130,12 @@ int crew_want(struct crew *c, unsigned n, unsigned spares)
 {
     int rc;
 
-    begin(c);
+    lock_crew(c);
     c->wanted = n;
     c->most = spares > IDLE_MAX - n ? IDLE_MAX : n + spares;
     count(c, running(c));
     rc = fill(c);
-    end(c);
+    unlock_crew(c);
     return rc;
 }
 
@@ -143,59 +143,59 @@ bool crew_fill(struct crew *c)
 {
     int rc;
 
-    begin(c);
+    lock_crew(c);
     rc = fill(c);
-    end(c);
+    unlock_crew(c);
     return rc == 0;
 }
 
 void crew_leave(struct crew *c, struct crew_member *m)
 {
-    begin(c);
+    lock_crew(c);
     if (m->state == CREW_RUNS)
         be_away(c, m, false);
     else
         store_relaxed(&m->aways, aways(m) + 1); /* locked */
-    end(c);
+    unlock_crew(c);
 }
 
 void crew_return(struct crew *c, struct crew_member *m)
 {
-    begin(c);
+    lock_crew(c);
     if (aways(m) > 1)
         store_relaxed(&m->aways, aways(m) - 1); /* locked */
     else if (aways(m) == 1)
         be_here(c, m);
-    end(c);
+    unlock_crew(c);
 }
 
 bool crew_miss(struct crew *c, struct crew_member *m, bool computes)
 {
     bool missed;
 
-    begin(c);
+    lock_crew(c);
     missed = m->state == CREW_RUNS && (!computes || c->computing < c->wanted);
     if (missed)
         be_away(c, m, computes);
-    end(c);
+    unlock_crew(c);
     return missed;
 }
 
 void crew_be_back(struct crew *c, struct crew_member *m)
 {
-    begin(c);
+    lock_crew(c);
     if (m->state == CREW_AWAY)
         be_here(c, m);
-    end(c);
+    unlock_crew(c);
 }
 
 bool crew_runs(struct crew *c, struct crew_member *m)
 {
     bool runs;
 
-    begin(c);
+    lock_crew(c);
     runs = m->state == CREW_RUNS;
-    end(c);
+    unlock_crew(c);
     return runs;
 }
 
@@ -203,7 +203,7 @@ static enum crew_state step_aside(struct crew *c, struct crew_member *m)
 {
     enum crew_state state;
 
-    begin(c);
+    lock_crew(c);
     if (m->state == CREW_AWAY)
         be_here(c, m);
     assert_invariant(m->state == CREW_RUNS);
@@ -212,7 +212,7 @@ static enum crew_state step_aside(struct crew *c, struct crew_member *m)
         put_on(&c->standing, m, CREW_STANDS_BY);
     }
     state = m->state;
-    end(c);
+    unlock_crew(c);
     return state;
 }
 
@@ -231,13 +231,13 @@ static enum crew_state wait_over(struct crew *c, struct crew_member *m,
 {
     enum crew_state state;
 
-    begin(c);
+    lock_crew(c);
     if (late && m->state == CREW_STANDS_BY) {
         take_out(c, m);
         lose(c, m);
     }
     state = m->state;
-    end(c);
+    unlock_crew(c);
     return state;
 }
 
@@ -253,9 +253,9 @@ bool crew_stand_by(struct crew *c, struct crew_member *m)
 
 void crew_stop(struct crew *c)
 {
-    begin(c);
+    lock_crew(c);
     c->stopping = true;
     while (c->standing != NULL)
         call_one(c);
-    end(c);
+    unlock_crew(c);
 }
