@@ -96,7 +96,7 @@ thrum_offload_ex_(thrum_fn *fn, void *arg, const thrum_offload_opts *opts);
  * Call from:  a task. On another thread, and in a simulation, it does nothing.
  *             They may be nested. Between them nothing should wait, nor be
  *             joined: where that happens, the worker is as before the call.
- * Suspends:   never; the task stays on its thread.
+ * Suspends:   never; the task stays on its thread, and errno is as before.
  * Cost:       two uncontended locks, if a worker more than needed sleeps since the
  *             last time; else a thread is woken. For calls of some 20 us or more.
  */

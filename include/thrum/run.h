@@ -37,7 +37,9 @@ typedef struct thrum_opts {
      * use, by affinity and by the quotas of its cgroup and all those above it,
      * counted again every 5 s while there is work. (By the affinity of a thread
      * of the runtime: taskset -a changes it, and so does a cpuset. Not with
-     * .pin.) */
+     * .pin.) One that was asked for is the only one, so that no two tasks run at a
+     * time, unless there is a thrum_block_enter: a task that blocks or computes
+     * without that keeps the others from running. */
     unsigned workers;
     /* Threads for thrum_offload, made as needed; and so many worker threads more
      * in place of those that block (thrum_block_enter). 0: 256. */
@@ -63,7 +65,7 @@ typedef struct thrum_opts {
      * made; once for each place, of the first 64. It blocks its thread, and has
      * not said so (thrum_block_enter): no turn and no CPU used for some 10 ms. Or
      * it computes, as all that run do, and others wait. Another worker has taken
-     * over then. It runs on a thread of the runtime and must not suspend. NULL: a
+     * over then, unless just one was asked for. It runs on a thread of the runtime and must not suspend. NULL: a
      * line on stderr for one that blocks, nothing for one that computes. */
     void (*on_stuck)(const char *name, const char *where, bool computes,
                      void *user);
@@ -134,7 +136,7 @@ THRUM_API THRUM_NODISCARD thrum_err *thrum_stop(thrum_rt *rt);
  *                       there are run, and the others are tried again later
  *             -ESRCH    no runtime
  *             -ENOTRECOVERABLE  in the child of a fork
- *             In a simulation 0, and one worker.
+ *             In a simulation, and of a guest, 0, and one worker.
  * Cost:       a thread is made or woken for each that comes.
  */
 THRUM_API THRUM_NODISCARD int thrum_resize(thrum_rt *rt, unsigned workers);

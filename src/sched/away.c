@@ -39,7 +39,7 @@ void sched_return(struct worker *w)
 
 void sched_begin(struct worker *w)
 {
-    store_relaxed(&w->turn, 0); /* its own */
+    w->begins = true;
 }
 
 void sched_be_back(struct worker *w)

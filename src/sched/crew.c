@@ -2,11 +2,23 @@
 
 #include <errno.h>
 
+#include "base/sanitize.h"
 #include "os/clock.h"
 #include "parts/idle.h"
 
 /* Who stands by for longer than this goes. */
 #define KEEP_NS INT64_C(10000000000)
+
+static void lock_crew(struct crew *c)
+{
+    lock_acquire(&c->lock);
+}
+
+static void unlock_crew(struct crew *c)
+{
+    lock_release(&c->lock);
+    tsan_promise(c); /* to who stops */
+}
 
 /* ------------------------------------------------------------- under the lock */
 
@@ -118,12 +130,12 @@ int crew_want(struct crew *c, unsigned n, unsigned spares)
 {
     int rc;
 
-    lock_acquire(&c->lock);
+    lock_crew(c);
     c->wanted = n;
     c->most = spares > IDLE_MAX - n ? IDLE_MAX : n + spares;
     count(c, running(c));
     rc = fill(c);
-    lock_release(&c->lock);
+    unlock_crew(c);
     return rc;
 }
 
@@ -131,59 +143,69 @@ bool crew_fill(struct crew *c)
 {
     int rc;
 
-    lock_acquire(&c->lock);
+    lock_crew(c);
     rc = fill(c);
-    lock_release(&c->lock);
+    unlock_crew(c);
     return rc == 0;
 }
 
 void crew_leave(struct crew *c, struct crew_member *m)
 {
-    lock_acquire(&c->lock);
+    lock_crew(c);
     if (m->state == CREW_RUNS)
         be_away(c, m, false);
     else
         store_relaxed(&m->aways, aways(m) + 1); /* locked */
-    lock_release(&c->lock);
+    unlock_crew(c);
 }
 
 void crew_return(struct crew *c, struct crew_member *m)
 {
-    lock_acquire(&c->lock);
+    lock_crew(c);
     if (aways(m) > 1)
         store_relaxed(&m->aways, aways(m) - 1); /* locked */
     else if (aways(m) == 1)
         be_here(c, m);
-    lock_release(&c->lock);
+    unlock_crew(c);
 }
 
 bool crew_miss(struct crew *c, struct crew_member *m, bool computes)
 {
     bool missed;
 
-    lock_acquire(&c->lock);
+    lock_crew(c);
     missed = m->state == CREW_RUNS && (!computes || c->computing < c->wanted);
     if (missed)
         be_away(c, m, computes);
-    lock_release(&c->lock);
+    unlock_crew(c);
     return missed;
 }
 
 void crew_be_back(struct crew *c, struct crew_member *m)
 {
-    lock_acquire(&c->lock);
+    lock_crew(c);
     if (m->state == CREW_AWAY)
         be_here(c, m);
-    lock_release(&c->lock);
+    unlock_crew(c);
+}
+
+unsigned crew_wanted(struct crew *c)
+{
+    unsigned n;
+
+    lock_crew(c);
+    n = c->wanted;
+    unlock_crew(c);
+    return n;
 }
 
 bool crew_runs(struct crew *c, struct crew_member *m)
 {
     bool runs;
 
-    lock_acquire(&c->lock);
+    lock_crew(c);
     runs = m->state == CREW_RUNS;
-    lock_release(&c->lock);
+    unlock_crew(c);
     return runs;
 }
 
@@ -191,7 +213,7 @@ static enum crew_state step_aside(struct crew *c, struct crew_member *m)
 {
     enum crew_state state;
 
-    lock_acquire(&c->lock);
+    lock_crew(c);
     if (m->state == CREW_AWAY)
         be_here(c, m);
     assert_invariant(m->state == CREW_RUNS);
@@ -200,7 +222,7 @@ static enum crew_state step_aside(struct crew *c, struct crew_member *m)
         put_on(&c->standing, m, CREW_STANDS_BY);
     }
     state = m->state;
-    lock_release(&c->lock);
+    unlock_crew(c);
     return state;
 }
 
@@ -219,13 +241,13 @@ static enum crew_state wait_over(struct crew *c, struct crew_member *m,
 {
     enum crew_state state;
 
-    lock_acquire(&c->lock);
+    lock_crew(c);
     if (late && m->state == CREW_STANDS_BY) {
         take_out(c, m);
         lose(c, m);
     }
     state = m->state;
-    lock_release(&c->lock);
+    unlock_crew(c);
     return state;
 }
 
@@ -241,9 +263,9 @@ bool crew_stand_by(struct crew *c, struct crew_member *m)
 
 void crew_stop(struct crew *c)
 {
-    lock_acquire(&c->lock);
+    lock_crew(c);
     c->stopping = true;
     while (c->standing != NULL)
         call_one(c);
-    lock_release(&c->lock);
+    unlock_crew(c);
 }

@@ -97,7 +97,8 @@ bool crew_miss(struct crew *c, struct crew_member *m, bool computes);
 /* m makes a turn, and is found to be away: it is here. */
 void crew_be_back(struct crew *c, struct crew_member *m);
 
-/* A look from outside. */
+/* Looks from outside. */
+unsigned crew_wanted(struct crew *c);
 bool crew_runs(struct crew *c, struct crew_member *m);
 
 /* By m, which has no job: stand by, if one is too many. True: it runs. False: it

@@ -33,11 +33,19 @@ static enum verdict judge(struct worker *w)
     return used < LITTLE_NS && thread_is_asleep(&w->thread) ? BLOCKS : COMPUTES;
 }
 
+/* Who asked for one worker may rely on it that no two tasks run at a time. */
+static bool may_replace(struct sched *s)
+{
+    return load_relaxed(&s->by_cpus) != 0 || /* once */
+           crew_wanted(&s->crew) > 1;
+}
+
 static void miss(struct sched *s, struct worker *w, bool computes)
 {
     struct stack *stack = load_acquire(&w->stack); /* [S7] */
+    bool missed = !may_replace(s) || crew_miss(&s->crew, &w->member, computes);
 
-    if (crew_miss(&s->crew, &w->member, computes) && stack != NULL)
+    if (missed && stack != NULL)
         s->hooks.stuck(s, stack, computes);
 }
 
@@ -113,7 +121,7 @@ bool monitor_look(void *sched, bool to_judge)
 {
     struct sched *s = sched;
 
-    if (to_judge) {
+    if (to_judge && sched_has_threads(s)) {
         judge_all(s);
         count_cpus(s);
     }

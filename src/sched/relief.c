@@ -1,5 +1,6 @@
 #include "sched/relief.h"
 
+#include "base/sanitize.h"
 #include "os/barrier.h"
 #include "os/clock.h"
 
@@ -147,6 +148,7 @@ static bool start(struct relief *r)
                                   keep_time, r) == 0;
     started = r->started;
     lock_release(&r->lock);
+    tsan_promise(r); /* to who stops */
     return started;
 }
 

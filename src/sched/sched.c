@@ -569,11 +569,10 @@ struct thrum_job_ *sched_find(struct sched *s, struct worker *w)
         return s->sim->find(s->sim, w);
     if (sched_must_leave(s))
         leave_early(s, w);
-    if (load_relaxed(&w->turn) != 0) { /* else it is new: [R10] */
-        job = sched_take(s, w);
-        if (job != NULL)
-            return job;
-    }
+    job = w->begins ? NULL : sched_take(s, w);
+    if (job != NULL)
+        return job;
+    w->begins = false;
     if (load_relaxed(&w->member.aways) != 0) /* as above */
         sched_be_back(w);
     idle_search(&s->idle);

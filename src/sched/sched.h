@@ -61,6 +61,7 @@ struct worker {
     struct stack *left; /* by the switch under way */
     worker_after *after;
     void *after_arg;
+    bool begins; /* so it searches first: [I8], [R10] */
     unsigned record_count;
     void *records[WORKER_RECORDS]; /* spare ones of the task layer */
     struct ctx home;               /* the thread's first stack */
@@ -81,9 +82,7 @@ struct worker {
 
     /* written by this worker, read by thieves: [S6] [S7] */
     _Alignas(CACHE_LINE) _Atomic(struct stack *) stack;
-    _Atomic uint32_t
-        turn; /* jobs taken; what is left then is handed over. 0: it
-                            * searches first, and others hear of it. */
+    _Atomic uint32_t turn; /* jobs taken; what is left then is handed over */
 };
 
 /* Of the task layer: what it keeps in `pending` of a stack that runs is its

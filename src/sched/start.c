@@ -25,6 +25,8 @@ static void workers_stop(struct sched *s)
             thread_join(&s->workers[i].thread);
     while (load_acquire(&s->visitors) != 0) /* [S9] some microseconds */
         thread_yield();
+    tsan_rely(&s->crew);
+    tsan_rely(&s->relief);
 }
 
 /* ------------------------------------------------------------ for sched/crew */
@@ -59,11 +61,17 @@ static struct crew_member *make_worker(void *sched)
 
 static bool has_stack(struct worker *w)
 {
-    if (w->spares == 0) {
-        w->spare = stack_get(&w->sched->pool);
-        w->spares = w->spare != NULL;
-    }
-    return w->spares > 0;
+    struct stack *s;
+
+    if (w->spares > 0)
+        return true;
+    s = stack_get(&w->sched->pool);
+    if (s == NULL)
+        return false;
+    s->next = NULL;
+    w->spare = s;
+    w->spares = 1;
+    return true;
 }
 
 static struct worker *worker_of(struct crew_member *m)

@@ -445,7 +445,7 @@ static int resize(struct thrum_rt *rt, unsigned n)
 
     if (sched_is_gone(s))
         return -ENOTRECOVERABLE;
-    if (s->sim != NULL)
+    if (!sched_has_threads(s))
         return 0;
     store_relaxed(&s->by_cpus, by_cpus && !rt->opts.pin); /* a hint */
     return sched_resize(s, n);

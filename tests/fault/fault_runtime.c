@@ -1,6 +1,8 @@
 /* Is every failure of the world told, and nothing lost, leaked or stuck? How:
  * stories in which the nth allocation, mapping, guard or thread is refused, for
  * every n there is; the runtime must do the same without a fault afterwards. */
+#include <pthread.h>
+
 #include "lib/sweep.h"
 
 #include "task/error.h"
@@ -488,6 +490,42 @@ static void the_blocking_pool_grows_after_a_refusal(void **state)
     sweep_max_blocking = 0;
 }
 
+/* Tasks that block their threads until all have come, while one thread for a worker
+ * in their place is refused: it is asked for again. */
+static thrum_err *come_blocking(void *arg)
+{
+    pthread_barrier_t *all = arg;
+    int rc;
+
+    thrum_block_enter();
+    rc = pthread_barrier_wait(all);
+    thrum_block_leave();
+    CHECK(rc == 0 || rc == PTHREAD_BARRIER_SERIAL_THREAD);
+    return NULL;
+}
+
+static thrum_err *block_story(void *arg)
+{
+    pthread_barrier_t all;
+    thrum_task task[4];
+
+    (void)arg;
+    CHECK(pthread_barrier_init(&all, NULL, 4) == 0);
+    for (int i = 0; i < 4; i++)
+        thrum_fork(&task[i], come_blocking, &all);
+    for (int i = 4; i-- > 0;)
+        CHECK(thrum_join(&task[i]) == NULL);
+    CHECK(pthread_barrier_destroy(&all) == 0);
+    return NULL;
+}
+
+static void a_worker_that_is_refused_is_asked_for_again(void **state)
+{
+    (void)state;
+    sweep_os(block_story, FAIL_THREAD);
+    sweep_os(block_story, FAIL_MAP);
+}
+
 static void hundreds_of_faults_were_met(void **state)
 {
     (void)state;
@@ -512,6 +550,7 @@ int main(void)
         cmocka_unit_test(a_reduction_without_memory_says_so),
         cmocka_unit_test(an_offload_that_fails_was_not_called),
         cmocka_unit_test(the_blocking_pool_grows_after_a_refusal),
+        cmocka_unit_test(a_worker_that_is_refused_is_asked_for_again),
         cmocka_unit_test(hundreds_of_faults_were_met),
     };
 
