@@ -30,7 +30,7 @@ static void find_holder(struct waiting *w, struct sched *sched)
         w->holder = fork_runner(w->stack, w->thing);
     else if (w->kind != NULL && w->kind->holder != NULL)
         tag = w->kind->holder(w->thing);
-    if (tag > STACK_HELD)
+    if (tag > STACK_HELD && sched != NULL)
         w->holder = stack_of_tag(&sched->pool, tag & ~STACK_HELD);
     w->held = w->holder != NULL || tag != 0;
     w->holder_task = w->holder == NULL ? &outside : task_on(w->holder);
