@@ -23,7 +23,7 @@ static bool be_served(struct sched *sched, int64_t takes)
     struct nap nap;
 
     wait_init(&nap.wait.wait);
-    wait_tell(&nap.wait, AWAITED("a blocking call"), NULL);
+    wait_tell(&nap.wait, AWAITED_OUTSIDE("a blocking call"), NULL);
     sched_arm(sched, &nap.timer, clock_now() + takes, nap_over);
     if (scope_sleep(scope_current(), &nap.wait) == WAKE_DEADLINE)
         return true;

@@ -304,7 +304,8 @@ thrum_err *thrum_call(thrum_rt *rt, thrum_fn *fn, void *arg)
     wait_init(&c.wait);
     tsan_promise(&c.job);
     sched_submit(&rt->sched, &c.job);
-    (void)wait_sleep(&c.wait, AWAITED("a task of another runtime"), NULL);
+    (void)wait_sleep(&c.wait, AWAITED_OUTSIDE("a task of another runtime"),
+                     NULL);
     return c.err;
 }
 

@@ -315,7 +315,7 @@ static cold void complain(const char *what, const struct scope *s)
         s->where == NULL ? "(a task's own)" : s->where, what);
 }
 
-const struct thrum_awaited_ awaited_children = {"its children", NULL};
+const struct thrum_awaited_ awaited_children = {"its children", NULL, false};
 
 static void wait_for_children(struct scope *s)
 {
