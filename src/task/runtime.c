@@ -201,7 +201,7 @@ static thrum_err *stop_background(struct thrum_rt *rt)
     char text[1024];
     thrum_err *err;
 
-    (void)scope_stop(&rt->root, STOP_CANCEL);
+    scope_cancel(&rt->root, NULL);
     if (scope_join_by(&rt->root, &rt->stopper,
                       grace > CLOCK_NEVER - now ? CLOCK_NEVER : now + grace))
         return NULL;

@@ -309,7 +309,10 @@ bool scope_canceled_outside(struct scope *s);
 /* Cancel it, and all inside. False: that had been said before. */
 bool scope_stop(struct scope *s, enum stop why);
 
-/* The same of one that may be closing just now, and is then still there: nobody
+/* STOP_CANCEL, for this reason; NULL: none. */
+void scope_cancel(struct scope *s, const char *why);
+
+/* As scope_stop, of one that may be closing just now, and is then still there: nobody
  * is told if it takes long to end. */
 void scope_tell(struct scope *s, enum stop why);
 
