@@ -24,7 +24,10 @@ extern "C" {
  *        ba (x.c:9) waits for a mutex at 0x55c0, held by ab (x.c:8)
  *
  * Those will wait until one of them is canceled. Without a circle there may be a
- * deadlock, too: who could send, signal or set is not known.
+ * deadlock, too: who could send, signal or set is not known. But it is said when
+ * all workers sleep, no timer is set, and nobody waits for a descriptor or a
+ * blocking call: then it is one, unless another thread or a signal handler does
+ * something.
  *
  * Call from:  anywhere but a signal handler; rt is not being stopped.
  * Suspends:   never.

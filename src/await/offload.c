@@ -370,7 +370,8 @@ void pool_submit(struct pool *p, struct offload *job)
 static cold thrum_err *canceled(struct pool *p, struct offload *job,
                                 struct scope *scope)
 {
-    const struct thrum_awaited_ *kind = AWAITED("a blocking call that goes on");
+    const struct thrum_awaited_ *kind = AWAITED_OUTSIDE(
+        "a blocking call that goes on");
     struct wait again;
 
     wait_init(&again);
@@ -404,7 +405,7 @@ thrum_err *thrum_offload(thrum_fn *fn, void *arg)
 
     offload_init(&job, fn, arg, scope);
     wait_init(&job.wait.wait);
-    wait_tell(&job.wait, AWAITED("a blocking call"), NULL);
+    wait_tell(&job.wait, AWAITED_OUTSIDE("a blocking call"), NULL);
     pool_submit(p, &job);
     if (likely(scope_sleep(scope, &job.wait) == WAKE_EVENT))
         return job.u.err;

@@ -54,7 +54,7 @@ static struct private_call *call_new(thrum_fn *fn, const void *arg,
     memcpy(c->copy, arg, opts->size);
     offload_init(&c->job, fn, c->copy, NULL);
     wait_init(&c->job.wait.wait);
-    wait_tell(&c->job.wait, AWAITED("a blocking call"), NULL);
+    wait_tell(&c->job.wait, AWAITED_OUTSIDE("a blocking call"), NULL);
     return c;
 }
 

@@ -201,7 +201,7 @@ static void wait_for_failure(struct dial *d, unsigned started)
 
     thrum_scope_open(&s, .timeout = DELAY);
     wait_init(&w.wait);
-    wait_tell(&w, AWAITED("a connection"), NULL);
+    wait_tell(&w, AWAITED_OUTSIDE("a connection"), NULL);
     spin_lock(&d->lock);
     all = d->failed == started;
     if (!all)

@@ -302,7 +302,7 @@ int fd_wait(int n, struct fd *f, const struct fd_seen *seen, unsigned what)
     if (rc < 0) /* of another file, perhaps the poller's own */
         return was_closed(f, seen) ? -EBADF : rc;
     wait_init(&w.wait);
-    wait_tell(&w, AWAITED("a descriptor"), NULL);
+    wait_tell(&w, AWAITED_OUTSIDE("a descriptor"), NULL);
     spin_lock(&f->lock);
     rc = look(n, f, seen, what, w.wait.sched);
     if (rc == -EAGAIN)

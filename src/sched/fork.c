@@ -61,7 +61,7 @@ void fork_run(struct stack *s, struct thrum_job_ *slot)
 
 /* ------------------------------------------------------------------- joining */
 
-const struct thrum_awaited_ awaited_fork = {"a fork", NULL};
+const struct thrum_awaited_ awaited_fork = {"a fork", NULL, false};
 
 static void wait_until_done(struct thrum_job_ *slot)
 {

@@ -19,18 +19,22 @@
 #include "parts/waiter.h"
 #include "sched/guest.h"
 
-/* A kind of things that are waited for, for who looks on. The holder of one: 0,
- * there is none; or STACK_HELD, with his stack_tag if he is a task. */
+/* A kind of things that are waited for, for who looks on. */
 struct thrum_awaited_ {
-    const char *what;                      /* "a mutex" */
-    uint32_t (*holder)(const void *thing); /* NULL: nobody knows */
+    const char *what; /* "a mutex" */
+    /* Who has it: 0, nobody; or STACK_HELD, with his stack_tag if he is a task.
+     * NULL: that is not known. */
+    uint32_t (*holder)(const void *thing);
+    bool outside; /* the kernel brings it about, or another runtime */
 };
 
-#define AWAITED(what)                                                          \
+#define AWAITED_(...)                                                          \
     __extension__({                                                            \
-        static const struct thrum_awaited_ awaited_ = {what, NULL};            \
+        static const struct thrum_awaited_ awaited_ = {__VA_ARGS__};           \
         &awaited_;                                                             \
     })
+#define AWAITED(what)         AWAITED_(what, NULL, false)
+#define AWAITED_OUTSIDE(what) AWAITED_(what, NULL, true)
 
 struct wait {
     struct waiter waiter;

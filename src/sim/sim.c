@@ -39,7 +39,7 @@ static void leftovers(struct sim *sim)
             thrum_fail_("thrum_sim", &THRUM_ERROR,
                         "%u tasks are left in the background%s", left, text));
     }
-    (void)scope_stop(root, STOP_CANCEL);
+    scope_cancel(root, NULL);
 }
 
 static void main_run(struct thrum_job_ *job)

@@ -41,7 +41,7 @@ static void stop_shielded(struct stack *stack, void *unused)
     (void)unused;
     for (struct scope *s = scope_on(stack); s != NULL; s = s->parent)
         if (s->shield)
-            (void)scope_stop(s, STOP_CANCEL);
+            scope_cancel(s, NULL);
 }
 
 /* Consumes err. */
@@ -53,9 +53,9 @@ static void stall(struct sim *sim, thrum_err *err)
     switch (sim->stalls++) {
     case 0:
         if (sim->of_main != NULL)
-            (void)scope_stop(sim->of_main, STOP_CANCEL);
-        (void)scope_stop(&sim->rt->posted, STOP_CANCEL);
-        (void)scope_stop(&sim->rt->root, STOP_CANCEL);
+            scope_cancel(sim->of_main, NULL);
+        scope_cancel(&sim->rt->posted, NULL);
+        scope_cancel(&sim->rt->root, NULL);
         break;
     case 1:
         stack_pool_each(&sim->rt->sched.pool, stop_shielded, NULL);

@@ -154,7 +154,7 @@ thrum_err *thrum_gen_close(thrum_gen *gen)
     REQUIRE(g->room == 0 && g->state != CLOSING, "a generator that is in use");
     if (g->state == OPEN) {
         g->state = CLOSING;
-        (void)scope_stop(g->own, STOP_CANCEL);
+        scope_cancel(g->own, NULL);
         (void)resume(g, worker_current());
         bury(g);
         if (was_only_canceled(g)) {

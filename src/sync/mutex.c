@@ -76,7 +76,7 @@ static uint32_t who_has(const void *mutex)
     return seen & LOCKED ? (seen & ~(uint32_t)FLAGS) | STACK_HELD : 0;
 }
 
-static const struct thrum_awaited_ awaited = {"a mutex", who_has};
+static const struct thrum_awaited_ awaited = {"a mutex", who_has, false};
 
 /* ------------------------------------------------------------------- taking */
 

@@ -43,7 +43,7 @@ static uint32_t who_calls(const void *once)
                : 0;
 }
 
-static const struct thrum_awaited_ awaited = {"a once", who_calls};
+static const struct thrum_awaited_ awaited = {"a once", who_calls, false};
 
 /* What the caller finds, once nobody else is at it. NEW: he is at it now. */
 static enum state begin(thrum_once *o, struct scope *scope)

@@ -88,9 +88,10 @@ static uint32_t who_writes(const void *rwlock)
     return held & WRITER ? held << 4 | STACK_HELD : 0;
 }
 
-static const struct thrum_awaited_ to_read = {"an rwlock, to read", who_writes},
+static const struct thrum_awaited_ to_read = {"an rwlock, to read", who_writes,
+                                              false},
                                    to_write = {"an rwlock, to write",
-                                               who_writes};
+                                               who_writes, false};
 
 /* Readers who came after a writer that gives up need wait no more. */
 static void leave(struct rwlock *l, struct line_place *p)

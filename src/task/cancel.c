@@ -343,16 +343,21 @@ bool scope_stop(struct scope *s, enum stop why)
     return (before & why) == 0;
 }
 
-void thrum_scope_cancel(thrum_scope *scope, const char *why)
+void scope_cancel(struct scope *s, const char *why)
 {
-    struct scope *s = scope_given(scope);
-
-    sched_point(POINT_CALL);
     spin_lock(&s->lock);
     if ((load_relaxed(&s->stops) & STOP_CANCEL) == 0) /* locked: one reason */
         s->why = why;
     spin_unlock(&s->lock);
     (void)scope_stop(s, STOP_CANCEL);
+}
+
+void thrum_scope_cancel(thrum_scope *scope, const char *why)
+{
+    struct scope *s = scope_given(scope);
+
+    sched_point(POINT_CALL);
+    scope_cancel(s, why);
 }
 
 int thrum_checkpoint(void)

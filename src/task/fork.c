@@ -162,8 +162,7 @@ void thrum_task_cancel(thrum_task *task)
     for (t = s->deque.taken; t != NULL && t->slot != task->slot_; t = t->next)
         ;
     if (t != NULL) {
-        t->own->why = NULL;
-        (void)scope_stop(t->own, STOP_CANCEL);
+        scope_cancel(t->own, NULL);
     } else { /* it has not begun, or it has ended */
         task->slot_->u.call.fn = is_canceled;
     }

@@ -97,6 +97,18 @@ static bool stays(const struct waiting *circle, struct thrum_rt *rt)
     return all;
 }
 
+/* Nobody is at work, and there is nothing that will set one to work. */
+static bool is_over(struct waits *ws, struct sched *sched)
+{
+    for (size_t i = 0; i < ws->count; i++)
+        if (ws->all[i].kind != NULL && ws->all[i].kind->outside)
+            return false;
+    return ws->count > 0 && ws->count == ws->found &&
+           idle_asleep_count(&sched->idle) == sched->count &&
+           !inbox_any(&sched->inbox) &&
+           timers_earliest(&sched->timers) == TIMERS_NEVER;
+}
+
 static void dump(struct text *t, struct thrum_rt *rt)
 {
     struct waits ws = {.sched = &rt->sched};
@@ -109,6 +121,9 @@ static void dump(struct text *t, struct thrum_rt *rt)
         say(t, "thrum: who waits\n");
         walk(&ws, rt, t);
     } while (waits_begin_again(&ws));
+    if (is_over(&ws, &rt->sched))
+        say(t, "  all rest, and no timer is set: only another thread, or a "
+               "signal, can wake one\n");
     w = circle = waits_circle(&ws);
     if (circle != NULL && stays(circle, rt)) {
         say(t, "  deadlock: each of these waits for the next, the last for "

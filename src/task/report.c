@@ -1,10 +1,10 @@
-#include "task/scope.h"
+#include "task/waits.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOLD_MAX = 8, TEXT = 1024, REPORT = 4096 };
+enum { TOLD_MAX = 8, TEXT = 2048, REPORT = 4096 };
 
 static _Atomic(thrum_opts (*)(struct sched *)) finder; /* code: relaxed */
 
@@ -115,24 +115,32 @@ static void say_child(struct text *t, const char *name, const char *where)
         say(t, "\n%s, started at %s, ", name, where);
 }
 
-static bool waits(struct scope *s)
+/* The first wait that is found. */
+static void note_wait(struct scope *s, int depth, const struct waiting *w,
+                      void *first)
 {
-    bool any;
+    char *text = first;
 
-    spin_lock(&s->lock);
-    any = s->waits != NULL;
-    spin_unlock(&s->lock);
-    return any;
+    (void)s;
+    (void)depth;
+    if (w != NULL && *text == '\0')
+        (void)waiting_tell(w, text);
 }
 
 /* Those that have waited, and may do so now. */
 static void say_linked(struct text *t, struct scope *s)
 {
+    struct waits ws = {.sched = s->sched};
+
     spin_lock(&s->lock);
     for (struct scope *c = s->inner; c != NULL; c = c->next) {
+        char what[WAITING_TEXT] = "";
+
         say_child(t, c->name == NULL ? "a scope" : c->name, c->where);
-        if (t->told <= TOLD_MAX)
-            say(t, waits(c) ? "waits" : "has not ended");
+        if (t->told > TOLD_MAX)
+            continue;
+        waits_walk(&ws, c, note_wait, what);
+        say(t, "%s%s", *what == '\0' ? "has not ended" : "waits for ", what);
     }
     spin_unlock(&s->lock);
 }

@@ -229,7 +229,7 @@ static thrum_err *stop_background(struct thrum_rt *rt)
     char text[1024];
     thrum_err *err;
 
-    (void)scope_stop(&rt->root, STOP_CANCEL);
+    scope_cancel(&rt->root, NULL);
     if (scope_join_by(&rt->root, &rt->stopper,
                       grace > CLOCK_NEVER - now ? CLOCK_NEVER : now + grace))
         return NULL;
@@ -359,7 +359,8 @@ thrum_err *thrum_call(thrum_rt *rt, thrum_fn *fn, void *arg)
     wait_init(&c.wait);
     tsan_promise(&c.job);
     sched_submit(&rt->sched, &c.job);
-    (void)wait_sleep(&c.wait, AWAITED("a task of another runtime"), NULL);
+    (void)wait_sleep(&c.wait, AWAITED_OUTSIDE("a task of another runtime"),
+                     NULL);
     return c.err;
 }
 

@@ -247,8 +247,9 @@ void scope_call(struct stack *stack, struct thrum_job_ *job);
 /* Let go of it, for so many children that have ended. */
 void scope_let_go(struct scope *s, uint32_t ended);
 
-/* What a child's end means to the others, as the policy has it; consumes err. */
-void scope_ended(struct scope *s, size_t index, thrum_err *err);
+/* What a child's end means to the others, as the policy has it; consumes err.
+ * True: it has won. */
+bool scope_ended(struct scope *s, size_t index, thrum_err *err);
 
 /* --- cancel.c ------------------------------------------------------------- */
 
@@ -308,7 +309,10 @@ bool scope_canceled_outside(struct scope *s);
 /* Cancel it, and all inside. False: that had been said before. */
 bool scope_stop(struct scope *s, enum stop why);
 
-/* The same of one that may be closing just now, and is then still there: nobody
+/* STOP_CANCEL, for this reason; NULL: none. */
+void scope_cancel(struct scope *s, const char *why);
+
+/* As scope_stop, of one that may be closing just now, and is then still there: nobody
  * is told if it takes long to end. */
 void scope_tell(struct scope *s, enum stop why);
 

@@ -30,7 +30,7 @@ static void find_holder(struct waiting *w, struct sched *sched)
         w->holder = fork_runner(w->stack, w->thing);
     else if (w->kind != NULL && w->kind->holder != NULL)
         tag = w->kind->holder(w->thing);
-    if (tag > STACK_HELD)
+    if (tag > STACK_HELD && sched != NULL)
         w->holder = stack_of_tag(&sched->pool, tag & ~STACK_HELD);
     w->held = w->holder != NULL || tag != 0;
     w->holder_task = w->holder == NULL ? &outside : task_on(w->holder);
@@ -121,20 +121,31 @@ static void found(struct place *p, struct scope *s, struct waiting w)
         ws->all[ws->count++] = w;
 }
 
-/* Whoever opened s, if he waits for others in it: to close it, or to join a fork.
- * Such a wait is in no list. A hint: he may go on just now. */
+static bool is_listed(const struct scope *s, const struct stack *stack)
+{
+    const struct scope_wait *w = s->waits;
+
+    while (w != NULL && w->wait.stack != stack)
+        w = w->next;
+    return w != NULL;
+}
+
+/* Whoever opened s may wait for what no cancel ends, and is in no list: to close
+ * it, to join a fork. A hint: he may go on just now, so that nothing is to be
+ * looked up in the thing. */
 static void look_at_opener(struct place *p, struct scope *s)
 {
     struct stack *stack = s->stack;
     const struct thrum_awaited_ *kind;
-    const void *thing;
 
-    if (stack == NULL || load_relaxed(&stack->deque.scope) != scope_public(s))
+    if (stack == NULL || load_relaxed(&stack->deque.scope) != scope_public(s) ||
+        is_listed(s, stack))
         return;
     kind = load_relaxed(&stack->deque.waits_for);
-    thing = load_relaxed(&stack->deque.waits_at);
-    if (kind == &awaited_fork || (kind == &awaited_children && thing == s))
-        found(p, s, waiting_of(p->waits->sched, stack, kind, thing));
+    if (kind != NULL && kind->holder == NULL)
+        found(p, s,
+              waiting_of(p->waits->sched, stack, kind,
+                         load_relaxed(&stack->deque.waits_at)));
 }
 
 /* Under its lock. The opener is the last, so that those inside follow. */

@@ -502,8 +502,7 @@ static void loops_stop_between_their_parts(void **state)
 
 static thrum_err *failures_behind(void *arg)
 {
-    thrum_job jobs[] = {{fail_then_cancel, NULL, NULL},
-                        {wait_for_cancel, NULL, NULL}};
+    thrum_job jobs[] = {{.fn = fail_then_cancel}, {.fn = wait_for_cancel}};
     thrum_scope s;
     thrum_err *e;
 

@@ -157,7 +157,7 @@ static thrum_err *defer_and_spawn(void *word)
 
 static thrum_err *defer_in_tasks(void *arg)
 {
-    thrum_job job = {defer_and_spawn, "job", NULL};
+    thrum_job job = {.fn = defer_and_spawn, .arg = "job"};
     thrum_scope s;
     thrum_task t;
 

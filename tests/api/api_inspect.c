@@ -323,6 +323,7 @@ static thrum_err *see_holder(void *unused)
     await_dump(NULL, held);
     read_dump(NULL, text, sizeof text);
     CHECK(strstr(text, "deadlock") == NULL);
+    CHECK(strstr(text, "all rest") == NULL);
     thrum_scope_cancel(&s, NULL);
     return thrum_scope_close(&s, NULL);
 }
@@ -336,7 +337,9 @@ static void who_has_a_lock_is_shown(void **state)
 
 static void a_thread_that_has_one_is_no_task(void **state)
 {
-    static const char *const held[] = {"held by no task of this runtime", NULL};
+    static const char *const held[] = {
+        "held by no task of this runtime",
+        "all rest, and no timer is set: only another thread", NULL};
     char text[8192];
     thrum_rt *rt;
 

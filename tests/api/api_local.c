@@ -170,8 +170,8 @@ static thrum_err *bind_own(void *who)
 static thrum_err *bind_in_tasks(void *arg)
 {
     void *names[2] = {(void *)(uintptr_t)bob, (void *)(uintptr_t)acme};
-    thrum_job jobs[2] = {{bind_own, names[0], NULL},
-                         {bind_own, names[1], NULL}};
+    thrum_job jobs[2] = {{.fn = bind_own, .arg = names[0]},
+                         {.fn = bind_own, .arg = names[1]}};
     thrum_task t[2];
     thrum_binding b;
     thrum_scope s;
@@ -225,8 +225,7 @@ static thrum_err *has_connection(void *unused)
 
 static thrum_err *bind_private(void *arg)
 {
-    thrum_job jobs[2] = {{no_connection, NULL, NULL},
-                         {no_connection, NULL, NULL}};
+    thrum_job jobs[2] = {{.fn = no_connection}, {.fn = no_connection}};
     thrum_binding a, b;
     thrum_scope s, inner;
     thrum_task t;
@@ -309,7 +308,7 @@ static thrum_err *trace_is(void *id)
 static void trace_holds(const thrum_trace_id *wanted)
 {
     void *id = (void *)(uintptr_t)wanted;
-    thrum_job job = {trace_is, id, NULL};
+    thrum_job job = {.fn = trace_is, .arg = id};
     thrum_task t;
 
     expect_ok(trace_is(id));

@@ -342,7 +342,7 @@ static thrum_err *deposit(void *unused)
 
 static thrum_err *lost_update(void *unused)
 {
-    thrum_job jobs[] = {{deposit, NULL, NULL}, {deposit, NULL, NULL}};
+    thrum_job jobs[] = {{.fn = deposit}, {.fn = deposit}};
 
     (void)unused;
     account = 0;

@@ -246,6 +246,61 @@ static void without_a_hook_a_line_on_stderr_tells(void **state)
     assert_non_null(strstr(end.said, "sluggish"));
 }
 
+/* --- what they wait for ---------------------------------------------------------------- */
+
+struct held {
+    thrum_mutex mutex;
+    _Atomic unsigned taken;
+};
+
+static thrum_err *hold(void *arg)
+{
+    struct held *h = *(struct held **)arg;
+    int rc;
+
+    thrum_mutex_lock(&h->mutex);
+    atomic_fetch_add(&h->taken, 1);
+    rc = thrum_sleep(THRUM_SEC(60));
+    thrum_mutex_unlock(&h->mutex);
+    return thrum_rc(rc);
+}
+
+static thrum_err *want(void *arg)
+{
+    struct held *h = *(struct held **)arg;
+
+    await_count(&h->taken, 1);
+    thrum_mutex_lock(&h->mutex);
+    thrum_mutex_unlock(&h->mutex);
+    return NULL;
+}
+
+static thrum_err *wait_long(void *unused)
+{
+    struct held held = {.taken = 0}, *h = &held;
+    thrum_scope s;
+
+    (void)unused;
+    forget();
+    thrum_scope_open(&s, .name = "sluggish", .slow = THRUM_SEC(30));
+    CHECK(thrum_spawn(&s, hold, &h, sizeof h) == 0);
+    CHECK(thrum_spawn(&s, want, &h, sizeof h) == 0);
+    THRUM_TRY(thrum_scope_close(&s, NULL));
+    THRUM_CHECK(strstr(heard.message, "waits for a sleep") != NULL);
+    THRUM_CHECK(strstr(heard.message, "waits for a mutex at 0x") != NULL);
+    THRUM_CHECK(strstr(heard.message, ", held by hold (tests/api/") != NULL);
+    return NULL;
+}
+
+static void it_is_told_what_they_wait_for(void **state)
+{
+    thrum_opts opts = {.on_slow = hear, .user = &heard};
+
+    (void)state;
+    expect_ok(thrum_sim(&(thrum_sim_opts){.rounds = 20, .run = &opts},
+                        wait_long, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +311,7 @@ int main(void)
         cmocka_unit_test(
             one_that_is_open_long_after_its_cancel_is_told_of_once),
         cmocka_unit_test(without_a_hook_a_line_on_stderr_tells),
+        cmocka_unit_test(it_is_told_what_they_wait_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
