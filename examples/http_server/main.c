@@ -230,6 +230,7 @@ int main(int argc, char **argv)
     server.options.root = open(argv[optind], O_DIRECTORY | O_CLOEXEC);
     if (server.options.root < 0)
         return perror(argv[optind]), 1;
+    http_parser_set_max_header_size(HEAD_MOST); /* of all parsers */
     signals = thrum_signals_block(SIGINT, SIGTERM);
     return thrum_report(thrum_run(NULL, app, &server));
 }

@@ -92,7 +92,6 @@ static const http_parser_settings settings = {.on_url = on_target,
 
 void request_init(struct connection *c)
 {
-    http_parser_set_max_header_size(HEAD_MOST);
     http_parser_init(&c->parser, HTTP_REQUEST);
     c->parser.data = c;
     c->from = c->to = 0;
