@@ -188,8 +188,9 @@ thrum_connect(int fd, const struct sockaddr *addr, unsigned size);
 /* Connect by TCP to a host, by name or number, at a port, by number or by name of a
  * service. All its addresses are tried, not one after the other but a quarter of
  * a second apart, and the first that answers is taken (RFC 8305). The name is
- * looked up on a thread of the blocking pool, as by thrum_offload: a resolver that
- * does not answer is waited for as long as it says (resolv.conf(5)).
+ * looked up on a thread of the blocking pool, at most 32 at a time. A resolver that
+ * does not answer is left when the caller is canceled; it counts as a task of the
+ * background until it does, as any call that is left (thrum_offload_ex).
  *
  * Call from:  a task; any other thread, which blocks and tries them in turn.
  * Suspends:   until it is connected.

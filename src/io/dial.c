@@ -8,47 +8,87 @@
 #include <thrum/task.h>
 
 #include <errno.h>
+#include <string.h>
 
 #include "io/fd.h"
+#include "os/forked.h"
 #include "os/net.h"
 
 #define DELAY THRUM_MS(250)
 
-enum { ADDRESSES = 16 };
+enum { ADDRESSES = 16, LOOKUPS = 32 };
 
 /* ------------------------------------------------------------------- looking up */
 
+/* With copies: who waits may leave while a resolver does not answer. */
 struct lookup {
-    const char *host, *port;
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+    bool any; /* no host */
     bool passive;
     struct addrinfo *list;
     int rc;
 };
 
+/* So that those who wait for a resolver leave some threads to others. */
+static struct permits at_once = {.left = LOOKUPS};
+
+/* In the child of a fork, where none is under way. */
+static void forget(void)
+{
+    permits_init(&at_once, LOOKUPS);
+}
+
+FORGET_IN_CHILD(forget)
+
 static thrum_err *look_up(void *arg)
 {
     struct lookup *l = arg;
 
-    l->rc = net_lookup(l->host, l->port, false, l->passive, &l->list);
+    l->rc = net_lookup(l->any ? NULL : l->host, l->port, false, l->passive,
+                       &l->list);
     return NULL;
 }
 
-/* Numbers need nobody to be asked. */
-static int find(struct lookup *l)
+static void drop(void *arg)
 {
+    struct lookup *l = arg;
+
+    if (l->rc == 0)
+        net_lookup_free(l->list);
+}
+
+static int look_up_elsewhere(const char *host, const char *port, bool passive,
+                             struct addrinfo **list)
+{
+    struct lookup l = {.any = host == NULL, .passive = passive};
     thrum_err *e;
 
-    if (thrum_canceled())
-        return -ECANCELED;
-    l->rc = net_lookup(l->host, l->port, true, l->passive, &l->list);
-    if (l->rc == 0)
-        return 0;
-    e = thrum_offload(look_up, l);
+    if (host != NULL && strlen(host) >= sizeof l.host)
+        return -ENOENT;
+    if (strlen(port) >= sizeof l.port)
+        return -EINVAL;
+    strcpy(l.host, host == NULL ? "" : host);
+    strcpy(l.port, port);
+    e = thrum_offload_ex(look_up, &l, .name = "a name lookup", .size = sizeof l,
+                         .drop = drop,
+                         .sem = (struct thrum_sem *)(void *)&at_once);
     if (e != NULL) {
-        l->rc = -thrum_err_errno(e);
+        l.rc = -thrum_err_errno(e);
         thrum_err_drop(e);
     }
-    return l->rc;
+    *list = l.list;
+    return l.rc;
+}
+
+/* Numbers need nobody to be asked. */
+static int find(const char *host, const char *port, bool passive,
+                struct addrinfo **list)
+{
+    if (thrum_canceled())
+        return -ECANCELED;
+    if (net_lookup(host, port, true, passive, list) == 0)
+        return 0;
+    return look_up_elsewhere(host, port, passive, list);
 }
 
 /* ------------------------------------------------------------------- attempting */
@@ -191,18 +231,18 @@ static void try_in_turn(struct dial *d)
 
 int thrum_dial(const char *host, const char *port)
 {
-    struct lookup l = {.host = host, .port = port};
+    struct addrinfo *list;
     struct dial d = {.fd = -1};
-    int rc = find(&l);
+    int rc = find(host, port, false, &list);
 
     if (rc < 0)
         return rc;
-    sort(&d, l.list);
+    sort(&d, list);
     if (d.count == 1 || worker_current() == NULL)
         try_in_turn(&d);
     else
         race(&d);
-    net_lookup_free(l.list);
+    net_lookup_free(list);
     if (d.fd >= 0)
         return d.fd;
     return thrum_canceled() ? -ECANCELED : d.error;
@@ -210,15 +250,15 @@ int thrum_dial(const char *host, const char *port)
 
 int thrum_listen(const char *host, const char *port)
 {
-    struct lookup l = {.host = host, .port = port, .passive = true};
-    int rc = find(&l);
+    struct addrinfo *list;
+    int rc = find(host, port, true, &list);
 
     if (rc < 0)
         return rc;
     rc = -EADDRNOTAVAIL;
-    for (struct addrinfo *a = l.list; a != NULL && rc < 0; a = a->ai_next)
+    for (struct addrinfo *a = list; a != NULL && rc < 0; a = a->ai_next)
         rc = net_listen(a->ai_family, a->ai_addr, a->ai_addrlen);
-    net_lookup_free(l.list);
+    net_lookup_free(list);
     if (rc >= 0)
         fd_fresh(rc);
     return rc;

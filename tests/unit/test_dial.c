@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <netdb.h>
+#include <sched.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -36,17 +37,28 @@ static struct addrinfo list[MOST];
 static int sockets[MOST], clients[MOST][CLIENTS];
 static unsigned count;
 
+static _Atomic bool answers = true; /* the resolver */
+static _Atomic unsigned asked, freed;
+
 int lookup_here(const char *host, const char *port, bool numbers, bool passive,
                 struct addrinfo **first)
 {
-    (void)host, (void)port, (void)passive;
+    (void)passive;
     *first = list;
-    return numbers ? -ENOENT : 0; /* by name only */
+    if (numbers)
+        return -ENOENT; /* by name only */
+    assert_string_equal(host, "a name");
+    assert_string_equal(port, "a port");
+    asked++;
+    while (!answers)
+        sched_yield();
+    return 0;
 }
 
 void lookup_free_here(struct addrinfo *first)
 {
     assert_ptr_equal(first, list);
+    freed++;
 }
 
 /* --- addresses -------------------------------------------------------------------- */
@@ -221,6 +233,54 @@ static void it_may_be_canceled(void **state)
     assert_int_equal(o.fd, -ECANCELED);
 }
 
+static thrum_err *dial_in_vain(void *arg)
+{
+    (void)arg;
+    assert_int_equal(dial_here("a name", "a port"), -ECANCELED);
+    return NULL;
+}
+
+/* Most of them wait for their turn to ask. */
+static thrum_err *dial_while_it_is_silent(void *arg)
+{
+    thrum_scope s;
+
+    (void)arg;
+    thrum_scope_open(&s);
+    for (int i = 0; i < 2 * LOOKUPS; i++)
+        assert_int_equal(thrum_spawn(&s, dial_in_vain, NULL, 0), 0);
+    while (asked < LOOKUPS)
+        thrum_yield();
+    thrum_scope_cancel(&s, "on purpose");
+    thrum_err_drop(thrum_scope_close(&s, NULL));
+    assert_int_equal(asked, LOOKUPS);
+    assert_int_equal(freed, 0);
+    answers = true;
+    return NULL;
+}
+
+static void a_resolver_that_is_silent_is_left(void **state)
+{
+    (void)state;
+    add_answering();
+    asked = freed = 0;
+    answers = false;
+    assert_null(thrum_run(NULL, dial_while_it_is_silent, NULL));
+    assert_int_equal(freed, LOOKUPS);
+    close(dial_here("a name", "a port"));
+}
+
+static void names_that_are_too_long_are_none(void **state)
+{
+    char name[2000];
+
+    (void)state;
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    assert_int_equal(dial_here(name, "a port"), -ENOENT);
+    assert_int_equal(dial_here("a name", name), -EINVAL);
+}
+
 /* --- the order ---------------------------------------------------------------------- */
 
 static void families_take_turns(void **state)
@@ -251,6 +311,9 @@ int main(void)
                                         begin, end),
         cmocka_unit_test_setup_teardown(if_all_refuse_it_says_so, begin, end),
         cmocka_unit_test_setup_teardown(it_may_be_canceled, begin, end),
+        cmocka_unit_test_setup_teardown(a_resolver_that_is_silent_is_left,
+                                        begin, end),
+        cmocka_unit_test(names_that_are_too_long_are_none),
         cmocka_unit_test(families_take_turns),
     };
 
