@@ -221,6 +221,8 @@ static int poller_here(struct poller **p)
 
     if (s == NULL)
         return outside_poller(p, &hooks);
+    if (unlikely(sched_is_gone(s))) /* its set is the parent's, too */
+        worker_yield(here);         /* and the task ends here */
     *p = &s->poller;
     return sched_open_poller(s, &hooks);
 }

@@ -274,12 +274,17 @@ static void a_task_may_fork_and_exec(void **state)
     on_threads(fork_and_exec, NULL);
 }
 
-/* The child says its line; the parent ends likewise, without one. */
-static _Noreturn void expect_abort(pid_t child)
+static void expect_line(pid_t child)
 {
     int status = status_of(child);
 
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+/* The child says its line; the parent ends likewise, without one. */
+static _Noreturn void expect_abort(pid_t child)
+{
+    expect_line(child);
     abort();
 }
 
@@ -291,6 +296,46 @@ static thrum_err *fork_and_wait(void *arg)
         expect_abort(child);
     CHECK(thrum_sleep(1) == 0);
     return arg;
+}
+
+/* Is it in an epoll set of this process? */
+static bool is_watched(int fd)
+{
+    bool is = false;
+
+    for (int i = 0; i < 256; i++) {
+        char line[256];
+        FILE *info;
+        int watched;
+
+        snprintf(line, sizeof line, "/proc/self/fdinfo/%d", i);
+        info = fopen(line, "r");
+        while (info != NULL && fgets(line, sizeof line, info) != NULL)
+            is = is ||
+                 (sscanf(line, "tfd: %d", &watched) == 1 && watched == fd);
+        if (info != NULL)
+            fclose(info);
+    }
+    return is;
+}
+
+/* The child must not have its descriptor put into the parent's epoll set, which
+ * both of them have: the parent would be told of what it does not know. */
+static thrum_err *fork_and_read(void *arg)
+{
+    pid_t child;
+    char byte;
+
+    CHECK(pipe(shared) == 0);
+    expect_ok(talk(arg));
+    CHECK(is_watched(shared[0]));
+    CHECK(pipe(shared) == 0);
+    child = fork();
+    if (child == 0)
+        CHECK(thrum_read(shared[0], &byte, 1) == 1);
+    expect_line(child);
+    CHECK(!is_watched(shared[0]));
+    abort();
 }
 
 static thrum_err *fork_and_return(void *arg)
@@ -307,6 +352,11 @@ static void wait_in_a_child(void)
     expect_ok(thrum_run(&(thrum_opts){.workers = 2}, fork_and_wait, NULL));
 }
 
+static void read_in_a_child(void)
+{
+    expect_ok(thrum_run(&(thrum_opts){.workers = 1}, fork_and_read, NULL));
+}
+
 static void return_in_a_child(void)
 {
     expect_ok(thrum_run(&(thrum_opts){.workers = 1}, fork_and_return, NULL));
@@ -316,6 +366,7 @@ static void a_task_that_goes_on_in_the_child_is_stopped(void **state)
 {
     (void)state;
     assert_stops(wait_in_a_child, "in the child of a fork", "exec, or _exit");
+    assert_stops(read_in_a_child, "in the child of a fork", "exec, or _exit");
     assert_stops(return_in_a_child, "in the child of a fork", "exec, or _exit");
 }
 
