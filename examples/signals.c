@@ -8,6 +8,7 @@
  * Pitfall: block them in main, before there are threads. Where a single thread has
  * not, the kernel ends the program there.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 #include <thrum.h>

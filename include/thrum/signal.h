@@ -26,8 +26,7 @@
 #ifndef THRUM_SIGNAL_H
 #define THRUM_SIGNAL_H
 
-#include <signal.h>
-#include <sys/select.h> /* sigset_t, where <signal.h> is plain C's */
+#include <sys/select.h> /* sigset_t; for the signals include <signal.h> */
 
 #include <thrum/base.h>
 
