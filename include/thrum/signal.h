@@ -26,8 +26,7 @@
 #ifndef THRUM_SIGNAL_H
 #define THRUM_SIGNAL_H
 
-#include <sys/select.h> /* sigset_t. <signal.h>, for the names of signals, brings
-                           all of <unistd.h>: that is for you to include. */
+#include <sys/select.h> /* sigset_t; for the signals include <signal.h> */
 
 #include <thrum/base.h>
 

@@ -44,7 +44,8 @@ thrum_err *pool_simulate(thrum_fn *fn, void *arg)
     if (takes < 0)
         return thrum_rc(-ENOMEM);
     if (!nap_simulate(
-            takes, AWAITED_OUTSIDE("a blocking call"))) /* in the queue, as it were */
+            takes,
+            AWAITED_OUTSIDE("a blocking call"))) /* in the queue, as it were */
         return thrum_rc(-ECANCELED);
     saved = *here->worker->errno_at; /* fn has another thread's */
     scope_here_begin(here, &borrowed);

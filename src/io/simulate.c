@@ -39,7 +39,8 @@ static int meet_fate(const int *errors)
     if (scope_canceled(scope_current()))
         return -ECANCELED;
     fate = here()->sim->fate(here()->sim, errors);
-    if (fate.takes > 0 && !nap_simulate(fate.takes, AWAITED_OUTSIDE("the network")))
+    if (fate.takes > 0 &&
+        !nap_simulate(fate.takes, AWAITED_OUTSIDE("the network")))
         return -ECANCELED;
     return fate.error;
 }

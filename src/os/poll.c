@@ -86,7 +86,10 @@ int poll_open_timed(struct poll_set *set)
 
     if (rc < 0)
         return rc;
-    set->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    set->timer = fail_now(FAIL_POLL)
+                     ? (errno = EMFILE, -1)
+                     : timerfd_create(CLOCK_MONOTONIC,
+                                      TFD_CLOEXEC | TFD_NONBLOCK);
     rc = set->timer < 0 ? -errno : poll_add(set, set->timer, NULL);
     if (rc < 0)
         poll_close(set);

@@ -5,18 +5,28 @@
 #include "os/clock.h"
 #include "os/forked.h"
 
-static __thread struct sched *hosted __attribute__((tls_model("initial-exec")));
+/* Never used across a switch. */
+static _Thread_local struct sched *of_host
+    __attribute__((tls_model("initial-exec")));
 
-/* Asked on the host's own stack: no switch is near. */
 __attribute__((noinline)) struct sched *guest_here(void)
 {
-    return hosted;
+    struct sched *s = of_host;
+
+    __asm__ volatile("" : "+r"(s)); /* no two calls are one */
+    return s;
 }
 
-/* In the child of a fork. */
+static __attribute__((noinline)) void set_guest_here(struct sched *s)
+{
+    of_host = s;
+    __asm__ volatile("" ::: "memory");
+}
+
+/* In the child of a fork, where nothing of it is. */
 static void forget(void)
 {
-    hosted = NULL;
+    set_guest_here(NULL);
 }
 
 FORGET_IN_CHILD(forget)
@@ -25,7 +35,7 @@ int guest_move_in(struct sched *s)
 {
     int rc;
 
-    if (hosted != NULL)
+    if (guest_here() != NULL)
         return -EBUSY;
     s->host = (struct host){.leave = worker_leave, .timer = CLOCK_NEVER};
     rc = altstack_map(&s->host.altstack);
@@ -34,7 +44,7 @@ int guest_move_in(struct sched *s)
     if (rc < 0)
         return rc;
     altstack_enter(&s->host.altstack);
-    hosted = s;
+    set_guest_here(s);
     s->host.until = CLOCK_NEVER;
     worker_move_in(&s->workers[0]); /* leaves at once, asleep since then */
     return 0;
@@ -42,7 +52,7 @@ int guest_move_in(struct sched *s)
 
 void guest_move_out(struct sched *s)
 {
-    hosted = NULL;
+    set_guest_here(NULL);
     altstack_leave(&s->host.altstack);
     altstack_unmap(&s->host.altstack);
 }

@@ -2,10 +2,10 @@
  * program's, its host, which has a loop of its own.
  *
  * The one worker is as any other, but where it would sleep it switches to the
- * host's stack (worker_leave), and goes on there when it is let in again. Away
- * from home it looks to others like a keeper that sleeps in the poller's set: what
+ * host's stack (worker_leave), and goes on when it is let in again (worker_enter).
+ * Meanwhile it looks to others like a keeper that sleeps in the poller's set: what
  * wakes that writes to the set, whose descriptor the host waits for in its loop,
- * and a timer in it stands for the earliest timer. So nothing else knows of it.
+ * and a timer in the set stands for the earliest one. So nothing else knows of it.
  *
  * A host that waits itself, outside of tasks, lets its guest in meanwhile.
  */
@@ -17,8 +17,8 @@
 /* The guest of this thread, or NULL. */
 struct sched *guest_here(void);
 
-/* The calling thread becomes the host, of s that has all but that. -EBUSY: it has a guest; -EMFILE, -ENFILE,
- * -ENOMEM. */
+/* The calling thread becomes the host of s, which lacks only that. -EBUSY: it has a
+ * guest; -EMFILE, -ENFILE, -ENOMEM. */
 int guest_move_in(struct sched *s);
 
 /* It is none any more. */

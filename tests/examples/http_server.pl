@@ -7,7 +7,7 @@ use Socket;
 use IO::Socket::INET;
 use File::Temp qw(tempdir);
 
-my @command = @ARGV;
+our @command = @ARGV;
 my $dir     = tempdir(CLEANUP => 1);
 my $big     = join '', map { pack 'N', $_ * 2654435761 % 4294967296 } 1 .. 1 << 20;
 $| = 1;
@@ -226,6 +226,22 @@ ok(status($port, "GET / HTTP/1.1\r\nHost: x\r\nX: " . 'x' x (1 << 20) . "\r\n\r\
     close $both[0];
     ok((answer($third))[0] == 200, 'one too many is answered when another has gone');
     stop($few);
+}
+
+# --- without descriptors
+{
+    local @command = ('sh', '-c', 'ulimit -n 24 && exec "$@"', 'sh', @command);
+    my $poor = start('-t', 60, '-k', 60);
+    my @many = map { dial($poor) } 1 .. 40;
+    ask($_, 'GET /ten') for @many;
+    my $right = 0;
+    for (@many) {
+        my ($status) = answer($_);
+        $right++ if $status == 200 || $status == 503;
+        close $_;
+    }
+    ok($right == 40, 'forty are answered where there are descriptors for some twenty');
+    ok(stop($poor) == 0, 'and it ends well after that');
 }
 
 # --- its end

@@ -156,6 +156,44 @@ static void a_thread_that_is_no_worker_is_told_too(void **state)
     assert_int_equal(thrum_close(ends[1]), 0);
 }
 
+/* The lowest that is free. */
+static int next_number(void)
+{
+    int fd = dup(STDIN_FILENO);
+
+    close(fd);
+    return fd;
+}
+
+/* Each thing that a guest needs is refused once; or it can do without. */
+static void a_guest_that_does_not_start_leaves_nothing_behind(void **state)
+{
+    static const enum fail kinds[] = {FAIL_POLL, FAIL_WATCH, FAIL_MAP};
+    int before = next_number();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        unsigned nth = 0, refused = 0;
+        bool struck;
+
+        do {
+            thrum_rt *rt;
+            int rc;
+
+            (void)fail_after(kinds[i], ++nth);
+            rc = thrum_start(&rt, &(thrum_opts){.guest = true});
+            struck = fail_after(kinds[i], 0) == 0;
+            if (rc == 0)
+                assert_null(thrum_stop(rt));
+            assert_true(rc == 0 || rc == -EMFILE || rc == -ENOSPC ||
+                        rc == -ENOMEM);
+            assert_int_equal(next_number(), before);
+            refused += rc < 0;
+        } while (struck);
+        assert_true(refused >= 1);
+    }
+}
+
 static void faults_were_met(void **state)
 {
     (void)state;
@@ -170,6 +208,7 @@ int main(void)
         cmocka_unit_test(a_thread_that_is_no_worker_is_told_too),
         cmocka_unit_test(a_wait_that_is_refused_says_so_and_may_be_repeated),
         cmocka_unit_test(so_does_an_accept),
+        cmocka_unit_test(a_guest_that_does_not_start_leaves_nothing_behind),
         cmocka_unit_test(faults_were_met),
     };
 

@@ -9,7 +9,7 @@ bad=0
 
 # The functions that read this library's thread-locals.
 accessors='worker_current|find_locals|thread_scope|set_thread_scope'
-accessors="$accessors|clock_now|clock_simulate"
+accessors="$accessors|clock_now|clock_simulate|guest_here|set_guest_here"
 
 # os/ copies errno beside each system call; no function there switches stacks.
 # Elsewhere only these may.
