@@ -20,8 +20,10 @@ flags="-std=gnu11 -D_GNU_SOURCE -w -pthread -DTHRUM_MODEL"
 paths="-Isrc -Iinclude -Itests/model/lib"
 built=build/gcc
 real="-std=gnu11 -D_GNU_SOURCE -w -pthread -fPIC -ftls-model=initial-exec -O2 -g"
+# As the Makefile has them.
+seen="-fsanitize=thread -Dmemcpy=model_memcpy -Dmemset=model_memset"
 heap="-Dmalloc=model_malloc -Dcalloc=model_calloc -Dfree=model_free
-    -Daligned_alloc=model_aligned_alloc" # as the Makefile has it
+    -Daligned_alloc=model_aligned_alloc"
 
 # edit FILE TEXT FROM TO: replaces FROM in the one line that has it and TEXT, in
 # it or in the line before. Prints the file; fails if there is not just one.
@@ -68,7 +70,7 @@ compile() {
     object=$1 source=$2
     shift 2
     # shellcheck disable=SC2086 # lists of flags
-    $quick $flags -fsanitize=thread "$@" $paths -c -o "$object" "$source"
+    $quick $flags $seen "$@" $paths -c -o "$object" "$source"
 }
 
 # part OBJECT SOURCE FLAG...: the same of the library, for model_runtime, which is
@@ -146,16 +148,18 @@ one_row() { # LINE-NUMBER
     dir=$out/$1
     verdict=$(field "$row" 4)
     program=${verdict%% *}
+    case $program in *:*) export THRUM_MODEL_ONLY="${program#*:}" ;; esac
+    program=${program%%:*}
     what="$1 - $(field "$row" 1) $(field "$row" 2): $(field "$row" 3)"
 
     mkdir -p "$dir"
     mutate "$dir" "$row" >"$dir/log" 2>&1 && {
-        case $verdict in
-        */*) budgets=1 patience=60 ;;
-        model_runtime*survives:*) budgets=100 ;;
-        model_runtime*) budgets="20 400" ;;
-        *survives:*) budgets=$enough ;;
-        model_sched*) budgets="50 3000 $enough" ;;
+        case $program,$verdict in
+        */*,*) budgets=1 patience=60 ;;
+        model_runtime,*survives:*) budgets=100 ;;
+        model_runtime,*) budgets="20 400" ;;
+        *,*survives:*) budgets=$enough ;;
+        model_sched,*) budgets="50 3000 $enough" ;;
         esac
         # shellcheck disable=SC2086 # a list
         try "$dir" "$program" "$(field "$row" 1)" $budgets >>"$dir/log" 2>&1
