@@ -111,7 +111,7 @@ build_test() { # DIRECTORY PROGRAM FILE
     $cc $real -I"$1" -Isrc -Iinclude -c -o "$1/mutant.o" "$1/${3#*/}" &&
         $cc -pthread -o "$1/x" "$1/mutant.o" $objects \
             $(find "$built/tests/${2%%/*}/lib" -name '*.o' 2>/dev/null) \
-            $(ls "$built"/src/*/*.o | grep -vxF "$built/$3.o") -lcmocka
+            $(printf "$built/%s.o\n" src/*/*.[cS] | grep -vxF "$built/$3.o") -lcmocka
 }
 
 build() { # DIRECTORY PROGRAM FILE
