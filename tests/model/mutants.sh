@@ -10,8 +10,9 @@
 set -u
 table=tests/model/mutants.txt
 out=build/mutants
-budgets="50 3000 200000" # executions a scenario; most mutants die of few
-enough=20000             # for one that should live, and where they are long
+budgets="50 3000 20000 200000" # executions a scenario; most mutants die of few
+enough=20000             # where they are long
+lives=5000               # for one that should live
 patience=300             # seconds, for one run
 cc=${CC:-gcc}
 quick=$(command -v clang || echo "$cc") # half of the time is compiling
@@ -131,8 +132,12 @@ try() { # DIRECTORY PROGRAM FILE EXECUTIONS...
     dir=$1
     shift 3
     for n in "$@"; do
-        THRUM_SEED='' THRUM_MODEL_EXECS=$n timeout $patience "$dir/x" >"$dir/said" 2>&1
-        case $?,$program in
+        THRUM_SEED='' THRUM_MODEL_EXECS=$n timeout $patience "$dir/x" \
+            >"$dir/said" 2>&1 &
+        wait $!
+        rc=$?
+        kill -KILL -- -$! 2>/dev/null # what it started, in a group of its own
+        case $rc,$program in
         0,*) ;;
         *,*/*) return 1 ;;
         1,*) grep -q BROKEN "$dir/said" && return 1 || return 2 ;;
@@ -158,7 +163,7 @@ one_row() { # LINE-NUMBER
         */*,*) budgets=1 patience=60 ;;
         model_runtime,*survives:*) budgets=100 ;;
         model_runtime,*) budgets="20 400" ;;
-        *,*survives:*) budgets=$enough ;;
+        *,*survives:*) budgets=$lives ;;
         model_sched,*) budgets="50 3000 $enough" ;;
         esac
         # shellcheck disable=SC2086 # a list
