@@ -71,8 +71,8 @@ thrum_err *cancel_world_scope(void *arg);
 void os_reset(void);
 
 /* The scenarios, by file; the last of each is empty. */
-extern const struct model_scenario trees[], waits[], shared[], outside[],
-    descriptors[];
+extern const struct model_scenario trees[], waits[], shared[], freed[],
+    outside[], descriptors[];
 
 void runtime_setup(void);
 void runtime_check(void);
