@@ -9,6 +9,7 @@ enum { SOON_NS = 1000000 };
 static struct parker parker;
 static _Atomic uint32_t first_done, second_done;
 static int data;
+static struct poll_set set;
 static int taken; /* parks that returned true */
 
 static void park_once(void)
@@ -50,6 +51,25 @@ static void park_until_first_done(void)
             cpu_relax();
 }
 
+/* With a set of its own making. */
+static void poll_once(void)
+{
+    struct poll_event events[1];
+    int told;
+
+    set.epoll = set.wakeup = 0;
+    while (!parker_poll(&parker, &set, CLOCK_NEVER, events, 1, &told))
+        ;
+    MODEL_ASSERT(data == 1);
+    taken++;
+}
+
+static void unpark_in_set(void)
+{
+    data = 1;
+    parker_unpark_in(&parker, &set);
+}
+
 static void unpark(void)
 {
     data = 1;
@@ -79,6 +99,7 @@ static void setup(void)
     model_name(&second_done, "second_done");
     model_name(&data, "data");
     model_watch(&data, sizeof data);
+    model_watch(&set, sizeof set);
 }
 
 static void one_token_was_taken(void)
@@ -120,6 +141,11 @@ static const struct model_scenario scenarios[] = {
      .check = nobody_is_parked,
      .preemptions = 3,
      .spurious = true},
+    {.name = "unpark_ends_a_poll",
+     .setup = setup,
+     .threads = {{"owner", poll_once}, {"waker", unpark_in_set}},
+     .check = one_token_was_taken,
+     .preemptions = 3},
     {.name = "deadlines_against_unpark",
      .setup = setup,
      .threads = {{"owner", park_until_first_done}, {"waker", do_first}},

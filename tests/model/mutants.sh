@@ -10,8 +10,9 @@
 set -u
 table=tests/model/mutants.txt
 out=build/mutants
-budgets="50 3000 200000" # executions a scenario; most mutants die of few
-enough=20000             # for one that should live, and where they are long
+budgets="50 3000 20000 200000" # executions a scenario; most mutants die of few
+enough=20000             # where they are long
+lives=5000               # for one that should live
 patience=300             # seconds, for one run
 cc=${CC:-gcc}
 quick=$(command -v clang || echo "$cc") # half of the time is compiling
@@ -20,8 +21,10 @@ flags="-std=gnu11 -D_GNU_SOURCE -w -pthread -DTHRUM_MODEL"
 paths="-Isrc -Iinclude -Itests/model/lib"
 built=build/gcc
 real="-std=gnu11 -D_GNU_SOURCE -w -pthread -fPIC -ftls-model=initial-exec -O2 -g"
+# As the Makefile has them.
+seen="-fsanitize=thread -Dmemcpy=model_memcpy -Dmemset=model_memset"
 heap="-Dmalloc=model_malloc -Dcalloc=model_calloc -Dfree=model_free
-    -Daligned_alloc=model_aligned_alloc" # as the Makefile has it
+    -Daligned_alloc=model_aligned_alloc"
 
 # edit FILE TEXT FROM TO: replaces FROM in the one line that has it and TEXT, in
 # it or in the line before. Prints the file; fails if there is not just one.
@@ -68,7 +71,7 @@ compile() {
     object=$1 source=$2
     shift 2
     # shellcheck disable=SC2086 # lists of flags
-    $quick $flags -fsanitize=thread "$@" $paths -c -o "$object" "$source"
+    $quick $flags $seen "$@" $paths -c -o "$object" "$source"
 }
 
 # part OBJECT SOURCE FLAG...: the same of the library, for model_runtime, which is
@@ -109,7 +112,7 @@ build_test() { # DIRECTORY PROGRAM FILE
     $cc $real -I"$1" -Isrc -Iinclude -c -o "$1/mutant.o" "$1/${3#*/}" &&
         $cc -pthread -o "$1/x" "$1/mutant.o" $objects \
             $(find "$built/tests/${2%%/*}/lib" -name '*.o' 2>/dev/null) \
-            $(ls "$built"/src/*/*.o | grep -vxF "$built/$3.o") -lcmocka
+            $(printf "$built/%s.o\n" src/*/*.[cS] | grep -vxF "$built/$3.o") -lcmocka
 }
 
 build() { # DIRECTORY PROGRAM FILE
@@ -129,8 +132,12 @@ try() { # DIRECTORY PROGRAM FILE EXECUTIONS...
     dir=$1
     shift 3
     for n in "$@"; do
-        THRUM_SEED='' THRUM_MODEL_EXECS=$n timeout $patience "$dir/x" >"$dir/said" 2>&1
-        case $?,$program in
+        THRUM_SEED='' THRUM_MODEL_EXECS=$n timeout $patience "$dir/x" \
+            >"$dir/said" 2>&1 &
+        wait $!
+        rc=$?
+        kill -KILL -- -$! 2>/dev/null # what it started, in a group of its own
+        case $rc,$program in
         0,*) ;;
         *,*/*) return 1 ;;
         1,*) grep -q BROKEN "$dir/said" && return 1 || return 2 ;;
@@ -146,16 +153,18 @@ one_row() { # LINE-NUMBER
     dir=$out/$1
     verdict=$(field "$row" 4)
     program=${verdict%% *}
+    case $program in *:*) export THRUM_MODEL_ONLY="${program#*:}" ;; esac
+    program=${program%%:*}
     what="$1 - $(field "$row" 1) $(field "$row" 2): $(field "$row" 3)"
 
     mkdir -p "$dir"
     mutate "$dir" "$row" >"$dir/log" 2>&1 && {
-        case $verdict in
-        */*) budgets=1 patience=60 ;;
-        model_runtime*survives:*) budgets=100 ;;
-        model_runtime*) budgets="20 400" ;;
-        *survives:*) budgets=$enough ;;
-        model_sched* | model_crew*) budgets="50 3000 $enough" ;;
+        case $program,$verdict in
+        */*,*) budgets=1 patience=60 ;;
+        model_runtime,*survives:*) budgets=100 ;;
+        model_runtime,*) budgets="20 400" ;;
+        *,*survives:*) budgets=$lives ;;
+        model_sched,* | model_crew,*) budgets="50 3000 $enough" ;;
         esac
         # shellcheck disable=SC2086 # a list
         try "$dir" "$program" "$(field "$row" 1)" $budgets >>"$dir/log" 2>&1

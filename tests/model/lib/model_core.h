@@ -79,6 +79,7 @@ struct execution {
     int preemptions; /* so far */
 
     int64_t now; /* the virtual clock */
+    bool newest; /* loads return nothing old */
 
     /* what went wrong */
     const char *failure, *failed_at;

@@ -412,6 +412,7 @@ int model_run(const struct model *m)
     const char *only = getenv("THRUM_MODEL_ONLY");
     bool good = true;
 
+    model_now.newest = getenv("THRUM_MODEL_SC") != NULL;
     setvbuf(stdout, NULL, _IOLBF, 0);
     watch_for_crashes();
     sched_stacks();

@@ -20,7 +20,7 @@ struct block {
     size_t bytes;
 };
 
-uintptr_t model_heap_low;
+uintptr_t model_heap_low = UINTPTR_MAX - MODEL_HEAP_BYTES;
 
 static char *ranges;
 static size_t used, ranges_used;
@@ -39,7 +39,7 @@ static char *map_at(uintptr_t address, size_t bytes)
 
 void model_heap_reset(void)
 {
-    if (model_heap_low == 0) {
+    if (ranges == NULL) {
         model_heap_low = (uintptr_t)map_at(HEAP, MODEL_HEAP_BYTES);
         ranges = map_at(RANGES, MODEL_RANGE_BYTES);
     }

@@ -29,7 +29,7 @@ void *model_calloc(size_t n, size_t bytes);
 void model_free(void *p);
 
 /* In memory: fails if it is in the heap, and not allocated. */
-extern uintptr_t model_heap_low; /* 0: there is none */
+extern uintptr_t model_heap_low; /* where nothing is, if there is none */
 void model_heap_fault(const volatile void *p, const char *where);
 
 static inline void model_heap_check(const volatile void *p, const char *where)

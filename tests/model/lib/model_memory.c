@@ -258,7 +258,7 @@ int memory_choose(struct fiber *t, struct location *l, int order)
 {
     int span = l->newest - oldest_readable(t, l, order) + 1;
 
-    if (span == 1)
+    if (span == 1 || model_now.newest)
         return l->newest;
     if (model_now.strategy == STRATEGY_DFS)
         return l->newest - dfs_choose(span);

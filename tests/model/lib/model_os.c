@@ -115,6 +115,7 @@ void poll_interrupt(struct poll_set *set)
         return;
     model_step();
     trace("poll_interrupt", set, 0, NULL, NULL);
+    model_plain_read(set); /* which descriptors */
     set->wakeup = 1;
     end_a_wait(set);
 }
@@ -192,6 +193,7 @@ int poll_wait(struct poll_set *set, struct poll_event *events, int most,
     if (!model_now.running)
         return 0;
     model_step();
+    model_plain_read(set);
     n = take_what_is_told(set, events);
     if (n > 0 || until <= model_now.now)
         return n;

@@ -13,8 +13,8 @@ enum { MOST = 128 };
 
 int main(void)
 {
-    static const struct model_scenario *const files[] = {trees, waits, outside,
-                                                         descriptors};
+    static const struct model_scenario *const files[] = {
+        trees, waits, shared, freed, outside, descriptors};
     static struct model_scenario all[MOST + 1];
     int n = 0;
 

@@ -126,3 +126,22 @@ void main_with(unsigned workers, uint32_t others, thrum_fn *fn)
     meet(&world.other);
     runtime_end(world.rt);
 }
+
+thrum_err *both(thrum_fn *one, thrum_fn *other)
+{
+    thrum_scope s;
+
+    thrum_scope_open(&s, .name = "both");
+    SUCCESS(thrum_spawn(&s, one, NULL, 0));
+    SUCCESS(thrum_spawn(&s, other, NULL, 0));
+    return thrum_scope_close(&s, NULL);
+}
+
+thrum_err *cancel_world_scope(void *arg)
+{
+    int rc = thrum_sleep(THRUM_US(20));
+
+    (void)arg;
+    thrum_scope_cancel(world.scope, "enough");
+    return thrum_rc(rc);
+}

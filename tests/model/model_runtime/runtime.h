@@ -64,11 +64,16 @@ thrum_rt *runtime_begin(unsigned workers);
 void runtime_end(thrum_rt *rt);
 thrum_opts runtime_opts(unsigned workers);
 
+/* Two children; one that cancels world.scope after a moment. */
+thrum_err *both(thrum_fn *one, thrum_fn *other);
+thrum_err *cancel_world_scope(void *arg);
+
 /* os.c: thread-locals as they were. */
 void os_reset(void);
 
 /* The scenarios, by file; the last of each is empty. */
-extern const struct model_scenario trees[], waits[], outside[], descriptors[];
+extern const struct model_scenario trees[], waits[], shared[], freed[],
+    outside[], descriptors[];
 
 void runtime_setup(void);
 void runtime_check(void);
