@@ -48,10 +48,10 @@
  *   faults     thrum_chaos, and with `fault` the library's own allocations.
  *
  * Connections are made inside a round only: a host is this process whatever it is
- * called, each name one address of its own (127.x.y.z), and who dials what nobody
- * listens at is refused. They behave as TCP does, but are Unix sockets: options of
- * TCP, and getpeername(2), do not know them; a listening socket is one from the first
- * connection on.
+ * called, each name one address of its own (127.x.y.z). One may listen at any address
+ * and port, and who dials what nobody listens at is refused. They behave as TCP does,
+ * but are Unix sockets: options of TCP, and getpeername(2), do not know them; a
+ * listening socket is one from the first connection on.
  *
  * Not simulated: other threads, processes, disks, timerfd and whatever else comes
  * from outside (a wait for it is a deadlock), what the program asks of the kernel

@@ -137,7 +137,7 @@ static void sort(struct dial *d, const struct addrinfo *list)
 
 static int connect_to(const struct addrinfo *to)
 {
-    int fd, rc = simulated() ? simulate_call(SIMULATE_OPENING) : 0;
+    int fd, rc = simulated() ? simulate_call(SIMULATE_OPEN) : 0;
 
     if (rc < 0)
         return rc;
@@ -259,13 +259,12 @@ int thrum_listen(const char *host, const char *port)
     struct addrinfo *list;
     int rc = find(host, port, true, &list);
 
-    if (rc == 0 && simulated() && (rc = simulate_call(SIMULATE_OPENING)) < 0)
-        net_lookup_free(list);
     if (rc < 0)
         return rc;
     rc = -EADDRNOTAVAIL;
     for (struct addrinfo *a = list; a != NULL && rc < 0; a = a->ai_next)
-        rc = net_listen(a->ai_family, a->ai_addr, a->ai_addrlen);
+        rc = simulated() ? simulate_listen(a->ai_addr, a->ai_addrlen)
+                         : net_listen(a->ai_family, a->ai_addr, a->ai_addrlen);
     net_lookup_free(list);
     if (rc >= 0)
         fd_fresh(rc);

@@ -8,14 +8,13 @@
 #include "os/forked.h"
 #include "os/transfer.h"
 
-enum {
+/* FIRST: entries of the first part; each is twice the one before. PARTS: enough for
+ * every int. */
 #ifdef THRUM_MODEL
-    FIRST = 4, /* its explorer has few numbers, and all are looked at */
+enum { FIRST = 1, PARTS = 2 }; /* it walks through all of them */
 #else
-    FIRST = 1024, /* entries of the first part; each is twice the one before */
+enum { FIRST = 1024, PARTS = 22 };
 #endif
-    PARTS = 22, /* enough for every int */
-};
 
 static _Atomic(struct fd *) parts[PARTS]; /* [F3] [F4] */
 

@@ -49,7 +49,7 @@ static thrum_err *work_open(void *arg)
 int thrum_open(const char *path, int flags, unsigned mode)
 {
     struct work w = {.path = path, .flags = flags, .mode = mode};
-    int fd = (int)offload(work_open, &w, SIMULATE_OPENING);
+    int fd = (int)offload(work_open, &w, SIMULATE_OPEN);
 
     if (fd >= 0)
         fd_fresh(fd);

@@ -22,7 +22,8 @@ bool simulate_is_on(void)
 
 /* ----------------------------------------------------------------------- fate */
 
-static const int of_none[] = {0}, of_read[] = {-ECONNRESET, -ETIMEDOUT, 0},
+static const int of_none[] = {0}, of_wait[] = {-ENOMEM, -ENOSPC, 0},
+                 of_read[] = {-ECONNRESET, -ETIMEDOUT, 0},
                  of_write[] = {-EPIPE, -ECONNRESET, 0},
                  of_send[] = {-ENOBUFS, 0},
                  of_accept[] = {-EMFILE, -ENFILE, -ENOMEM, 0},
@@ -40,7 +41,7 @@ static int meet_fate(const int *errors)
         return -ECANCELED;
     fate = here()->sim->fate(here()->sim, errors);
     if (fate.takes > 0 &&
-        !nap_simulate(fate.takes, AWAITED_OUTSIDE("the network")))
+        !nap_simulate(fate.takes, AWAITED_OUTSIDE("the kernel")))
         return -ECANCELED;
     return fate.error;
 }
@@ -51,7 +52,7 @@ static const int *faults_of(const struct call *c, enum transfer_kind kind,
     if (c->kind == CALL_ACCEPT)
         return of_accept;
     if (c->kind == CALL_WAIT)
-        return of_none;
+        return of_wait;
     if (kind == TRANSFER_STREAM)
         return what == POLL_READ ? of_read : of_write;
     return kind == TRANSFER_MESSAGES && what == POLL_WRITE ? of_send : of_none;
@@ -166,6 +167,13 @@ int simulate_connect(int fd, const struct sockaddr *addr, socklen_t size)
         fd_fresh(fd);
     sched_point(POINT_CALL);
     return rc;
+}
+
+int simulate_listen(const struct sockaddr *addr, socklen_t size)
+{
+    int rc = meet_fate(of_opening);
+
+    return rc < 0 ? rc : loopback_listen(here(), addr, size);
 }
 
 int simulate_call(enum simulated_call call)

@@ -14,8 +14,9 @@
  *     other news, or twice (sim/news.c).
  *
  * TCP would lead out of it, through the machine's network and in its time. So it is
- * replaced when a connection is made (os/loopback.h), within this process only; and
- * a host's name is not asked for: it is an address of the loopback, 127.x.y.z.
+ * replaced when a connection is made (os/loopback.h), within this process only; a
+ * host's name is not asked for, but is an address of the loopback, 127.x.y.z; and one
+ * may listen at any address.
  *
  * So accept, close, shutdown, the ends and the queues are what they always are, of
  * descriptors that the program has made itself, too.
@@ -41,12 +42,13 @@ static inline bool simulated(void)
  * failed. */
 ssize_t simulate_try(struct call *c, attempt *try, unsigned what);
 
-/* The same of connect(2). */
+/* The same of connect(2), and of net_listen. */
 int simulate_connect(int fd, const struct sockaddr *addr, socklen_t size);
+int simulate_listen(const struct sockaddr *addr, socklen_t size);
 
 /* Before a call that has no descriptor yet, or one of a file: 0, -ECANCELED or how it
  * has failed. */
-enum simulated_call { SIMULATE_OPENING, SIMULATE_FILE, SIMULATE_FILE_WRITE };
+enum simulated_call { SIMULATE_OPEN, SIMULATE_FILE, SIMULATE_FILE_WRITE };
 int simulate_call(enum simulated_call call);
 
 /* As net_lookup. */

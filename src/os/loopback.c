@@ -7,12 +7,18 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "os/net.h"
 #include "os/transfer.h"
 
-enum { BLOCK = 256, FIRST_PORT = 32768 };
+enum {
+    BLOCK = 256,
+    GAP = 1024, /* so many numbers in a row are not open: none above is */
+    FIRST_PORT = 32768
+};
 
 /* An address, with no other bytes in it. */
 struct place {
@@ -176,45 +182,85 @@ static bool listens_at(int fd, const struct place *p)
            memcmp(&own, p, sizeof own) == 0;
 }
 
-/* Numbers are given from the lowest on: where a whole block is closed, all that
- * follow are. */
-static int find_listener(const struct place *p)
+/* One of a block of numbers; *gap: how many were not open up to its end. */
+static int find_in(int first, int count, const struct place *p, int *gap)
 {
     struct pollfd fds[BLOCK];
-    int open = 1;
 
-    for (int first = 0; open > 0; first += BLOCK) {
-        open = 0;
-        for (int i = 0; i < BLOCK; i++)
-            fds[i] = (struct pollfd){.fd = first + i};
-        if (poll(fds, BLOCK, 0) < 0)
-            return -1;
-        for (int i = 0; i < BLOCK; i++) {
-            if (fds[i].revents & POLLNVAL)
-                continue;
-            open++;
-            if (listens_at(fds[i].fd, p))
-                return fds[i].fd;
-        }
+    for (int i = 0; i < count; i++)
+        fds[i] = (struct pollfd){.fd = first + i};
+    if (poll(fds, (nfds_t)count, 0) < 0)
+        return -1;
+    for (int i = 0; i < count; i++) {
+        *gap = fds[i].revents & POLLNVAL ? *gap + 1 : 0;
+        if (*gap == 0 && listens_at(fds[i].fd, p))
+            return fds[i].fd;
     }
     return -1;
 }
 
-static int replace_listener(const void *net, int fd, const struct place *p)
+/* Numbers are given from the lowest on. */
+static int find_listener(const struct place *p)
+{
+    struct rlimit most;
+    int count = BLOCK, gap = 0, found = -1;
+
+    if (getrlimit(RLIMIT_NOFILE, &most) == 0 && most.rlim_cur < BLOCK)
+        count = (int)most.rlim_cur; /* poll takes no more */
+    for (int first = 0; found < 0 && gap < GAP && count > 0; first += count)
+        found = find_in(first, count, p, &gap);
+    return found;
+}
+
+static int unix_listener(const void *net, const struct place *p)
 {
     struct sockaddr_un un = name_of(net, p, 0);
-    int made = unix_socket();
+    int made = unix_socket(), rc;
 
     if (made < 0)
         return made;
-    if (bind(made, (struct sockaddr *)&un, name_size()) < 0 ||
-        listen(made, SOMAXCONN) < 0) {
-        int rc = -errno;
+    if (bind(made, (struct sockaddr *)&un, name_size()) == 0 &&
+        listen(made, SOMAXCONN) == 0)
+        return made;
+    rc = -errno;
+    close(made);
+    return rc;
+}
 
-        close(made);
-        return rc;
-    }
-    return replace(fd, made);
+static int replace_listener(const void *net, int fd, const struct place *p)
+{
+    int made = unix_listener(net, p);
+
+    return made < 0 ? made : replace(fd, made);
+}
+
+/* Does anybody here listen at p? */
+static bool is_taken(const void *net, const struct place *p)
+{
+    struct sockaddr_un un = name_of(net, p, 0);
+    int probe = unix_socket();
+    bool is = probe >= 0 &&
+              bind(probe, (struct sockaddr *)&un, name_size()) < 0;
+
+    if (probe >= 0)
+        close(probe);
+    return is || find_listener(p) >= 0;
+}
+
+int loopback_listen(const void *net, const struct sockaddr *addr,
+                    socklen_t size)
+{
+    struct place at = place_of(addr), places[PLACES + 1];
+    unsigned n = places_for(at, places);
+    int fd;
+
+    if (at.family == AF_INET6)
+        places[n++] = (struct place){.family = AF_INET, .port = at.port};
+    for (unsigned i = 0; at.port != 0 && i < n; i++)
+        if (is_taken(net, &places[i]))
+            return -EADDRINUSE;
+    fd = net_listen(at.family, addr, size);
+    return fd < 0 && at.port != 0 ? unix_listener(net, &at) : fd;
 }
 
 /* ----------------------------------------------------------------- connections */

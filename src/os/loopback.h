@@ -7,7 +7,8 @@
  * listens where is known to the kernel alone, and ends with the sockets.
  *
  * A socket that listens at an address of the Internet is replaced when the first
- * connection to it is made; until then it is what it was.
+ * connection to it is made; until then it is what it was. `net` is whose network it
+ * is: others have other names.
  *
  * All return 0 or more, or -errno.
  */
@@ -17,10 +18,16 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+/* Listen there, for streams: at a port of the machine, so that getsockname(2) tells
+ * which; or, if somebody else has it, or it is no address of the machine's, as if it
+ * were. -EADDRINUSE: somebody of this process listens there. */
+int loopback_listen(const void *net, const struct sockaddr *addr,
+                    socklen_t size);
+
 /* Is fd a socket for streams of the Internet, and this an address for it? */
 bool loopback_is_for(int fd, const struct sockaddr *addr, socklen_t size);
 
-/* Connect it, which is then non-blocking: `net` is whose network it is.
+/* Connect it, which is then non-blocking.
  * *listener: who was replaced just now, or -1.
  * -ECONNREFUSED: nobody listens there. -EAGAIN: there is no room in the queue. */
 int loopback_connect(const void *net, int fd, const struct sockaddr *addr,

@@ -31,7 +31,7 @@ static int fault(struct sim *sim, const int *errors)
     if (n == 0 || sim->io_fault == 0 ||
         sim_choose(sim, CHOOSE_IO_FAULT, UINT32_MAX) >= sim->io_fault)
         return 0;
-    trace_add(sim, "its call fails", place_of_stack(worker_current()), 1);
+    trace_add(sim, "has a call fail", place_of_stack(worker_current()), 1);
     return errors[sim_choose(sim, CHOOSE_IO_FAULT, n)];
 }
 

@@ -52,8 +52,8 @@
  * stands, for good, and the stacks are unmapped.
  *
  * Files: sim.c rounds; step.c the decisions above; ready.c the array and the
- * strategies; news.c descriptors; trace.c what is told of a failing round; dump.c who waits; case.c
- * test cases.
+ * strategies; news.c descriptors; trace.c what is told of a failing round; dump.c
+ * who waits; case.c test cases.
  */
 #ifndef SIM_SIM_H
 #define SIM_SIM_H

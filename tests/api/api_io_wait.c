@@ -489,7 +489,6 @@ struct echo {
 
 enum { READERS = 5 };
 #define BYTES (thrum_sim_seed() == 0 ? (size_t)200000 : 10000)
-
 static thrum_err *send_bytes(void *arg)
 {
     struct echo *e = arg;

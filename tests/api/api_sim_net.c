@@ -157,6 +157,49 @@ static void hosts_are_found_by_names_that_nobody_knows(void **state)
     sim_passes(hosts, NULL, 100);
 }
 
+/* Ports that others have, or that are for the superuser; addresses of nobody. */
+static thrum_err *any_address(void *unused)
+{
+    int one = thrum_listen("192.0.2.1", "80"), two, fd, got;
+
+    (void)unused;
+    two = thrum_listen("192.0.2.2", "80");
+    CHECK(one >= 0 && two >= 0);
+    CHECK(thrum_listen("192.0.2.1", "80") == -EADDRINUSE);
+    fd = thrum_dial("192.0.2.2", "80");
+    got = thrum_accept(two, NULL, NULL);
+    CHECK(fd >= 0 && got >= 0);
+    CHECK(thrum_close(fd) == 0 && thrum_close(got) == 0);
+    CHECK(thrum_listen("192.0.2.2", "80") == -EADDRINUSE);
+    CHECK(thrum_close(two) == 0);
+    CHECK(thrum_dial("192.0.2.2", "80") == -ECONNREFUSED);
+    two = thrum_listen("192.0.2.2", "80");
+    CHECK(two >= 0);
+    CHECK(thrum_close(one) == 0 && thrum_close(two) == 0);
+    return NULL;
+}
+
+static thrum_err *a_taken_one(void *listener)
+{
+    char port[8];
+    int fd = thrum_listen("127.0.0.1", port_of(*(int *)listener, port));
+
+    CHECK(fd == -EADDRINUSE); /* it is of this process */
+    return NULL;
+}
+
+static void one_may_listen_at_any_address(void **state)
+{
+    struct sockaddr_storage addr;
+    socklen_t size;
+    int listener = listen_tcp(&addr, &size);
+
+    (void)state;
+    sim_passes(any_address, NULL, 50);
+    sim_passes(a_taken_one, &listener, 2);
+    close(listener);
+}
+
 /* It listens at all addresses, of both kinds. */
 static thrum_err *both_families(void *unused)
 {
@@ -296,6 +339,7 @@ int main(void)
         cmocka_unit_test(a_server_and_its_clients_run_in_it),
         cmocka_unit_test(sockets_of_the_programs_own_are_connected),
         cmocka_unit_test(hosts_are_found_by_names_that_nobody_knows),
+        cmocka_unit_test(one_may_listen_at_any_address),
         cmocka_unit_test(one_address_may_stand_for_all),
         cmocka_unit_test(it_may_take_no_time),
         cmocka_unit_test(calls_fail_as_they_do),

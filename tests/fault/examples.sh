@@ -38,7 +38,7 @@ error='memory|NOMEM|EAGAIN'
 # of the program.
 looks_at_errors() {
     case $1 in
-    chain | errors | except | race | simulate | timeout) ;;
+    chain | errors | except | race | simulate | simulate_server | timeout) ;;
     *) return 1 ;;
     esac
 }
