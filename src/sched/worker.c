@@ -177,7 +177,6 @@ static void retire_run(struct thrum_job_ *job)
     struct worker *w = s->worker;
 
     (void)job;
-    store_relaxed(&s->site, NULL); /* no task: it is not told of */
     sched_give_all(w);
     if (crew_stand_by(&w->sched->crew, &w->member))
         sched_begin(w);
