@@ -9,8 +9,8 @@
  *     n = read(fd, buf, sizeof buf);
  *     thrum_block_leave();
  *
- * A worker that blocks and has not said so is found after some 10 to 20 ms, and
- * told of (.on_stuck of thrum_opts).
+ * A worker that blocks and has not said so is found after some 10 to 20 ms;
+ * .on_stuck of thrum_opts is told of it.
  */
 #ifndef THRUM_OFFLOAD_H
 #define THRUM_OFFLOAD_H

@@ -65,8 +65,10 @@ typedef struct thrum_opts {
      * made; once for each place, of the first 64. It blocks its thread, and has
      * not said so (thrum_block_enter): no turn and no CPU used for some 10 ms. Or
      * it computes, as all that run do, and others wait. Another worker has taken
-     * over then, unless just one was asked for. It runs on a thread of the runtime and must not suspend. NULL: a
-     * line on stderr for one that blocks, nothing for one that computes. */
+     * over then, unless just one was asked for: so nothing is lost but a thread;
+     * but many that block are better off in thrum_offload, and one that computes
+     * calls thrum_checkpoint. It runs on a thread of the runtime and must not
+     * suspend. NULL: it is not told. */
     void (*on_stuck)(const char *name, const char *where, bool computes,
                      void *user);
     void *user;

@@ -16,9 +16,9 @@
  * Why no job is lost. To who publishes jobs and to who sleeps (parts/idle.h) one
  * that is away or stands by is busy: its bit is never set, so no wake-up goes to
  * it. To stand by is a job that a worker finds like any other, with all that the
- * last searcher owes [I8], when its queue is empty and no fork is open. One that
- * is away may still have jobs: they are in reach of thieves, as always. Who is
- * called searches before it sleeps.
+ * last searcher owes [I8]; it gives away what is queued first, and has no fork
+ * open. One that is away may still have jobs: they are in reach of thieves, as
+ * always. Who is called searches before it takes a job or sleeps.
  *
  * All is counted under one lock, never on the way of a job. Knows nothing of what
  * a worker is.

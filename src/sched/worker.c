@@ -201,7 +201,6 @@ static void retire_run(struct thrum_job_ *job)
     struct worker *w = s->worker;
 
     (void)job;
-    store_relaxed(&s->site, NULL); /* no task: it is not told of */
     sched_give_all(w);
     if (crew_stand_by(&w->sched->crew, &w->member))
         sched_begin(w);
@@ -474,8 +473,8 @@ cold void worker_interrupt(enum point point)
 /* Resumes need none, and those that wait for nothing little. */
 static bool may_run(const struct stack *s, const struct thrum_job_ *job)
 {
-    return is_resume(job) || job_is_short(job) ||
-           (worker_has_room(s) && job != &s->worker->retire);
+    return job != &s->worker->retire &&
+           (is_resume(job) || job_is_short(job) || worker_has_room(s));
 }
 
 bool worker_run_one(struct stack *s)

@@ -2,7 +2,7 @@
 
 #include <thrum/offload.h>
 
-#include <stdio.h>
+#include <string.h>
 
 #include "sched/worker.h"
 #include "task/runtime.h"
@@ -23,6 +23,12 @@ void thrum_block_leave(void)
         sched_return(here->worker);
 }
 
+/* Of the scheduler's, and no task's: it has moved on just now. */
+static bool is_own(const struct thrum_site_ *site)
+{
+    return strcmp(site->where, "thrum") == 0;
+}
+
 /* False: not any more. */
 static bool is_new(struct thrum_rt *rt, const struct thrum_site_ *site)
 {
@@ -40,14 +46,7 @@ void block_stuck(struct sched *sched, struct stack *s, bool computes)
     struct thrum_rt *rt = runtime_of(sched);
     const struct thrum_site_ *site = load_relaxed(&s->site); /* to tell of it */
 
-    if (site == NULL || (computes && rt->opts.on_stuck == NULL) ||
-        !is_new(rt, site))
-        return;
-    if (rt->opts.on_stuck != NULL)
+    if (rt->opts.on_stuck != NULL && site != NULL && !is_own(site) &&
+        is_new(rt, site))
         rt->opts.on_stuck(site->name, site->where, computes, rt->opts.user);
-    else
-        fprintf(stderr,
-                "thrum: task %s, started at %s, blocks its thread: see "
-                "thrum_offload and thrum_block_enter\n",
-                site->name, site->where);
 }

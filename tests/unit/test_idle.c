@@ -188,6 +188,26 @@ static void without_membarrier_it_is_the_same(void **state)
     assert_false(idle_found(&idle));
 }
 
+static void who_is_alone_asks_nobody_until_another_comes(void **state)
+{
+    struct idle idle = idle_of(1);
+
+    (void)state;
+    put_to_sleep(&idle, 0);
+    assert_false(idle_published(&idle));
+    assert_int_equal(idle_notify(&idle), 0);
+    idle_grow(&idle, WORKERS);
+    idle_sleep(&idle, 0);
+    assert_true(idle_published(&idle));
+    put_to_sleep(&idle, WORKERS - 1);
+    assert_int_equal(idle_asleep_count(&idle), 2);
+    assert_true(idle_is_asleep(&idle, WORKERS - 1));
+    assert_false(idle_is_asleep(&idle, 1));
+    assert_int_equal(idle_notify(&idle), 0);
+    assert_false(idle_found(&idle) && !idle_any_asleep(&idle));
+    assert_int_equal(idle_notify(&idle), WORKERS - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +223,7 @@ int main(void)
         cmocka_unit_test(who_goes_to_sleep_is_hungry),
         cmocka_unit_test(one_answer_stills_the_hunger),
         cmocka_unit_test(without_membarrier_it_is_the_same),
+        cmocka_unit_test(who_is_alone_asks_nobody_until_another_comes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

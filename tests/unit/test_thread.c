@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/atomic.h"
@@ -267,6 +268,42 @@ static void a_detached_thread_runs_on(void **state)
         futex_wait(&done, 0, CLOCK_NEVER);
 }
 
+/* Computes until told to sleep, and sleeps until told to end. */
+static void compute_then_sleep(void *arg)
+{
+    _Atomic uint32_t *step = arg;
+
+    while (load_acquire(step) == 0)
+        ;
+    while (load_acquire(step) == 1)
+        futex_wait(step, 1, CLOCK_NEVER);
+}
+
+static void it_is_seen_to_compute_and_to_sleep(void **state)
+{
+    _Atomic uint32_t step = 0;
+    struct thread t;
+    int64_t used;
+
+    (void)state;
+    if (getenv("RUN") != NULL && strstr(getenv("RUN"), "qemu") != NULL)
+        skip(); /* what it shows of threads is its own */
+    assert_int_equal(
+        thread_start(&t, ") S (", STACK_BYTES, compute_then_sleep, &step), 0);
+    while (thread_cpu_time(&t) < 1000000)
+        thread_yield();
+    assert_false(thread_is_asleep(&t));
+    store_release(&step, 1);
+    while (!thread_is_asleep(&t))
+        thread_yield();
+    used = thread_cpu_time(&t);
+    thread_yield();
+    assert_int_equal(thread_cpu_time(&t), used);
+    store_release(&step, 2);
+    futex_wake(&step, 1);
+    thread_join(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +318,7 @@ int main(void)
         cmocka_unit_test(nothing_is_left_of_a_thread_that_could_not_be_made),
         cmocka_unit_test(only_the_planned_thread_fails),
         cmocka_unit_test(a_detached_thread_runs_on),
+        cmocka_unit_test(it_is_seen_to_compute_and_to_sleep),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
