@@ -145,7 +145,6 @@ typedef struct thrum_job {
     thrum_fn *fn;
     void *arg;
     thrum_err *err; /* filled in under THRUM_SETTLE, then the caller's */
-    bool won;       /* filled in by thrum_gather */
 } thrum_job;
 
 /* Call all jobs in parallel and wait for all of them.
@@ -158,10 +157,8 @@ typedef struct thrum_job {
  *             THRUM_SETTLE: NULL; the errors are in jobs[i].err. If the caller
  *             itself was canceled and jobs were cut short: THRUM_CANCELED, with
  *             the failures of the others behind it, and every jobs[i].err NULL.
- *             THRUM_ANY: NULL if a job has succeeded, else the errors; one too
- *             if there is no job. The first that succeeded has `won` set.
- *             THRUM_FIRST: what the first to end has returned, which has `won`
- *             set; an error if there is no job.
+ *             THRUM_ANY, THRUM_FIRST: NULL if a job won, else the errors; one
+ *             too if there is no job.
  *
  * When a job fails, wins or ends first, as the policy has it, the others are
  * canceled, and those that have not begun are left out. All have ended when it

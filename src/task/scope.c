@@ -214,26 +214,26 @@ uint32_t scope_enter(struct scope *s)
     return (uint32_t)(add_relaxed(&s->children, SPAWNED + LIVE) >> 32);
 }
 
-bool scope_ended(struct scope *s, size_t index, thrum_err *err)
+void scope_ended(struct scope *s, size_t index, thrum_err *err)
 {
     bool failed = err != NULL && !error_is_canceled(err);
 
     if (s->policy == THRUM_FIRST) {
         if ((load_relaxed(&s->stops) & STOP_WON) != 0 || /* a hint */
-            !scope_stop(s, STOP_WON)) {
+            !scope_stop(s, STOP_WON))
             thrum_err_drop(err);
-            return false;
-        }
-        if (err != NULL)
+        else if (err != NULL)
             (void)error_sink_add(&s->errors, index, err);
-        return true;
+        return;
     }
-    if (err == NULL)
-        return s->policy == THRUM_ANY && scope_stop(s, STOP_WON);
+    if (err == NULL) {
+        if (s->policy == THRUM_ANY)
+            (void)scope_stop(s, STOP_WON);
+        return;
+    }
     if (error_sink_add(&s->errors, index, err) && failed &&
         s->policy == THRUM_ALL)
         (void)scope_stop(s, STOP_FAILED);
-    return false;
 }
 
 static void end_child(struct scope *s, uint32_t index, thrum_err *err,
@@ -242,7 +242,7 @@ static void end_child(struct scope *s, uint32_t index, thrum_err *err,
     if (unlikely(s->supervised))
         report_child(s, err);
     else if (unlikely(err != NULL || s->policy > THRUM_SETTLE))
-        (void)scope_ended(s, index, err);
+        scope_ended(s, index, err);
     if (permit) /* after that: who comes in next fails later */
         permits_give(&s->permits);
 }

@@ -247,9 +247,8 @@ void scope_call(struct stack *stack, struct thrum_job_ *job);
 /* Let go of it, for so many children that have ended. */
 void scope_let_go(struct scope *s, uint32_t ended);
 
-/* What a child's end means to the others, as the policy has it; consumes err.
- * True: it has won. */
-bool scope_ended(struct scope *s, size_t index, thrum_err *err);
+/* What a child's end means to the others, as the policy has it; consumes err. */
+void scope_ended(struct scope *s, size_t index, thrum_err *err);
 
 /* --- cancel.c ------------------------------------------------------------- */
 

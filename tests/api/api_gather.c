@@ -310,65 +310,6 @@ static void gathering_nests(void **state)
     on_runtimes(gather_deep, NULL);
 }
 
-/* --- who has won ------------------------------------------------------------------- */
-
-enum { RACERS = 8 };
-
-static thrum_err *only_third_and_fifth(void *arg)
-{
-    long i = *(long *)arg;
-
-    thrum_yield();
-    return i == 3 || i == 5 ? NULL : thrum_rc(-EINVAL);
-}
-
-/* The one that has won, or -1; there are not two. */
-static long winner(thrum_fn *fn, thrum_policy policy)
-{
-    thrum_job jobs[RACERS];
-    long places[RACERS], found = -1;
-
-    for (long i = 0; i < RACERS; i++) {
-        places[i] = i;
-        jobs[i] = (thrum_job){.fn = fn, .arg = &places[i], .won = true};
-    }
-    thrum_err_drop(thrum_gather(jobs, RACERS, policy));
-    for (long i = 0; i < RACERS; i++) {
-        if (policy == THRUM_SETTLE)
-            thrum_err_drop(jobs[i].err);
-        CHECK(!jobs[i].won || found == -1);
-        if (jobs[i].won)
-            found = i;
-    }
-    return found;
-}
-
-static thrum_err *fail_all(void *unused)
-{
-    (void)unused;
-    return thrum_rc(-EINVAL);
-}
-
-static thrum_err *find_winners(void *unused)
-{
-    long any = winner(only_third_and_fifth, THRUM_ANY);
-
-    (void)unused;
-    CHECK(any == 3 || any == 5);
-    CHECK(winner(fail_all, THRUM_ANY) == -1);
-    CHECK(winner(only_third_and_fifth, THRUM_FIRST) >= 0);
-    CHECK(winner(fail_all, THRUM_FIRST) >= 0);
-    CHECK(winner(only_third_and_fifth, THRUM_ALL) == -1);
-    CHECK(winner(only_third_and_fifth, THRUM_SETTLE) == -1);
-    return NULL;
-}
-
-static void who_has_won_is_told(void **state)
-{
-    (void)state;
-    on_runtimes(find_winners, NULL);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,7 +321,6 @@ int main(void)
         cmocka_unit_test(what_failed_first_leads),
         cmocka_unit_test(settled_errors_are_left_in_the_jobs),
         cmocka_unit_test(gathering_nests),
-        cmocka_unit_test(who_has_won_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
