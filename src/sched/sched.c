@@ -248,7 +248,7 @@ static void deliver_of_look(struct sched *s, const struct poll_event *events,
 {
     for (int i = 0; i < n; i++)
         if (poll_key(&events[i]) == NULL &&
-            add_seq_cst(&s->keeper, 0) != IDLE_NOBODY) /* [U5] the newest */
+            load_seq_cst(&s->keeper) != IDLE_NOBODY) /* [U5] */
             poll_interrupt(&s->poller.set);
     poller_deliver(&s->poller, events, n);
 }
@@ -299,7 +299,7 @@ bool sched_stand_in(void *sched, unsigned round)
     if (!poller_is_open(
             &s->poller)) /* [U2]: another runtime's is waited with */
         return false;
-    needed = poll_instead(s);
+    needed = !s->guest && poll_instead(s); /* its host is told, nobody else */
     return (round % CHECK_ROUNDS == 0 && poller_check(&s->poller)) || needed;
 }
 
@@ -409,15 +409,12 @@ bool sched_must_leave(struct sched *s)
            (h->until != CLOCK_NEVER && clock_now() >= h->until);
 }
 
-/* A guest's worker has a role as the keeper has, so that nobody else is told of
- * the interrupt by which the host knows that there is more to do. */
+/* By the interrupt the host knows that there is more to do. */
 static void leave_early(struct sched *s, struct worker *w)
 {
-    store_seq_cst(&s->keeper, (int32_t)w->index); /* [S3] */
     poll_interrupt(&s->poller.set);
     s->host.more = true;
     wait_at_host(s, w);
-    store_seq_cst(&s->keeper, IDLE_NOBODY); /* [S3] */
     deliver(s, w);
 }
 
