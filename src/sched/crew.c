@@ -199,6 +199,18 @@ unsigned crew_wanted(struct crew *c)
     return n;
 }
 
+bool crew_any_away(struct crew *c)
+{
+    unsigned n;
+
+    lock_crew(c);
+    n = c->threads - running(c);
+    for (struct crew_member *m = c->standing; m != NULL; m = m->next)
+        n--;
+    unlock_crew(c);
+    return n > 0;
+}
+
 bool crew_runs(struct crew *c, struct crew_member *m)
 {
     bool runs;

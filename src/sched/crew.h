@@ -99,6 +99,7 @@ void crew_be_back(struct crew *c, struct crew_member *m);
 
 /* Looks from outside. */
 unsigned crew_wanted(struct crew *c);
+bool crew_any_away(struct crew *c);
 bool crew_runs(struct crew *c, struct crew_member *m);
 
 /* By m, which has no job: stand by, if one is too many. True: it runs. False: it

@@ -104,8 +104,8 @@ static bool is_over(struct waits *ws, struct sched *sched)
         if (ws->all[i].kind != NULL && ws->all[i].kind->outside)
             return false;
     return ws->count > 0 && ws->count == ws->found &&
-           idle_asleep_count(&sched->idle) == sched->count &&
-           !inbox_any(&sched->inbox) &&
+           idle_asleep_count(&sched->idle) == sched_running(sched) &&
+           !crew_any_away(&sched->crew) && !inbox_any(&sched->inbox) &&
            timers_earliest(&sched->timers) == TIMERS_NEVER;
 }
 
