@@ -98,6 +98,9 @@ void futex_wake(_Atomic uint32_t *word, int n)
 
 /* ---------------------------------------------------------------- descriptors */
 
+void __tsan_release(const void *p); /* model_plain.c */
+void __tsan_acquire(const void *p);
+
 /* A set is two numbers: what is to be told, and whether a wait is to end. */
 static void end_a_wait(struct poll_set *set)
 {
@@ -116,16 +119,22 @@ void poll_interrupt(struct poll_set *set)
     model_step();
     trace("poll_interrupt", set, 0, NULL, NULL);
     model_plain_read(set); /* which descriptors */
+    __tsan_release(set);   /* what is told of in the kernel, under its locks */
     set->wakeup = 1;
+    end_a_wait(set);
+}
+
+static void tell(struct poll_set *set)
+{
+    trace("tell", set, 0, NULL, NULL);
+    set->epoll++;
     end_a_wait(set);
 }
 
 void model_tell(struct poll_set *set)
 {
     model_step();
-    trace("tell", set, 0, NULL, NULL);
-    set->epoll++;
-    end_a_wait(set);
+    tell(set);
 }
 
 /* The one descriptor: the set it was added to. */
@@ -138,7 +147,7 @@ int poll_add(struct poll_set *set, int fd, void *key)
     model_step();
     added_to = set;
     added_as = key;
-    model_tell(set); /* it might be ready now */
+    tell(set); /* it might be ready now */
     return 0;
 }
 
@@ -155,7 +164,7 @@ void model_edge(void)
 {
     model_step();
     if (added_to != NULL)
-        model_tell(added_to);
+        tell(added_to);
 }
 
 /* What was to be told of it is not. */
@@ -176,6 +185,7 @@ static int take_what_is_told(struct poll_set *set, struct poll_event *events)
         events[n++].of.data.ptr = set == added_to ? added_as : set;
     }
     if (set->wakeup) {
+        __tsan_acquire(set);
         set->wakeup = 0;
         events[n].of.events = EPOLLIN;
         events[n++].of.data.ptr = NULL;

@@ -71,7 +71,7 @@ static ssize_t nothing_yet(struct call *c)
 {
     (void)c;
     thrum_event_set(&world.event);
-    return -EAGAIN;
+    return add_acq_rel(&world.closed, 0) != 0 ? -EBADF : -EAGAIN;
 }
 
 static thrum_err *wait_for_close(void *arg)

@@ -147,6 +147,7 @@ bool transfer_is_tcp(int fd)
 int transfer_close(int fd)
 {
     (void)fd;
+    (void)exchange_acq_rel(&world.closed, 1);
     model_no_descriptor();
     return 0;
 }

@@ -29,8 +29,9 @@ struct world {
     struct meeting meeting, other;
     _Atomic uint32_t flag, done, slept;
     _Atomic uint32_t pipe; /* items in it */
-    int kept;              /* blocks that the library never frees */
-    void *shared;          /* memory that a task frees */
+    _Atomic uint32_t closed;
+    int kept;     /* blocks that the library never frees */
+    void *shared; /* memory that a task frees */
     thrum_rt *rt;
     thrum_scope *scope;
     thrum_mutex mutex;
