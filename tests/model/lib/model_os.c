@@ -119,7 +119,8 @@ void poll_interrupt(struct poll_set *set)
     model_step();
     trace("poll_interrupt", set, 0, NULL, NULL);
     model_plain_read(set); /* which descriptors */
-    __tsan_release(set);   /* what is told of in the kernel, under its locks */
+    if (model_now.scenario->poll_orders)
+        __tsan_release(set);
     set->wakeup = 1;
     end_a_wait(set);
 }
@@ -185,7 +186,8 @@ static int take_what_is_told(struct poll_set *set, struct poll_event *events)
         events[n++].of.data.ptr = set == added_to ? added_as : set;
     }
     if (set->wakeup) {
-        __tsan_acquire(set);
+        if (model_now.scenario->poll_orders)
+            __tsan_acquire(set);
         set->wakeup = 0;
         events[n].of.events = EPOLLIN;
         events[n++].of.data.ptr = NULL;

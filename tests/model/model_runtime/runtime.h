@@ -87,7 +87,7 @@ void runtime_check(void);
     {                                                                          \
         .name = what, .setup = runtime_setup, .threads = {__VA_ARGS__},        \
         .check = runtime_check, .executions = 400, .steps = 50000,             \
-        .membarrier = barrier                                                  \
+        .membarrier = barrier, .poll_orders = true                             \
     }
 #define SCENARIO(what, ...)                                                    \
     SCENARIO_(what, true, __VA_ARGS__),                                        \
