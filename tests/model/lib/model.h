@@ -57,6 +57,10 @@ struct model_scenario {
     bool spurious;   /* futex_wait may return for no reason */
     bool membarrier; /* what barrier_start says */
 
+    /* Who takes an interrupt of a poll sees what came before it, as the kernel's
+     * locks have it; else less, which shows more. */
+    bool poll_orders;
+
     /* For tests of the checker itself: the text of a failure that must be
      * found, or that check must have called model_witness at least once. */
     const char *finds;

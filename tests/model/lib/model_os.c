@@ -98,6 +98,9 @@ void futex_wake(_Atomic uint32_t *word, int n)
 
 /* ---------------------------------------------------------------- descriptors */
 
+void __tsan_release(const void *p); /* model_plain.c */
+void __tsan_acquire(const void *p);
+
 /* A set is two numbers: what is to be told, and whether a wait is to end. */
 static void end_a_wait(struct poll_set *set)
 {
@@ -116,16 +119,23 @@ void poll_interrupt(struct poll_set *set)
     model_step();
     trace("poll_interrupt", set, 0, NULL, NULL);
     model_plain_read(set); /* which descriptors */
+    if (model_now.scenario->poll_orders)
+        __tsan_release(set);
     set->wakeup = 1;
+    end_a_wait(set);
+}
+
+static void tell(struct poll_set *set)
+{
+    trace("tell", set, 0, NULL, NULL);
+    set->epoll++;
     end_a_wait(set);
 }
 
 void model_tell(struct poll_set *set)
 {
     model_step();
-    trace("tell", set, 0, NULL, NULL);
-    set->epoll++;
-    end_a_wait(set);
+    tell(set);
 }
 
 /* The one descriptor: the set it was added to. */
@@ -139,7 +149,7 @@ __attribute__((weak)) int poll_add(struct poll_set *set, int fd, void *key)
     model_step();
     added_to = set;
     added_as = key;
-    model_tell(set); /* it might be ready now */
+    tell(set); /* it might be ready now */
     return 0;
 }
 
@@ -156,7 +166,7 @@ void model_edge(void)
 {
     model_step();
     if (added_to != NULL)
-        model_tell(added_to);
+        tell(added_to);
 }
 
 /* What was to be told of it is not. */
@@ -177,6 +187,8 @@ static int take_what_is_told(struct poll_set *set, struct poll_event *events)
         events[n++].of.data.ptr = set == added_to ? added_as : set;
     }
     if (set->wakeup) {
+        if (model_now.scenario->poll_orders)
+            __tsan_acquire(set);
         set->wakeup = 0;
         events[n].of.events = EPOLLIN;
         events[n++].of.data.ptr = NULL;
