@@ -1,6 +1,7 @@
 /* Does the simulation do what its manual says: exact times, every order, the
  * same one again from its seed, and no bug of few steps that it does not find? */
 #include "lib/api.h"
+#include "lib/planted.h"
 
 #include <pthread.h>
 
@@ -186,29 +187,13 @@ static void who_only_looks_at_the_clock_sees_it_go(void **state)
 
 /* --- orders ------------------------------------------------------------------ */
 
-enum { TASKS = 5 };
-
-static _Atomic unsigned order;
 static unsigned orders[ROUNDS];
 
-static thrum_err *write_down(void *i)
+static thrum_err *note_order(void *unused)
 {
-    order = order * 10 + *(unsigned *)i;
-    return NULL;
-}
+    thrum_err *e = some_order(unused);
 
-static thrum_err *some_order(void *unused)
-{
-    thrum_scope s;
-    thrum_err *e;
-
-    (void)unused;
-    order = 0;
-    thrum_scope_open(&s, .name = "writers");
-    for (unsigned i = 1; i <= TASKS; i++)
-        THRUM_TRY(thrum_spawn(&s, write_down, &i, sizeof i));
-    e = thrum_scope_close(&s, NULL);
-    orders[ran++ % ROUNDS] = order;
+    orders[ran++ % ROUNDS] = planted_order;
     return e;
 }
 
@@ -237,16 +222,16 @@ static void each_round_may_take_another_order(void **state)
                             .explore = (thrum_explore)explore};
 
         ran = 0;
-        expect_ok(thrum_sim(&o, some_order, NULL));
+        expect_ok(thrum_sim(&o, note_order, NULL));
         assert_int_equal(ran, ROUNDS);
         assert_true(distinct() > 60); /* of 120 */
         memcpy(before, orders, sizeof before);
         ran = 0;
-        expect_ok(thrum_sim(&o, some_order, NULL));
+        expect_ok(thrum_sim(&o, note_order, NULL));
         assert_memory_equal(before, orders, sizeof before);
         o.seed = 4711;
         ran = 0;
-        expect_ok(thrum_sim(&o, some_order, NULL));
+        expect_ok(thrum_sim(&o, note_order, NULL));
         assert_memory_not_equal(before, orders, sizeof before);
     }
 }
@@ -374,57 +359,6 @@ static thrum_err *torn_update(void *unused)
     THRUM_TRY(thrum_join(&a));
     THRUM_CHECK(account == 2);
     return NULL;
-}
-
-static thrum_err *the_third_goes_first(void *unused)
-{
-    thrum_err *e = some_order(unused);
-
-    ran = 0;
-    THRUM_CHECK(order / 1000 != 35);
-    return e;
-}
-
-/* Two scopes of one child each: their permits are locks. */
-static thrum_scope locks[2], holders;
-static _Atomic int open_locks, had_both;
-
-static thrum_err *nothing(void *unused)
-{
-    return unused;
-}
-
-static thrum_err *take_other(void *mine)
-{
-    THRUM_TRY(thrum_spawn(&locks[1 - *(int *)mine], nothing, NULL, 0));
-    if (++had_both == 2)
-        thrum_scope_cancel(&holders, "all is done");
-    return NULL;
-}
-
-static thrum_err *hold(void *arg)
-{
-    int mine = *(int *)arg;
-    thrum_err *e;
-
-    thrum_scope_open(&locks[mine], .name = "a lock", .limit = 1);
-    open_locks++;
-    while (open_locks < 2)
-        thrum_yield();
-    e = thrum_rc(thrum_spawn(&locks[mine], take_other, arg, sizeof mine));
-    if (e == NULL)
-        (void)!thrum_sleep(INT64_MAX);
-    return thrum_scope_close(&locks[mine], e);
-}
-
-static thrum_err *abba(void *unused)
-{
-    (void)unused;
-    open_locks = had_both = 0;
-    thrum_scope_open(&holders, .name = "holders");
-    for (int i = 0; i < 2; i++)
-        THRUM_TRY(thrum_spawn(&holders, hold, &i, sizeof i));
-    return thrum_scope_close(&holders, NULL);
 }
 
 static _Atomic bool sleeps;

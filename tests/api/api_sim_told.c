@@ -1,83 +1,16 @@
 /* What a failing simulation says, what it takes for a failure, faults, and test
  * cases. */
 #include "lib/api.h"
+#include "lib/planted.h"
 
 #include <sys/wait.h>
 
 enum { ROUNDS = 400, DAY_S = 24 * 3600 };
 
-enum { TASKS = 5 };
-
-static _Atomic unsigned order;
-
-static thrum_err *write_down(void *i)
-{
-    order = order * 10 + *(unsigned *)i;
-    return NULL;
-}
-
-static thrum_err *some_order(void *unused)
-{
-    thrum_scope s;
-    thrum_err *e;
-
-    (void)unused;
-    order = 0;
-    thrum_scope_open(&s, .name = "writers");
-    for (unsigned i = 1; i <= TASKS; i++)
-        THRUM_TRY(thrum_spawn(&s, write_down, &i, sizeof i));
-    e = thrum_scope_close(&s, NULL);
-    return e;
-}
-
-static thrum_err *the_third_goes_first(void *unused)
-{
-    thrum_err *e = some_order(unused);
-
-    THRUM_CHECK(order / 1000 != 35);
-    return e;
-}
-
-/* Two scopes of one child each: their permits are locks. */
-static thrum_scope locks[2], holders;
-static _Atomic int open_locks, had_both;
-
 static thrum_err *nothing(void *unused)
 {
-    return unused;
-}
-
-static thrum_err *take_other(void *mine)
-{
-    THRUM_TRY(thrum_spawn(&locks[1 - *(int *)mine], nothing, NULL, 0));
-    if (++had_both == 2)
-        thrum_scope_cancel(&holders, "all is done");
-    return NULL;
-}
-
-static thrum_err *hold(void *arg)
-{
-    int mine = *(int *)arg;
-    thrum_err *e;
-
-    thrum_scope_open(&locks[mine], .name = "a lock", .limit = 1);
-    open_locks++;
-    while (open_locks < 2)
-        thrum_yield();
-    e = thrum_rc(thrum_spawn(&locks[mine], take_other, arg, sizeof mine));
-    if (e == NULL)
-        (void)!thrum_sleep(INT64_MAX);
-    return thrum_scope_close(&locks[mine], e);
-}
-
-static thrum_err *abba(void *unused)
-{
     (void)unused;
-    open_locks = had_both = 0;
-    thrum_scope_open(&holders, .name = "holders");
-    for (int i = 0; i < 2; i++)
-        THRUM_TRY(thrum_spawn(&holders, hold, &i, sizeof i));
-    return thrum_scope_close(&holders, NULL);
+    return NULL;
 }
 
 static thrum_err *never(void *unused)
@@ -98,7 +31,7 @@ static void run_again(void)
     snprintf(text, sizeof text, "0x%llx", (unsigned long long)seed);
     setenv("THRUM_SEED", text, 1);
     e = thrum_sim(NULL, the_third_goes_first, NULL);
-    fprintf(stderr, "order %u\n", order);
+    fprintf(stderr, "order %u\n", planted_order);
     _exit(e == NULL);
 }
 
@@ -114,11 +47,11 @@ static void a_seed_repeats_its_round_in_another_process(void **state)
     assert_non_null(e);
     seed = strtoull(strstr(thrum_err_msg(e), "0x"), NULL, 16);
     thrum_err_drop(e);
-    snprintf(line, sizeof line, "order %u\n", order);
+    snprintf(line, sizeof line, "order %u\n", planted_order);
     end = end_of(run_again);
     assert_int_equal(end.status, 0);
     assert_non_null(strstr(end.said, line));
-    assert_non_null(strstr(end.said, "write_down (tests/api/api_sim_told.c:"));
+    assert_non_null(strstr(end.said, "write_down (tests/api/lib/planted.c:"));
     assert_non_null(strstr(end.said, "this round has failed"));
 }
 
@@ -152,7 +85,7 @@ static void who_waits_is_told(void **state)
     (void)state;
     assert_int_equal(thrum_err_errno(e), EDEADLK);
     assert_non_null(strstr(text, "deadlock"));
-    assert_non_null(strstr(text, "take_other (tests/api/api_sim_told.c:"));
+    assert_non_null(strstr(text, "take_other (tests/api/lib/planted.c:"));
     assert_non_null(
         strstr(text, "waits for a permit of a limited scope at 0x"));
     assert_non_null(strstr(text, "waits for its children"));
@@ -262,7 +195,7 @@ static thrum_err *bear_it(void *unused)
     (void)unused;
     thrum_scope_open(&s, .name = "with faults");
     for (int i = 0; i < 100; i++) {
-        int rc = thrum_spawn(&s, write_down, &i, sizeof i);
+        int rc = thrum_spawn(&s, nothing, &i, sizeof i);
 
         THRUM_CHECK(rc == 0 || rc == -ENOMEM);
         began += rc == 0;
