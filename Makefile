@@ -63,8 +63,7 @@ ROOTINC := $(if $(ROOT),-isystem $(ROOT)/usr/include \
 ROOTLIB := $(if $(ROOT),-L$(ROOT)/usr/lib/$(CROSS) \
            -Wl$(comma)-rpath-link$(comma)$(ROOT)/usr/lib/$(CROSS))
 RUN     := $(if $(CROSS),qemu-$(firstword $(subst -, ,$(CROSS))) \
-           -L /usr/$(CROSS) -E LD_LIBRARY_PATH=$(ROOT)/usr/lib/$(CROSS) \
-           -E THRUM_MODEL_SHARE=50)
+           -L /usr/$(CROSS) -E LD_LIBRARY_PATH=$(ROOT)/usr/lib/$(CROSS))
 
 # One set of objects serves both libraries. A worker's thread-local is read on
 # every wake; initial-exec makes that one instruction in the shared one too.
@@ -94,7 +93,7 @@ $(OUT)/tests/api/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: KIND := $(SANITIZE)
 
 WHITE_DIRS := $(if $(TSAN_NOSYNC),,tests/unit tests/stress tests/fault)
 BLACK_DIRS := tests/api tests/fuzz bench examples
-MODEL_DIR  := $(if $(SAN),,tests/model)
+MODEL_DIR  := $(if $(SAN)$(CROSS),,tests/model)
 
 # A program is a file x.c, or a folder x of files: then it is x/x. What lies in
 # a folder lib, and the file that is named like its folder (bench/bench.c), is

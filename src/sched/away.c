@@ -1,4 +1,4 @@
-/* Workers that come and go. */
+/* Workers that come and go, and a look at what runs on them. */
 
 #include "sched/sched.h"
 
@@ -46,4 +46,18 @@ void sched_be_back(struct worker *w)
 {
     crew_be_back(&w->sched->crew, &w->member);
     relief_attend(&w->sched->relief);
+}
+
+bool sched_look(void *sched)
+{
+    struct sched *s = sched;
+    bool any = false;
+
+    for (unsigned i = 0; i < sched_count(s); i++) {
+        struct stack *stack = load_acquire(&s->workers[i].stack); /* [S7] */
+
+        if (stack != NULL && load_acquire(&stack->deque.pending) != NULL)
+            any = s->hooks.look(stack) || any; /* [R7] */
+    }
+    return any;
 }

@@ -594,29 +594,3 @@ void sched_wake_all(struct sched *s)
         if (idle_wake(&s->idle, i))
             wake(s, (int)i);
 }
-
-bool sched_look(void *sched)
-{
-    struct sched *s = sched;
-    bool any = false;
-
-    for (unsigned i = 0; i < sched_count(s); i++) {
-        struct stack *stack = load_acquire(&s->workers[i].stack); /* [S7] */
-
-        if (stack != NULL && load_acquire(&stack->deque.pending) != NULL)
-            any = s->hooks.look(stack) || any; /* [R7] */
-    }
-    return any;
-}
-
-static _Atomic(struct sched *) default_sched; /* [S4] [S5] */
-
-struct sched *sched_default(void)
-{
-    return load_acquire(&default_sched); /* [S5] */
-}
-
-void sched_set_default(struct sched *s)
-{
-    store_release(&default_sched, s); /* [S4] */
-}

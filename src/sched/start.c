@@ -162,3 +162,15 @@ void sched_stop(struct sched *s, void (*done)(struct worker *w))
     stack_pool_deinit(&s->pool);
     memory_unmap(s->workers, workers_bytes(s));
 }
+
+static _Atomic(struct sched *) default_sched; /* [S4] [S5] */
+
+struct sched *sched_default(void)
+{
+    return load_acquire(&default_sched); /* [S5] */
+}
+
+void sched_set_default(struct sched *s)
+{
+    store_release(&default_sched, s); /* [S4] */
+}

@@ -156,6 +156,7 @@ static int wait_for_next(struct broadcast *b, thrum_subscriber *s, void *item,
     unlock(b);
     if (!scope_sleep_in(scope, &w, &b->waiting, &b->lock, &p.place))
         return -ECANCELED;
+    tsan_rely(b); /* by name only: it may be gone */
     if (p.rc == 0)
         s->next_++;
     return p.rc;

@@ -188,7 +188,7 @@ static void show(struct scope *s, struct scope_wait *w, bool deaf)
 
 static void hide(struct scope *s, struct scope_wait *w)
 {
-    spin_lock(&s->lock);
+    spin_lock(&s->lock); /* as a cancel may be about to */
     if (w->listed)
         unlist(s, w);
     spin_unlock(&s->lock);

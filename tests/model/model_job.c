@@ -113,6 +113,7 @@ static __attribute__((noinline)) void offload(void)
 
     offload_init(&job, call_out, &argument, &scope);
     wait_init(&job.wait.wait);
+    wait_tell(&job.wait, NULL, NULL);
     put(&job);
     if (scope_sleep(&scope, &job.wait) != WAKE_EVENT) {
         wait_init(&again);
@@ -141,6 +142,7 @@ static void task_of_private(void)
 {
     offload_init(&heap, call_out, &argument, NULL);
     wait_init(&heap.wait.wait);
+    wait_tell(&heap.wait, NULL, NULL);
     put(&heap);
     if (scope_sleep(&scope, &heap.wait) != WAKE_EVENT) {
         if (offload_withdraw(&heap, NULL, NULL)) {

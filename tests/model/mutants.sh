@@ -12,7 +12,7 @@ table=tests/model/mutants.txt
 out=build/mutants
 budgets="50 3000 20000 200000" # executions a scenario; most mutants die of few
 enough=20000             # where they are long
-lives=5000               # for one that should live
+lives=1000               # for one that should live
 patience=300             # seconds, for one run
 cc=${CC:-gcc}
 quick=$(command -v clang || echo "$cc") # half of the time is compiling
@@ -162,7 +162,7 @@ one_row() { # LINE-NUMBER
         case $program,$verdict in
         */*,*) budgets=1 patience=60 ;;
         model_runtime,*survives:*) budgets=100 ;;
-        model_runtime,*) budgets="20 400" ;;
+        model_runtime,*) budgets="20 400 4000" ;;
         *,*survives:*) budgets=$lives ;;
         model_sched,* | model_crew,*) budgets="50 3000 $enough" ;;
         esac

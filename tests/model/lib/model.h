@@ -21,7 +21,6 @@
  *
  * Environment
  *   THRUM_MODEL_EXECS=n   so many executions a scenario
- *   THRUM_MODEL_SHARE=50  one in so many of the usual ones, in an emulator
  *   THRUM_MODEL_ONLY=text scenarios with that in their name
  *   THRUM_MODEL_SC=1      loads return the newest value: is it the memory?
  *   THRUM_SEED=7          other ones

@@ -348,12 +348,10 @@ static void watch_for_crashes(void)
 static long budget(const struct model_scenario *s)
 {
     const char *wish = getenv("THRUM_MODEL_EXECS");
-    const char *share = getenv("THRUM_MODEL_SHARE");
-    long all = s->executions > 0 ? s->executions : EXECUTIONS;
 
     if (wish != NULL && atol(wish) > 0)
         return atol(wish);
-    return share != NULL && atol(share) > 0 ? all / atol(share) + 1 : all;
+    return s->executions > 0 ? s->executions : EXECUTIONS;
 }
 
 static void begin(struct result *r, const struct model *m,

@@ -34,8 +34,7 @@ void model_heap_fault(const volatile void *p, const char *where);
 
 static inline void model_heap_check(const volatile void *p, const char *where)
 {
-    if (model_heap_low != 0 &&
-        (uintptr_t)p - model_heap_low < MODEL_HEAP_BYTES)
+    if (model_heap_low != 0 && (uintptr_t)p - model_heap_low < MODEL_HEAP_BYTES)
         model_heap_fault(p, where);
 }
 

@@ -69,11 +69,9 @@ static thrum_err *close_it(void *arg)
 /* It says so when it has looked what had happened before. */
 static ssize_t nothing_yet(struct call *c)
 {
-    bool open = add_acq_rel(&world.closed, 0) == 0; /* as the kernel orders */
-
     (void)c;
     thrum_event_set(&world.event);
-    return open ? -EAGAIN : -EBADF;
+    return add_acq_rel(&world.closed, 0) != 0 ? -EBADF : -EAGAIN;
 }
 
 static thrum_err *wait_for_close(void *arg)

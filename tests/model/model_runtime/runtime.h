@@ -28,10 +28,10 @@ struct world {
     int ran[16], data[16];
     struct meeting meeting, other;
     _Atomic uint32_t flag, done, slept;
-    _Atomic uint32_t pipe;   /* items in it */
-    _Atomic uint32_t closed; /* descriptors */
-    int kept;                /* blocks that the library never frees */
-    void *shared;            /* memory that a task frees */
+    _Atomic uint32_t pipe; /* items in it */
+    _Atomic uint32_t closed;
+    int kept;     /* blocks that the library never frees */
+    void *shared; /* memory that a task frees */
     thrum_rt *rt;
     thrum_scope *scope;
     thrum_mutex mutex;
@@ -87,7 +87,7 @@ void runtime_check(void);
     {                                                                          \
         .name = what, .setup = runtime_setup, .threads = {__VA_ARGS__},        \
         .check = runtime_check, .executions = 400, .steps = 50000,             \
-        .membarrier = barrier                                                  \
+        .membarrier = barrier, .poll_orders = true                             \
     }
 #define SCENARIO(what, ...)                                                    \
     SCENARIO_(what, true, __VA_ARGS__),                                        \
