@@ -148,6 +148,16 @@ static unsigned port_of(int listener)
                      : ((struct sockaddr_in *)&addr)->sin_port);
 }
 
+/* The connections may have all descriptors: a signal is kept meanwhile. */
+static int await_signal(void)
+{
+    int rc = thrum_signal_wait(&signals, NULL);
+
+    while (is_shortage(rc) && (rc = thrum_sleep(THRUM_MS(10))) == 0)
+        rc = thrum_signal_wait(&signals, NULL);
+    return rc;
+}
+
 static thrum_err *app(void *arg)
 {
     struct server *server = arg;
@@ -162,7 +172,7 @@ static thrum_err *app(void *arg)
     thrum_scope_open(&s, .name = "http_server");
     rc = thrum_spawn(&s, accept_all, server, 0);
     if (rc == 0)
-        rc = thrum_signal_wait(&signals, NULL);
+        rc = await_signal();
     thrum_scope_cancel(&s, "a signal");
     thrum_err *e = thrum_scope_close(&s, thrum_rc(rc));
     thrum_close(server->listener);

@@ -160,7 +160,7 @@ one_row() { # LINE-NUMBER
     mkdir -p "$dir"
     mutate "$dir" "$row" >"$dir/log" 2>&1 && {
         case $program,$verdict in
-        */*,*) budgets=1 patience=60 ;;
+        */*,*) budgets=1 patience=20 ;;
         model_runtime,*survives:*) budgets=100 ;;
         model_runtime,*) budgets="20 400 4000" ;;
         *,*survives:*) budgets=$lives ;;
