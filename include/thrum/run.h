@@ -56,9 +56,10 @@ typedef struct thrum_opts {
     void (*on_error)(const thrum_err *err, void *user);
     /* Gets a scope that takes longer than its `slow`: once while it is open,
      * with an error of kind THRUM_SLOW that names the children still at work
-     * and what they wait for (as thrum_dump does), and once when it closes, with its result. And, once, a scope that is still
-     * open a second after it was canceled. name: the scope's, or its place. It
-     * runs on any thread and must not suspend. NULL: a line on stderr. */
+     * and what they wait for (as thrum_dump does), and once when it closes,
+     * with its result. And, once, a scope that is still open a second after it
+     * was canceled. name: the scope's, or its place. It runs on any thread and
+     * must not suspend. NULL: a line on stderr. */
     void (*on_slow)(const char *name, thrum_time took, const thrum_err *err,
                     void *user);
     /* Gets a task that keeps its worker from others, with the place where it was

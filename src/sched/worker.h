@@ -93,8 +93,9 @@ static inline void sched_point(enum point point)
 #endif
 }
 
-/* After worker_suspend said no: run one other job in place, if one is ready that needs no switch: for a stack
- * that cannot be put away for lack of memory. */
+/* After worker_suspend said no: run one other job in place, if one is ready
+ * that needs no switch: for a stack that cannot be put away for lack of
+ * memory. */
 bool worker_run_one(struct stack *s);
 
 /* Let a suspended stack go on. From any thread, and from a signal handler (on a
