@@ -216,6 +216,7 @@ static thrum_err *files(void *arg)
     CHECK(thrum_close(fd) == 0);
     fd = thrum_open(path, O_RDWR | O_TRUNC, 0);
     CHECK(fd >= 0 && (fcntl(fd, F_GETFD) & FD_CLOEXEC));
+    fd = fd_aside(fd);
     fill(bytes, 0, LENGTH);
     CHECK(thrum_pwrite(fd, bytes, LENGTH, 0) == LENGTH);
     CHECK(thrum_fsync(fd) == 0);

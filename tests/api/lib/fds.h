@@ -8,8 +8,12 @@
 
 enum kind { PIPE, STREAM, TCP, KINDS };
 
+/* fd under a number that nobody else will be given, not even the runtime that reads
+ * a file of /proc: once it is closed, it stays closed. */
+int fd_aside(int fd);
+
 /* What is written to [1] is read from [0]; the sockets work both ways. Blocking,
- * as a program gets them that knows nothing of this library. */
+ * as a program gets them that knows nothing of this library; both aside. */
 void fds_open(enum kind kind, int fds[2]);
 void fds_close(int fds[2]);
 
