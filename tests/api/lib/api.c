@@ -84,6 +84,14 @@ void on_runtimes(thrum_fn *fn, void *arg)
     workers = 0;
 }
 
+void on_each_io(thrum_fn *fn, void *arg)
+{
+    on_runtimes(fn, arg);
+    setenv("THRUM_IO", "epoll", 1);
+    on_threads(fn, arg);
+    unsetenv("THRUM_IO");
+}
+
 /* ---------------------------------------------------------------- meeting */
 
 void await_count(_Atomic unsigned *count, unsigned wanted)
