@@ -85,7 +85,9 @@ static struct uring *here(void)
     if (unlikely(!w->uring_tried)) {
         w->uring_tried = true;
         w->uring = make();
+        tsan_promise(w);
     }
+    tsan_rely(w);
     return w->uring;
 }
 
