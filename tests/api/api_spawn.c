@@ -53,6 +53,8 @@ static thrum_err *copies(void *arg)
             CHECK(thrum_spawn(&s, look_at_copy, bytes + 1, sizes[i]) == 0);
             memset(bytes, 0xA5, BIG + 1); /* the copy was made before */
         }
+    CHECK(thrum_spawn(&s, look_at_copy, &(unsigned char[]){3, 0, byte_at(3, 2)},
+                      3) == 0); /* commas, no parentheses */
     return thrum_scope_close(&s, NULL);
 }
 
