@@ -30,6 +30,7 @@ static const int of_none[] = {0}, of_wait[] = {-ENOMEM, -ENOSPC, 0},
                  of_connect[] = {-ECONNREFUSED, -ETIMEDOUT, -EHOSTUNREACH, 0},
                  of_opening[] = {-EMFILE, -ENFILE, 0}, of_file[] = {-EIO, 0},
                  of_file_write[] = {-EIO, -ENOSPC, 0},
+                 of_process[] = {-EAGAIN, -ENOMEM, 0},
                  of_lookup[] = {-EAGAIN, -ENOENT, 0};
 
 /* 0, -ECANCELED, or what is to be its result. */
@@ -178,7 +179,8 @@ int simulate_listen(const struct sockaddr *addr, socklen_t size)
 
 int simulate_call(enum simulated_call call)
 {
-    static const int *const errors[] = {of_opening, of_file, of_file_write};
+    static const int *const errors[] = {of_opening, of_file, of_file_write,
+                                        of_process};
 
     return meet_fate(errors[call]);
 }
