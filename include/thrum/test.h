@@ -53,7 +53,8 @@
  * called, each name one address of its own (127.x.y.z). One may listen at any address
  * and port, and who dials what nobody listens at is refused. They behave as TCP does,
  * but are Unix sockets: options of TCP, and getpeername(2), do not know them; a
- * listening socket is one from the first connection on.
+ * listening socket is one from the first connection on. One that failed, or is closed
+ * by thrum_close with SO_LINGER of nothing, is reset for the other end.
  *
  * Not simulated: other threads, disks, timerfd and whatever else comes
  * from outside (a wait for it is a deadlock), what the program asks of the kernel
