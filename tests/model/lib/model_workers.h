@@ -300,10 +300,12 @@ static void each_ran_once(void)
     MODEL_ASSERT(load_relaxed(&sched.inbox.count) == 0);
 }
 
+/* A thief looks 200 times for an answer, and others take turns with it. */
 #define SCENARIO(what, barrier, prepared, ...)                                 \
     {                                                                          \
         .name = what, .setup = prepared, .threads = {__VA_ARGS__},             \
-        .check = each_ran_once, .membarrier = barrier, .executions = 6000      \
+        .check = each_ran_once, .membarrier = barrier, .executions = 6000,     \
+        .steps = 20000                                                         \
     }
 #define BOTH(what, prepared, ...)                                              \
     SCENARIO(what, true, prepared, __VA_ARGS__),                               \
