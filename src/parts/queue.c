@@ -49,13 +49,15 @@ static void count_add(struct queue *q, uint32_t n)
     store_relaxed(&q->count, load_relaxed(&q->count) + n); /* we are inside */
 }
 
-static struct thrum_job_ *take_first(struct queue *q)
+static inline struct thrum_job_ *take_first(struct queue *q)
 {
     struct thrum_job_ *job = q->first;
 
     if (job != NULL) {
         q->first = job->next;
         count_add(q, (uint32_t)-1);
+        if (queue_is_long(q))
+            __builtin_prefetch(q->first->next, 1);
     }
     return job;
 }

@@ -25,6 +25,10 @@
 #include "base/base.h"
 #include "parts/job.h"
 
+/* So many that the first ones are not in the cache any more. A pop then asks for
+ * the one after the next, so that the next one's links are there in time. */
+enum { QUEUE_LONG = 64 };
+
 struct queue {
     /* const after queue_init */
     bool fenced; /* there is no membarrier: pass a fence on every entry */
@@ -63,6 +67,11 @@ struct thrum_job_ *queue_steal(struct queue *q);
 static inline uint32_t queue_count(struct queue *q)
 {
     return load_relaxed(&q->count);
+}
+
+static inline bool queue_is_long(struct queue *q)
+{
+    return unlikely(queue_count(q) >= QUEUE_LONG);
 }
 
 #endif
