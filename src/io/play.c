@@ -75,6 +75,7 @@ static thrum_err *play(void *arg)
 
     run_main(p);
     close_all(p);
+    tsan_promise(p); /* to who reaps it */
     p->ended = true;
     (void)thrum_close(end); /* it may be reaped, and is gone */
     return NULL;
@@ -225,6 +226,7 @@ int play_reap(struct thrum_played_ *p, int *status)
 {
     if (!p->ended)
         return -EAGAIN;
+    tsan_rely(p);
     *status = p->status;
     release(p);
     return 0;
