@@ -64,7 +64,9 @@ struct worker {
     bool begins; /* so it searches first: [I8], [R10] */
     unsigned record_count;
     void *records[WORKER_RECORDS]; /* spare ones of the task layer */
-    struct ctx home;               /* the thread's first stack */
+    struct uring *uring;           /* io/uring.c's; NULL: it has none */
+    bool uring_tried;
+    struct ctx home; /* the thread's first stack */
     struct sanitize_fiber home_fiber;
 
     int told; /* events it was told of, and has not delivered */

@@ -84,6 +84,14 @@ void on_runtimes(thrum_fn *fn, void *arg)
     workers = 0;
 }
 
+void on_each_io(thrum_fn *fn, void *arg)
+{
+    on_runtimes(fn, arg);
+    setenv("THRUM_IO", "epoll", 1);
+    on_threads(fn, arg);
+    unsetenv("THRUM_IO");
+}
+
 /* ------------------------------------------------------------------ rounds */
 
 static _Atomic unsigned long rounds;

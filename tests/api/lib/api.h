@@ -77,6 +77,9 @@ void on_threads(thrum_fn *fn, void *arg);
  * but its own. */
 void on_runtimes(thrum_fn *fn, void *arg);
 
+/* As on_runtimes, and once more where calls on files do without io_uring. */
+void on_each_io(thrum_fn *fn, void *arg);
+
 /* ---------------------------------------------------------------- meeting */
 
 /* All arrive before anyone goes on. */
