@@ -102,6 +102,13 @@ void sched_push(struct worker *w, struct thrum_job_ *job)
         answer(w, load_relaxed(&w->stack)); /* its own */
 }
 
+void sched_push_chain(struct worker *w, const struct chain *c)
+{
+    queue_push_chain(&w->queue, c);
+    if (c->first != NULL && unlikely(idle_published(&w->sched->idle)))
+        answer(w, load_relaxed(&w->stack)); /* its own */
+}
+
 /* The only job here stays: who searches takes it by force, if it is still there
  * when he has waited, and who sleeps is made a searcher. */
 static cold void answer_for_child(struct worker *w, struct stack *s)

@@ -278,7 +278,7 @@ static void prepare_worker(unsigned i)
     store_relaxed(&w->stack, NULL);
     model_name(&w->queue, names[i]);
     model_name(stacks[i], decks[i]);
-    model_watch(&w->queue.first, 2 * sizeof w->queue.first);
+    model_watch(&w->queue.jobs.first, 2 * sizeof w->queue.jobs.first);
 }
 
 static void prepare_for(unsigned count, int job_count)
@@ -303,7 +303,8 @@ static void each_ran_once(void)
 #define SCENARIO(what, barrier, prepared, ...)                                 \
     {                                                                          \
         .name = what, .setup = prepared, .threads = {__VA_ARGS__},             \
-        .check = each_ran_once, .membarrier = barrier, .executions = 6000      \
+        .check = each_ran_once, .membarrier = barrier, .executions = 6000,     \
+        .steps = 20000 /* a thief looks at the inbox 200 times */              \
     }
 #define BOTH(what, prepared, ...)                                              \
     SCENARIO(what, true, prepared, __VA_ARGS__),                               \
