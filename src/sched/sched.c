@@ -87,12 +87,11 @@ static cold void answer(struct worker *w, struct stack *s)
 void sched_give_all(struct worker *w)
 {
     struct sched *s = w->sched;
-    bool any = false;
-
+    if (!give_queued(s, w, UINT32_MAX))
+        return;
     while (give_queued(s, w, UINT32_MAX))
-        any = true;
-    if (any)
-        sched_notify(s);
+        ;
+    sched_notify(s);
 }
 
 void sched_push(struct worker *w, struct thrum_job_ *job)
@@ -303,8 +302,7 @@ bool sched_stand_in(void *sched, unsigned round)
     struct sched *s = sched;
     bool needed;
 
-    if (!poller_is_open(
-            &s->poller)) /* [U2]: another runtime's is waited with */
+    if (!poller_is_open(&s->poller)) /* [U2]: another's is waited with */
         return false;
     needed = !s->guest && poll_instead(s); /* its host is told, nobody else */
     return (round % CHECK_ROUNDS == 0 && poller_check(&s->poller)) || needed;
