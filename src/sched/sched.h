@@ -204,6 +204,9 @@ void sched_notify(struct sched *s);
 /* A job that is ready, on the worker that runs the caller. */
 void sched_push(struct worker *w, struct thrum_job_ *job);
 
+/* The same, of all of these. */
+void sched_push_chain(struct worker *w, const struct chain *c);
+
 /* The same, of a job that whoever pushes it may be about to run: if it is the
  * only one here, it is not handed over at once. */
 void sched_push_child(struct worker *w, struct thrum_job_ *job);

@@ -135,7 +135,7 @@ static void run(struct stack *s, struct thrum_job_ *job)
 /* While this job's stack runs, that of the next one can come into the cache: its
  * head, and the frames that are returned through first. If it is a job of another
  * kind that is in vain, and does no harm. */
-static inline void fetch_next(struct worker *w, const struct thrum_job_ *job)
+fetches void fetch_next(struct worker *w, const struct thrum_job_ *job)
 {
     const char *next;
 

@@ -278,7 +278,7 @@ static void prepare_worker(unsigned i)
     store_relaxed(&w->stack, NULL);
     model_name(&w->queue, names[i]);
     model_name(stacks[i], decks[i]);
-    model_watch(&w->queue.first, 2 * sizeof w->queue.first);
+    model_watch(&w->queue.jobs.first, 2 * sizeof w->queue.jobs.first);
 }
 
 static void prepare_for(unsigned count, int job_count)
