@@ -118,9 +118,13 @@ static int copy_streams(struct thrum_played_ *p, const int fds[STREAMS])
     int *own[] = {&p->shown.in, &p->shown.out, &p->shown.err};
 
     for (int i = 0; i < STREAMS; i++) {
-        *own[i] = fds[i] < 0 ? i : process_dup(fds[i]);
+        *own[i] = i;
+        if (fds[i] < 0)
+            continue;
+        *own[i] = process_dup(fds[i]);
         if (*own[i] < 0)
             return *own[i];
+        fd_fresh(*own[i]);
     }
     return 0;
 }

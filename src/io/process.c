@@ -47,6 +47,7 @@ static int open_stream(struct streams *s, int i, int wish, int *other)
             return rc;
         s->fds[i] = ends[i != STDIN_FILENO];
         *other = ends[i == STDIN_FILENO];
+        fd_fresh(*other);
     } else if (wish == THRUM_TO_OUT) {
         rc = process_dup(s->fds[STDOUT_FILENO] >= 0 ? s->fds[STDOUT_FILENO]
                                                     : STDOUT_FILENO);
