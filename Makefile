@@ -253,7 +253,7 @@ fuzz:
 	$(Q)build/fuzz/fuzz_scopes -max_total_time=$(SECONDS) -max_len=256 \
 	    -artifact_prefix=build/fuzz/ build/fuzz/corpus $(FUZZ)/corpus
 
-soak: $(OUT)/tests/stress/stress_soak
+soak: $(OUT)/tests/stress/soak/soak
 	$(Q)THRUM_STRESS_S=$(SECONDS) $(RUN) $<
 
 # --- installing -------------------------------------------------------------

@@ -40,6 +40,10 @@ static inline bool is_emulated(void)
     return run != NULL && strstr(run, "qemu") != NULL;
 }
 
+/* thrum_sim; how many rounds it has run in all tests is said at the end. */
+thrum_err *counted_sim(const thrum_sim_opts *opts, thrum_fn *fn, void *arg);
+#define thrum_sim(...) counted_sim(__VA_ARGS__)
+
 /* n, or less where a sanitizer makes everything dear. */
 static inline size_t scaled(size_t n)
 {
