@@ -15,9 +15,8 @@ enum {
 /* ------------------------------------------------------------ where jobs are */
 
 /* Is there a job anywhere? The one list of places. Read after a barrier when it
- * must not miss one; a stack before the queue, because a stack that is put away
- * moves its forks into the queue first. Of a worker that is not seen yet nothing
- * was to be seen before the barrier. */
+ * must not miss one; a stack before the queue, as a stack that is put away moves
+ * its forks there first. Of a worker not seen yet there was nothing to see. */
 static bool sched_any(struct sched *s)
 {
     unsigned count = sched_count(s);
