@@ -93,7 +93,9 @@ static void read_inner(struct reader *r, struct step *s, struct place in)
     if (s->op == OP_SCOPE) {
         in.around = s;
         read_options(s, byte(r));
-        read_kids(r, s, in, s->which % (KIDS_MAX + 1));
+        read_kids(r, s, in,
+                  s == program.steps ? 2 + s->which % 3
+                                     : s->which % (KIDS_MAX + 1));
     } else if (s->op == OP_FORK || s->op == OP_GATHER) {
         read_kids(r, s, in, 1 + s->which % KIDS_MAX);
     } else if (s->op == OP_SPAWN) {
@@ -121,6 +123,8 @@ static struct step *read_list(struct reader *r, struct place in)
         uint8_t options;
         struct step *s;
 
+        if (program.step_count == 0) /* else most would wait for nobody */
+            op = OP_SCOPE;
         if (op == OP_END)
             break;
         s = &program.steps[program.step_count++];
