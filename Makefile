@@ -240,18 +240,20 @@ cover:
 
 # --- fuzzing ----------------------------------------------------------------
 
-# All in one, as the whole library is to be covered. What it finds is kept in
-# build/fuzz, beside the inputs it has learnt.
+# Each program in one, as the whole library is to be covered. What it finds is kept
+# in build/fuzz, beside the inputs it has learnt. make fuzz_scopes runs that one.
 SECONDS ?= 20
-FUZZ     = tests/fuzz/fuzz_scopes
-fuzz:
-	@mkdir -p build/fuzz/corpus
+FUZZ    := $(notdir $(call folders,tests/fuzz))
+.PHONY: $(FUZZ)
+fuzz: $(FUZZ)
+$(FUZZ):
+	@mkdir -p build/fuzz/$@.corpus
 	$(Q)clang $(filter-out -MMD -MP,$(COMMON)) -Isrc $(CFLAGS) -pthread \
-	    -fsanitize=fuzzer,address -o build/fuzz/fuzz_scopes \
-	    $(wildcard src/*/*.c src/*/*.S) \
-	    $(filter-out %/replay.c,$(wildcard $(FUZZ)/*.c))
-	$(Q)build/fuzz/fuzz_scopes -max_total_time=$(SECONDS) -max_len=256 \
-	    -artifact_prefix=build/fuzz/ build/fuzz/corpus $(FUZZ)/corpus
+	    -fsanitize=fuzzer,address -o build/fuzz/$@ \
+	    $(wildcard src/*/*.c src/*/*.S tests/fuzz/$@/*.c)
+	$(Q)build/fuzz/$@ -max_total_time=$$(($(SECONDS) / $(words $(FUZZ)))) \
+	    -max_len=256 -len_control=10 \
+	    -artifact_prefix=build/fuzz/$@- build/fuzz/$@.corpus tests/fuzz/$@/corpus
 
 soak: $(OUT)/tests/stress/soak/soak
 	$(Q)THRUM_STRESS_S=$(SECONDS) $(RUN) $<

@@ -11,6 +11,8 @@
 
 #include "program.h"
 
+const char fuzz_corpus[] = "tests/fuzz/fuzz_scopes/corpus";
+
 /* The number of a drawn input, for messages. */
 uint64_t fuzz_input;
 

@@ -1,0 +1,58 @@
+/* Does a program of tasks that share things do what the manual says, whatever the
+ * program and the schedule? The bytes are both: two of a seed, then the program.
+ *
+ * What holds in every schedule is looked for: each task ends, and a scope as its
+ * policy and its children have it; who is told of a cancel was canceled, nothing
+ * was done then, and who was canceled is told at once; items come once, in order;
+ * locks and permits are held by so many; and when it is said to be a deadlock,
+ * each that waits has something to wait for. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <thrum/test.h>
+
+#include "program.h"
+
+const char fuzz_corpus[] = "tests/fuzz/fuzz_programs/corpus";
+
+/* The number of a drawn input, for messages. */
+uint64_t fuzz_input;
+
+void differs(const char *file, int line, const char *what)
+{
+    fprintf(stderr, "%s:%d: input %llu, seed %llu, not so: %s\n", file, line,
+            (unsigned long long)fuzz_input,
+            (unsigned long long)thrum_sim_seed(), what);
+    program_show();
+    abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
+
+/* What is noted here of all tasks is ordered by their running one at a time, which
+ * such a build does not count. */
+static bool nothing_is_ordered(void)
+{
+    const char *nosync = getenv("TSAN_NOSYNC");
+
+    return nosync != NULL && *nosync != '\0';
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
+{
+    thrum_sim_opts opts = {.rounds = 1, .quiet = true};
+    thrum_err *err;
+
+    if (n < 2 || nothing_is_ordered())
+        return 0;
+    opts.seed = (uint64_t)bytes[0] << 8 | bytes[1];
+    program_read(bytes + 2, n - 2);
+    err = thrum_sim(&opts, program_run, NULL);
+    if (err != NULL && (!program_ended || !deadlocked))
+        (void)thrum_report(thrum_err_ref(err));
+    must(err == NULL ? !deadlocked
+                     : deadlocked && thrum_err_is(err, &THRUM_DEADLOCK));
+    must(program_ended);
+    thrum_err_drop(err);
+    return 0;
+}

@@ -1,0 +1,190 @@
+#include "program.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct program program;
+
+struct reader {
+    const uint8_t *at, *end;
+};
+
+/* What a list is in. */
+struct place {
+    struct step *around; /* the innermost scope */
+    int depth;
+    bool locked; /* the task holds a mutex: this one */
+    uint8_t mutex;
+    bool inside; /* it holds another one, or waits for who does */
+};
+
+static uint8_t byte(struct reader *r)
+{
+    return r->at == r->end ? 0 : *r->at++;
+}
+
+static struct step *read_list(struct reader *r, struct place in);
+
+static struct task *read_task(struct reader *r, struct place in)
+{
+    struct task *t;
+
+    if (program.task_count == TASKS_MAX)
+        return NULL;
+    t = &program.tasks[program.task_count++];
+    memset(t, 0, sizeof *t);
+    in.inside = in.inside || in.locked;
+    in.locked = false;
+    in.depth++;
+    t->first = read_list(r, in);
+    return t;
+}
+
+static void read_kids(struct reader *r, struct step *s, struct place in, int n)
+{
+    struct task **to = &s->kids;
+
+    while (n-- > 0 && (*to = read_task(r, in)) != NULL)
+        to = &(*to)->next;
+}
+
+static bool has_kids(enum op op)
+{
+    return op == OP_SCOPE || op == OP_SPAWN || op == OP_FORK || op == OP_GATHER;
+}
+
+/* What makes no sense where it is becomes something that does. */
+static enum op sensible(enum op op, const struct place *in)
+{
+    if (has_kids(op) && in->depth >= DEPTH_MAX)
+        return OP_YIELD;
+    if ((op == OP_CANCEL || op == OP_SPAWN) && in->around == NULL)
+        return OP_CHECK;
+    if ((op == OP_SIGNAL || op == OP_BROADCAST) && !in->locked)
+        return OP_YIELD;
+    /* No cancel ends these: nobody may wait in a circle for one. */
+    if (op == OP_LOCK_FIRM && (in->locked || in->inside))
+        return OP_LOCK;
+    if (op == OP_WAIT && (!in->locked || in->inside))
+        return OP_YIELD;
+    return op;
+}
+
+static void read_options(struct step *s, uint8_t b)
+{
+    s->defers = (b & 7) % (DEFERS + 1);
+    s->limit = b >> 3 & 3;
+    s->fails = b >> 5 & 1;
+    s->hurries = b >> 6 & 1;
+}
+
+static struct step *scope_around(const struct step *s, struct step *around)
+{
+    for (int i = s->which % 4; i > 0 && around->around != NULL; i--)
+        around = around->around;
+    return around;
+}
+
+static void read_inner(struct reader *r, struct step *s, struct place in)
+{
+    s->around = in.around;
+    if (s->op == OP_CANCEL || s->op == OP_SPAWN)
+        s->target = scope_around(s, in.around);
+    if (s->op == OP_SCOPE) {
+        in.around = s;
+        read_options(s, byte(r));
+        read_kids(r, s, in,
+                  s == program.steps ? 2 + s->which % 3
+                                     : s->which % (KIDS_MAX + 1));
+    } else if (s->op == OP_FORK || s->op == OP_GATHER) {
+        read_kids(r, s, in, 1 + s->which % KIDS_MAX);
+    } else if (s->op == OP_SPAWN) {
+        in.around = s->target; /* which it may outlive no more than that */
+        read_kids(r, s, in, 1);
+    }
+    if (s->op == OP_WAIT || s->op == OP_SIGNAL || s->op == OP_BROADCAST)
+        s->which = in.mutex;
+    if (s->op == OP_LOCK) {
+        in.inside = in.inside || in.locked;
+        in.locked = true;
+        in.mutex = s->which % MUTEXES;
+    }
+    if (s->op == OP_SCOPE || s->op == OP_FORK || s->op == OP_LOCK ||
+        s->op == OP_ACQUIRE)
+        s->body = read_list(r, in);
+}
+
+static struct step *read_list(struct reader *r, struct place in)
+{
+    struct step *first = NULL, **to = &first;
+
+    while (program.step_count < STEPS_MAX && r->at != r->end) {
+        enum op op = sensible((enum op)(byte(r) % OPS), &in);
+        uint8_t options;
+        struct step *s;
+
+        if (program.step_count == 0) /* else most would wait for nobody */
+            op = OP_SCOPE;
+        if (op == OP_END)
+            break;
+        s = &program.steps[program.step_count++];
+        memset(s, 0, sizeof *s);
+        options = byte(r);
+        s->op = op;
+        s->which = options & 7;
+        s->options = options >> 3 & 15;
+        s->ignores = options >> 7;
+        program.pipes = program.pipes || op == OP_READ || op == OP_WRITE;
+        program.spawns = program.spawns || op == OP_SPAWN;
+        *to = s;
+        to = &s->next;
+        read_inner(r, s, in);
+    }
+    return first;
+}
+
+void program_read(const uint8_t *bytes, size_t n)
+{
+    struct reader r = {bytes, bytes + n};
+    uint8_t rooms = byte(&r);
+
+    program.task_count = program.step_count = 0;
+    program.pipes = program.spawns = false;
+    for (int i = 0; i < CHANS; i++)
+        program.capacity[i] = rooms >> 2 * i & 3;
+    program.permits = 1 + (rooms >> 6 & 1);
+    (void)read_task(&r, (struct place){.depth = 0});
+}
+
+/* ------------------------------------------------------------------- showing */
+
+static void show_list(const struct step *s, int indent)
+{
+    static const char *const names[OPS] = {
+        "end",       "fail",     "sleep",     "yield",    "check",
+        "send",      "recv",     "try_send",  "try_recv", "send_many",
+        "recv_many", "select",   "close",     "lock",     "lock firmly",
+        "wait",      "signal",   "broadcast", "acquire",  "set",
+        "await",     "generate", "offload",   "write",    "read",
+        "cancel",    "scope",    "spawn",     "fork",     "gather"};
+
+    for (; s != NULL; s = s->next) {
+        fprintf(stderr, "%*s%s %u, %u%s\n", indent, "", names[s->op], s->which,
+                s->options, s->ignores ? ", ignores cancels" : "");
+        for (const struct task *t = s->kids; t != NULL; t = t->next) {
+            fprintf(stderr, "%*stask %d\n", indent + 2, "",
+                    (int)(t - program.tasks));
+            show_list(t->first, indent + 4);
+        }
+        if (s->body != NULL)
+            fprintf(stderr, "%*sbody\n", indent + 2, "");
+        show_list(s->body, indent + 4);
+    }
+}
+
+void program_show(void)
+{
+    fprintf(stderr, "capacities %u, %u, %u; %u permits\n", program.capacity[0],
+            program.capacity[1], program.capacity[2], program.permits);
+    show_list(program.tasks[0].first, 0);
+}

@@ -1,0 +1,367 @@
+/* The tasks of a program, their scopes, forks and gathers. */
+#include "program.h"
+
+#include <errno.h>
+#include <string.h>
+
+THRUM_KIND(Planned, THRUM_ERROR);
+
+/* The region that one is in, as the library has it. */
+static const thrum_key AROUND = {.name = "around"};
+
+bool deadlocked, program_ended;
+
+static thrum_err *run_task(void *task);
+
+/* ------------------------------------------------------------------ cancellation */
+
+/* The one that waits to be spawned has been counted. */
+static bool is_full(const struct step *scope)
+{
+    return scope->limit > 0 &&
+           scope->region.begun - scope->region.ended > scope->limit;
+}
+
+static bool is_right_to_wait(struct step *s)
+{
+    if (s->op == OP_SCOPE)
+        return is_full(s);
+    return s->op == OP_SPAWN ? is_full(s->target) : things_block(s);
+}
+
+/* Nobody has canceled this task: so it was for a deadlock. Then, as nothing has
+ * moved since, all that wait do so rightly. */
+static void believe_the_deadlock(void)
+{
+    deadlocked = true;
+    for (int i = 0; i < program.task_count; i++) {
+        struct step *s = program.tasks[i].pending;
+
+        must(s == NULL || is_right_to_wait(s));
+    }
+}
+
+struct attempt attempt(struct task *t, struct step *s)
+{
+    t->pending = s;
+    return (struct attempt){t, region_must(t->at)};
+}
+
+int64_t attempted(struct attempt a, int64_t rc)
+{
+    must(rc == -ECANCELED || !a.must);
+    if (rc == -ECANCELED && !region_may(a.task->at))
+        believe_the_deadlock();
+    must(rc != -ECANCELED || thrum_canceled());
+    a.task->pending = NULL;
+    return rc;
+}
+
+/* ------------------------------------------------------------------------ scopes */
+
+static bool spawn(struct task *t, struct step *s, struct step *into,
+                  struct task *kid)
+{
+    int64_t rc;
+
+    region_init(&kid->region, &into->region);
+    kid->in = &into->region;
+    kid->spawner = into != s && into->limit > 0 ? t : NULL;
+    into->region.begun++;
+    t->pending = s;
+    rc = thrum_spawn(&into->scope, run_task, kid, 0);
+    /* It asks for a cancel only if it has to wait. */
+    rc = attempted((struct attempt){t, rc == -ECANCELED}, rc);
+    must(rc == 0 || rc == -ECANCELED);
+    if (rc != 0)
+        into->region.begun--;
+    return rc == 0;
+}
+
+static thrum_err *clean(void *arg)
+{
+    struct clean_up *c = arg;
+    struct step *s = c->of;
+    int index = (int)(c - s->clean_ups);
+
+    must(s->region.ended == s->region.begun);
+    must(index == s->defers - 1 - s->cleaned++);
+    must(deadlocked || !thrum_canceled() ||
+         thrum_now() >= s->closed_at + THRUM_SEC(10)); /* its grace */
+    thrum_yield();
+    return s->fails && index % 2 == 1 ? thrum_fail(&Planned, "a clean-up")
+                                      : NULL;
+}
+
+static void open_scope(struct task *t, struct step *s)
+{
+    thrum_scope_opts opts = {.where = "fuzz",
+                             .policy = (thrum_policy)(s->options & 3),
+                             .shield = (s->options & 4) != 0,
+                             .limit = (unsigned)s->limit};
+
+    region_init(&s->region, t->at);
+    s->region.policy = opts.policy;
+    s->region.shield = opts.shield;
+    if (s->limit > 0 && !program.spawns) /* else some run in place */
+        s->region.most = s->limit;
+    if (s->options & 8) {
+        opts.deadline = thrum_now() + (s->hurries ? 0 : THRUM_US(200));
+        s->region.deadline = opts.deadline;
+    }
+    thrum_scope_open_(&s->scope, &opts);
+    t->at = &s->region;
+    thrum_bind(&s->scope, &s->binding, &AROUND, &s->region);
+    for (int i = 0; i < s->defers; i++) {
+        s->clean_ups[i].of = s;
+        thrum_defer(&s->scope, clean, &s->clean_ups[i]);
+    }
+}
+
+static thrum_err *in_scope(struct task *t, struct step *s)
+{
+    struct closing c = {.fails = s->fails ? s->defers / 2 : 0};
+    thrum_err *err;
+
+    open_scope(t, s);
+    for (struct task *kid = s->kids; kid != NULL; kid = kid->next)
+        if (!spawn(t, s, s, kid))
+            break;
+    err = run_steps(t, s->body);
+    c.body = outcome_of(err);
+    c.body_failures = failures_of(err);
+    if ((c.body & FAILURE) && s->region.policy != THRUM_SETTLE)
+        s->region.may = true;
+    c.before = !s->region.shield && region_must(s->region.parent);
+    s->closed_at = thrum_now();
+    err = thrum_scope_close(&s->scope, err);
+    t->at = s->region.parent;
+    c.expired = thrum_scope_expired(&s->scope);
+    must(s->cleaned == s->defers);
+    region_check(&s->region, c, err);
+    return err;
+}
+
+/* ------------------------------------------------------------- forks and gathers */
+
+/* Failures go before cancellations. */
+static thrum_err *keep(thrum_err *err, thrum_err *e)
+{
+    bool was = (outcome_of(err) & FAILURE) != 0;
+
+    if (err == NULL || e == NULL || was == ((outcome_of(e) & FAILURE) != 0))
+        return thrum_err_add(err, e);
+    thrum_err_drop(was ? e : err);
+    return was ? err : e;
+}
+
+static void check_joined(const struct task *kid, const thrum_err *err)
+{
+    must(kid->began == kid->ended);
+    must(outcome_of(err) == (kid->began ? kid->came_to : CANCELED));
+    must(kid->began || region_may(&kid->region));
+}
+
+static thrum_err *in_forks(struct task *t, struct step *s)
+{
+    thrum_task forks[KIDS_MAX];
+    struct task *kids[KIDS_MAX], *never = NULL;
+    thrum_err *err, *e;
+    int n = 0;
+
+    for (struct task *kid = s->kids; kid != NULL; kid = kid->next, n++) {
+        kids[n] = kid;
+        region_init(&kid->region, t->at);
+        kid->in = NULL;
+        kid->spawner = NULL;
+        thrum_fork(&forks[n], run_task, kid);
+    }
+    err = run_steps(t, s->body);
+    if ((s->options & 1) && n > 0) {
+        never = kids[0]->began ? NULL : kids[0];
+        kids[0]->region.may = kids[0]->region.called = true;
+        thrum_task_cancel(&forks[0]);
+        kids[0]->region.must = true;
+    }
+    while (n-- > 0) {
+        e = thrum_join(&forks[n]);
+        check_joined(kids[n], e);
+        err = keep(err, e);
+    }
+    must(never == NULL || !never->began);
+    return err;
+}
+
+static void check_settled(struct step *s, thrum_job *jobs, const thrum_err *err)
+{
+    int n = 0;
+
+    must(err == NULL ||
+         (outcome_of(err) != WELL && region_may(s->region.parent)));
+    for (struct task *kid = s->kids; kid != NULL; kid = kid->next, n++) {
+        if (err == NULL)
+            check_joined(kid, jobs[n].err);
+        must(err == NULL || jobs[n].err == NULL);
+        thrum_err_drop(jobs[n].err);
+    }
+}
+
+static thrum_err *in_gather(struct task *t, struct step *s)
+{
+    struct closing c = {.body = WELL, .before = region_must(t->at)};
+    thrum_job jobs[KIDS_MAX];
+    thrum_err *err;
+    size_t n = 0;
+
+    region_init(&s->region, t->at);
+    s->region.policy = (thrum_policy)(s->options & 3);
+    for (struct task *kid = s->kids; kid != NULL; kid = kid->next) {
+        region_init(&kid->region, &s->region);
+        kid->in = &s->region;
+        kid->spawner = NULL;
+        jobs[n++] = (thrum_job){.fn = run_task, .arg = kid};
+    }
+    s->region.begun = (int)n;
+    err = thrum_gather(jobs, n, s->region.policy);
+    for (struct task *kid = s->kids; kid != NULL; kid = kid->next)
+        if (!kid->began) {
+            must(region_may(&s->region));
+            s->region.ended++;
+            s->region.ends |= CANCELED;
+        }
+    if (s->region.policy == THRUM_SETTLE)
+        check_settled(s, jobs, err);
+    else
+        region_check(&s->region, c, err);
+    return err;
+}
+
+/* ------------------------------------------------------------------------- steps */
+
+static thrum_err *cancel(struct step *s)
+{
+    s->target->region.may = s->target->region.called = true;
+    thrum_scope_cancel(&s->target->scope, NULL);
+    s->target->region.must = true;
+    return NULL;
+}
+
+static thrum_err *take_a_while(struct task *t, struct step *s)
+{
+    thrum_time length = s->which * THRUM_US(50) + 1, start = thrum_now();
+    struct attempt a = attempt(t, s);
+    int64_t rc = attempted(a, thrum_sleep(length));
+
+    must(rc == -ECANCELED || thrum_now() - start >= length);
+    return thrum_rc(rc);
+}
+
+static thrum_err *check(struct task *t, struct step *s)
+{
+    struct attempt a = attempt(t, s);
+
+    return thrum_rc(attempted(a, thrum_checkpoint()));
+}
+
+static thrum_err *run_step(struct task *t, struct step *s)
+{
+    switch ((unsigned)s->op) {
+    case OP_FAIL:
+        return thrum_fail(&Planned, "as planned");
+    case OP_SLEEP:
+        return take_a_while(t, s);
+    case OP_YIELD:
+        thrum_yield();
+        return NULL;
+    case OP_CHECK:
+        return check(t, s);
+    case OP_CANCEL:
+        return cancel(s);
+    case OP_SCOPE:
+        return in_scope(t, s);
+    case OP_SPAWN:
+        if (s->kids != NULL)
+            (void)spawn(t, s, s->target, s->kids);
+        return NULL;
+    case OP_FORK:
+        return in_forks(t, s);
+    case OP_GATHER:
+        return in_gather(t, s);
+    default:
+        return things_step(t, s);
+    }
+}
+
+thrum_err *run_steps(struct task *t, struct step *s)
+{
+    thrum_err *err = NULL;
+
+    /* A shield that is opened after a deadlock might stay for good. */
+    for (; s != NULL && err == NULL && !deadlocked; s = s->next) {
+        err = run_step(t, s);
+        if (s->ignores && outcome_of(err) == CANCELED) {
+            thrum_err_drop(err);
+            err = NULL;
+        }
+    }
+    return err;
+}
+
+/* A child of a full scope that is spawned by another one may be called by that: it
+ * is then where that is. */
+static void find_place(struct task *t)
+{
+    if (t->spawner != NULL && thrum_get(&AROUND) != t->region.parent) {
+        must(thrum_get(&AROUND) == t->spawner->at);
+        t->region.parent = t->spawner->at;
+        t->spawner->pending = NULL; /* it waits no more */
+    }
+    t->at = &t->region;
+    thrum_bind(NULL, &t->binding, &AROUND, &t->region);
+}
+
+static thrum_err *run_task(void *arg)
+{
+    struct task *t = arg;
+    thrum_err *err;
+
+    must(!t->began);
+    t->began = true;
+    find_place(t);
+    t->sent = 0;
+    memset(t->heard, 0, sizeof t->heard);
+    if (t->in != NULL)
+        must(++t->in->running <= t->in->most);
+    err = run_steps(t, t->first);
+    must(t->at == &t->region);
+    t->came_to = outcome_of(err);
+    t->ended = true;
+    if (t->in != NULL) {
+        t->in->running--;
+        region_child(t->in, err);
+    }
+    return err;
+}
+
+thrum_err *program_run(void *unused)
+{
+    struct task *root = &program.tasks[0];
+
+    deadlocked = program_ended = false;
+    for (int i = 0; i < program.task_count; i++) {
+        program.tasks[i].began = program.tasks[i].ended = false;
+        program.tasks[i].pending = NULL;
+    }
+    for (int i = 0; i < program.step_count; i++)
+        program.steps[i].cleaned = 0;
+    things_make();
+    region_init(&root->region, NULL);
+    root->spawner = NULL;
+    root->in = NULL;
+    thrum_err_drop(run_task(root));
+    for (int i = 0; i < program.task_count; i++)
+        must(program.tasks[i].began == program.tasks[i].ended);
+    things_end();
+    program_ended = true;
+    return unused;
+}
