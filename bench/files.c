@@ -1,9 +1,9 @@
 /* What does a call on a file cost?
  *
  * read: a task reads 4 KiB that the kernel has in memory, over and over; its floor
- * is pread(2). write: the same, written, which a file system may have to wait for;
- * its floor is the same call made by thrum_offload. many_write: a thousand tasks do
- * so at once, for each.
+ * is pread(2). write: the same, written, which may have to wait; its floor is
+ * pwrite(2) in the blocking pool. many_write: a thousand tasks do so at once, for
+ * each. THRUM_IO=epoll is without io_uring.
  */
 #include <fcntl.h>
 #include <stdlib.h>

@@ -255,9 +255,10 @@ THRUM_API int thrum_close(int fd);
 
 /* ---------------------------------------------------------------------- files
  *
- * In a task, each of these calls is made by the kernel in its own time where it has
- * io_uring(7), and else on a thread of the blocking pool, as by thrum_offload. Both
- * say the same. What is to be read and lies in memory is read at once.
+ * In a task, each of these calls but thrum_sendfile is made by the kernel in its own
+ * time where it has io_uring(7), and else on a thread of the blocking pool, as by
+ * thrum_offload. Both say the same. What is to be read and lies in memory is read at
+ * once.
  *
  * A call is waited for to its end, so that what was given to it may be gone after.
  * With io_uring a cancel ends one that waits, such as the open of a pipe that nobody

@@ -140,12 +140,14 @@ static bool await_end(struct uring *u, struct flight *f, bool hears)
     return true;
 }
 
+/* Its own end is taken at once: in the ring there is room for one beside the
+ * calls'. */
 static void cancel(struct uring *u, struct flight *f)
 {
     lock_acquire(&u->submitting);
     ring_cancel(&u->ring, &f->call);
-    lock_release(&u->submitting);
     reap(u);
+    lock_release(&u->submitting);
 }
 
 /* It was canceled, by us or because a thread of the kernel's had to go; or this
