@@ -288,6 +288,32 @@ static void two_workers_and_a_tired_relief(void)
     store_relaxed(&sched.relief.stands_in, 1);
 }
 
+/* Alone: a worker gives up the role as the relief, tired, ends to stand in. */
+static void gives_role_up(void)
+{
+    (void)keep(&sched, &workers[0]);
+    see_to_fds(&sched);
+}
+
+static void tired_relief(void)
+{
+    (void)stand_in(&sched.relief, VAIN_LOOKS);
+}
+
+static void one_worker_polls_in_its_sleep(void)
+{
+    prepare_for(1, 2);
+    sched.relief.started = true;
+    store_relaxed(&sched.relief.stands_in, 1);
+    MODEL_ASSERT(poller_open(&sched.poller, &hooks) == 1);
+    store_relaxed(&sched.keeper, 0);
+}
+
+static void somebody_looks(void)
+{
+    MODEL_ASSERT(load_relaxed(&sched.relief.stands_in) == 1);
+}
+
 static const struct model_scenario scenarios[] = {
     BOTH("descriptor", two_workers_poll, TWO, {"outsider", submit_opener},
          {"kernel", make_ready}),
@@ -305,6 +331,14 @@ static const struct model_scenario scenarios[] = {
     BOTH("told_while_nobody_sleeps", one_worker_polls_two, {"w0", work},
          {"outsider", submit_opener}, {"kernel", submit_and_make_ready},
          {"relief", relief}),
+    {.name = "role_given_up",
+     .setup = one_worker_polls_in_its_sleep,
+     .threads = {{"w0", gives_role_up},
+                 {"relief", tired_relief},
+                 {"kernel", make_ready}},
+     .check = somebody_looks,
+     .membarrier = true,
+     .executions = 6000},
     BOTH("an_interrupt_is_taken_by_who_looks", three_workers_poll, THREE,
          {"outsider", submit_opener}, {"kernel", make_ready}),
     BOTH("a_guest", one_guest, {"w0", work}, {"outsider", submit_opener},
