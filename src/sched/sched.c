@@ -202,24 +202,21 @@ static void wake_keeper(struct sched *s)
         wake(s, keeper);
 }
 
-void sched_arm(struct sched *s, struct timer *t, int64_t deadline,
+void sched_arm(struct worker *w, struct timer *t, int64_t deadline,
                void (*fire)(struct timer *t))
 {
-    if (timers_add(&s->timers, t, deadline, fire)) /* t may be gone now */
-        wake_keeper(s);
+    if (timers_add(&w->timers, t, deadline, fire)) /* t may be gone now */
+        wake_keeper(w->sched);
 }
 
-void sched_arm_running(struct sched *s, struct timer *t, int64_t deadline,
+void sched_arm_running(struct worker *w, struct timer *t, int64_t deadline,
                        void (*fire)(struct timer *t))
 {
-    sched_arm(s, t, deadline, fire);
+    struct sched *s = w->sched;
+
+    sched_arm(w, t, deadline, fire);
     if (s->sim == NULL && load_seq_cst(&s->keeper) == IDLE_NOBODY) /* [S3] */
         relief_ask(&s->relief, deadline);
-}
-
-bool sched_disarm(struct sched *s, struct timer *t)
-{
-    return timers_remove(&s->timers, t);
 }
 
 /* -------------------------------------------------------------- descriptors */

@@ -54,6 +54,7 @@ static struct crew_member *make_worker(void *sched)
     queue_init(&w->queue, s->idle.fenced);
     parker_init(&w->parker);
     parker_init(&w->member.parker);
+    timers_join(&s->timers, &w->timers);
     store_relaxed(&w->stack, NULL); /* no thread yet */
     sched_show(w);
     return &w->member;
