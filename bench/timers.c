@@ -365,7 +365,7 @@ static void late(unsigned workers)
 
 static void crowd(unsigned workers)
 {
-    struct dormitory d = {crowd_count, {0, 300 * MS, 1000 * MS, 1}};
+    struct dormitory d = {crowd_count, {0, 1000 * MS, 1000 * MS, 1}};
 
     bench_call(workers, nap_all, &d);
     add_all(crowd_count);

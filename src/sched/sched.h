@@ -174,6 +174,8 @@ struct sched {
 
     _Atomic uint32_t stopping; /* [S1] [S2] */
     _Atomic int32_t keeper;    /* a worker's index, or IDLE_NOBODY: [S3] */
+    _Atomic int64_t lead;      /* by the keeper: how long the kernel takes to
+                                * wake it. A hint to others */
     /* threads in sched_submit: [S8] [S9] */
     _Alignas(CACHE_LINE) _Atomic uint32_t visitors;
 };
@@ -285,6 +287,9 @@ struct thrum_job_ *sched_take_child(struct worker *w, struct thrum_scope *scope,
 
 /* The relief's look at what is noted on the stacks that run. */
 bool sched_look(void *sched);
+
+/* Look at descriptors, unless somebody polls, or it is closed. True: at some. */
+bool sched_look_at_fds(struct sched *s, struct worker *w);
 
 /* The relief: look at descriptors, if no worker does; in some rounds, check them.
  * False: no need. */

@@ -121,6 +121,7 @@ int sched_start(struct sched *s, const struct sched_opts *opts)
     store_relaxed(&s->stopping, 0);
     store_relaxed(&s->visitors, 0);
     store_relaxed(&s->keeper, IDLE_NOBODY);
+    store_relaxed(&s->lead, 0);
     s->run_fork = fork_run;
     store_relaxed(&s->count, 0);
     store_relaxed(&s->by_cpus, opts->by_cpus);

@@ -14,6 +14,7 @@
 #include "parts/timers.c"
 #include "sched/away.c"
 #include "sched/crew.c"
+#include "sched/fds.c"
 #include "sched/poller.c"
 #include "sched/relief.c"
 #include "sched/sched.c"
