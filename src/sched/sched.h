@@ -6,7 +6,8 @@
  * Before it sleeps, once more (parts/idle.h).
  *
  * Timers are armed by each worker in a heap of its own (parts/timers.h), and kept
- * by one that rests (the keeper): it parks until the earliest of all. A busy worker looks at them between jobs. If the keeper finds a job
+ * by one that rests (the keeper): it parks until the earliest of all, less what the
+ * kernel takes to wake it, as it has learned. A busy worker looks at them between jobs. If the keeper finds a job
  * while others rest, one of them is woken to keep the time; if none does, there
  * is sched/relief. The keeper polls, too (sched/poller).
  *
