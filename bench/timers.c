@@ -20,7 +20,7 @@
 
 #include "bench.h"
 
-enum { DEEP = 1000, WORKERS = 64, FEW = 10, MS = 1000000 };
+enum { DEEP = 1000, WORKERS = 1024, FEW = 10, MS = 1000000 };
 
 static long singles, turns, many, naps, crowd_count;
 static thrum_scope *scopes; /* of the many */
@@ -121,7 +121,8 @@ static thrum_err *move_deadlines(void *arg)
 
 static thrum_err *move_all(void *arg)
 {
-    struct mover all[WORKERS], *first = arg;
+    static struct mover all[WORKERS];
+    struct mover *first = arg;
     thrum_scope s;
     thrum_err *err;
 
