@@ -111,7 +111,8 @@ static void look_again(struct timer *timer);
 
 static void arm(struct pool *p)
 {
-    sched_arm(p->sched, &p->timer, clock_now() + STUCK_NS, look_again);
+    sched_arm(worker_near(p->sched), &p->timer, clock_now() + STUCK_NS,
+              look_again);
 }
 
 /* Under the lock: how many to call and to add, now that nothing is taken. */

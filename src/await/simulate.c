@@ -21,15 +21,15 @@ static void nap_over(struct timer *t)
 
 bool nap_simulate(int64_t takes, const struct thrum_awaited_ *what)
 {
-    struct sched *sched = worker_current()->worker->sched;
+    struct worker *w = worker_current()->worker;
     struct nap nap;
 
     wait_init(&nap.wait.wait);
     wait_tell(&nap.wait, what, NULL);
-    sched_arm(sched, &nap.timer, clock_now() + takes, nap_over);
+    sched_arm(w, &nap.timer, clock_now() + takes, nap_over);
     if (scope_sleep(scope_current(), &nap.wait) == WAKE_DEADLINE)
         return true;
-    return !sched_disarm(sched, &nap.timer); /* it came as well */
+    return !timers_remove(&nap.timer); /* it came as well */
 }
 
 thrum_err *pool_simulate(thrum_fn *fn, void *arg)

@@ -35,9 +35,9 @@ static int64_t after(thrum_time duration)
 }
 
 /* The timer may be firing: it must be done with us. */
-static void forget(struct sched *sched, struct sleeper *s)
+static void forget(struct sleeper *s)
 {
-    if (sched_disarm(sched, &s->timer))
+    if (timers_remove(&s->timer))
         return;
     while (load_acquire(&s->missed) == 0) /* [T6] */
         thread_yield();
@@ -76,10 +76,10 @@ int thrum_sleep(thrum_time duration)
     store_relaxed(&s.missed, 0); /* still this task's alone */
     if (duration == INT64_MAX)   /* until canceled */
         return scope_sleep(scope, &s.wait) == WAKE_CANCEL ? -ECANCELED : 0;
-    sched_arm(here->worker->sched, &s.timer, after(duration), wake_up);
+    sched_arm(here->worker, &s.timer, after(duration), wake_up);
     if (scope_sleep(scope, &s.wait) != WAKE_CANCEL)
         return 0;
-    forget(s.wait.wait.sched, &s);
+    forget(&s);
     return -ECANCELED;
 }
 

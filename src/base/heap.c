@@ -51,25 +51,53 @@ static struct heap_node *meld_siblings(struct heap_node *first)
     return root;
 }
 
+/* As many times: the first two children become one. */
+static void pair_children(struct heap_node *root, int times)
+{
+    struct heap_node *first = root->child, *second, *rest;
+
+    for (; times > 0 && first != NULL && first->next != NULL; times--) {
+        second = first->next;
+        rest = second->next;
+        first->next = second->next = NULL;
+        first = meld(first, second);
+        first->next = rest;
+        if (rest != NULL)
+            rest->prev = first;
+    }
+    root->child = first;
+    if (first != NULL)
+        first->prev = root;
+}
+
 void heap_add(struct heap *h, struct heap_node *node, int64_t key)
 {
     *node = (struct heap_node){.key = key};
     h->least = meld(h->least, node);
+    if (++h->adds % 2 == 0)
+        pair_children(h->least, __builtin_ctz(h->adds | 1U << 31));
 }
 
+/* What is below it, or else the next sibling, takes its place. */
 void heap_remove(struct heap *h, struct heap_node *node)
 {
-    struct heap_node *rest = meld_siblings(node->child);
+    struct heap_node *heir = meld_siblings(node->child);
 
     if (node == h->least) {
-        h->least = rest;
+        h->least = heir;
         return;
     }
+    if (heir == NULL) {
+        heir = node->next;
+    } else {
+        heir->next = node->next;
+        if (heir->next != NULL)
+            heir->next->prev = heir;
+    }
+    if (heir != NULL)
+        heir->prev = node->prev;
     if (node->prev->child == node)
-        node->prev->child = node->next;
+        node->prev->child = heir;
     else
-        node->prev->next = node->next;
-    if (node->next != NULL)
-        node->next->prev = node->prev;
-    h->least = meld(h->least, rest);
+        node->prev->next = heir;
 }

@@ -4,12 +4,13 @@
 
 enum {
     SPIN_NS = 20000,    /* a searcher gives up after this long */
+    LEAD_NS = 50000,    /* the keeper is woken no earlier than that */
+    STEP_NS = 2000,     /* .. and in such steps */
     ANSWER_LOOKS = 200, /* at the inbox, before a thief pays for a barrier */
     BATCH = 64,         /* jobs handed over at once */
     INBOX_TURN = 61,    /* every so often the inbox goes first */
     CLOCK_TURN = 4,     /* every so often a busy worker looks at the clock */
     POLL_TURN = 64,     /* .. and at descriptors */
-    CHECK_ROUNDS = 6,   /* every so often the relief checks them */
 };
 
 /* ------------------------------------------------------------ where jobs are */
@@ -207,24 +208,21 @@ static void wake_keeper(struct sched *s)
         wake(s, keeper);
 }
 
-void sched_arm(struct sched *s, struct timer *t, int64_t deadline,
+void sched_arm(struct worker *w, struct timer *t, int64_t deadline,
                void (*fire)(struct timer *t))
 {
-    if (timers_add(&s->timers, t, deadline, fire)) /* t may be gone now */
-        wake_keeper(s);
+    if (timers_add(&w->timers, t, deadline, fire)) /* t may be gone now */
+        wake_keeper(w->sched);
 }
 
-void sched_arm_running(struct sched *s, struct timer *t, int64_t deadline,
+void sched_arm_running(struct worker *w, struct timer *t, int64_t deadline,
                        void (*fire)(struct timer *t))
 {
-    sched_arm(s, t, deadline, fire);
+    struct sched *s = w->sched;
+
+    sched_arm(w, t, deadline, fire);
     if (s->sim == NULL && load_seq_cst(&s->keeper) == IDLE_NOBODY) /* [S3] */
         relief_ask(&s->relief, deadline);
-}
-
-bool sched_disarm(struct sched *s, struct timer *t)
-{
-    return timers_remove(&s->timers, t);
 }
 
 /* -------------------------------------------------------------- descriptors */
@@ -246,65 +244,11 @@ static void deliver(struct sched *s, struct worker *w)
     poller_deliver(&s->poller, w->events, n);
 }
 
-/* Who looks without waiting may be told of the interrupt that was to wake the one
- * who polls, and then still sleeps: the kernel tells each thing once. */
-static void deliver_of_look(struct sched *s, const struct poll_event *events,
-                            int n)
-{
-    for (int i = 0; i < n; i++)
-        if (poll_key(&events[i]) == NULL &&
-            load_seq_cst(&s->keeper) != IDLE_NOBODY) /* [U5] */
-            poll_interrupt(&s->poller.set);
-    poller_deliver(&s->poller, events, n);
-}
-
-/* Look, unless somebody polls, or it is closed: hints, as this comes again. */
-static bool look_at_fds(struct sched *s, struct worker *w)
-{
-    int n;
-
-    if (load_acquire(&s->poller.hooks) == NULL || /* [U2] */
-        load_relaxed(&s->keeper) != IDLE_NOBODY)  /* a hint */
-        return false;
-    n = poll_wait(&s->poller.set, w->events, POLLER_BATCH, 0);
-    if (n > 0)
-        deliver_of_look(s, w->events, n);
-    return n > 0;
-}
-
 /* A worker goes to work: the relief looks now and then whether anybody polls. */
 static inline void see_to_fds(struct sched *s)
 {
     if (load_relaxed(&s->poller.hooks) != NULL) /* its own, or it is woken */
         relief_stand_in(&s->relief);
-}
-
-/* False: a worker polls. */
-static bool poll_instead(struct sched *s)
-{
-    struct poll_event events[POLLER_BATCH];
-    int n;
-
-    if (load_seq_cst(&s->keeper) != IDLE_NOBODY) /* [U4] */
-        return false;
-    if (idle_any_asleep(&s->idle)) {
-        sched_notify(s);
-        return true;
-    }
-    n = poll_wait(&s->poller.set, events, POLLER_BATCH, 0);
-    deliver_of_look(s, events, n);
-    return true;
-}
-
-bool sched_stand_in(void *sched, unsigned round)
-{
-    struct sched *s = sched;
-    bool needed;
-
-    if (!poller_is_open(&s->poller)) /* [U2]: another's is waited with */
-        return false;
-    needed = !s->guest && poll_instead(s); /* its host is told, nobody else */
-    return (round % CHECK_ROUNDS == 0 && poller_check(&s->poller)) || needed;
 }
 
 /* ---------------------------------------------------------------- searching */
@@ -336,6 +280,13 @@ static struct thrum_job_ *steal_from(struct sched *s, struct worker *w,
     return queue_steal(&victim->queue);
 }
 
+static struct thrum_job_ *take_own(struct sched *s, struct worker *w)
+{
+    struct thrum_job_ *job = queue_pop(&w->queue);
+
+    return job != NULL ? job : take_inbox(s, w);
+}
+
 static struct thrum_job_ *steal_round(struct sched *s, struct worker *w)
 {
     unsigned count = sched_count(s), start = rng_below(&w->rng, count);
@@ -360,6 +311,21 @@ static bool may_come(struct sched *s)
            idle_asleep_count(&s->idle) + 1 < sched_running(s);
 }
 
+/* When a searcher gives up; 0: after one look. For a timer that is due sooner than
+ * the kernel would wake it, it stays awake. */
+static int64_t search_until(struct sched *s)
+{
+    int64_t now, earliest = timers_earliest(&s->timers);
+    bool may = may_come(s);
+
+    if (s->guest || (!may && earliest == TIMERS_NEVER))
+        return 0;
+    now = clock_now();
+    if (earliest > now + load_relaxed(&s->lead)) /* a hint */
+        return may ? now + SPIN_NS : 0;
+    return (earliest > now ? earliest : now) + SPIN_NS;
+}
+
 /* As a searcher: a job, or NULL after some tens of microseconds. Whom this
  * worker has just woken may have been put onto the same CPU: let him run. */
 static struct thrum_job_ *search(struct sched *s, struct worker *w)
@@ -369,11 +335,12 @@ static struct thrum_job_ *search(struct sched *s, struct worker *w)
 
     if (job != NULL)
         return job;
-    until = may_come(s) ? clock_now() + SPIN_NS : 0;
+    until = search_until(s);
     for (;;) {
         job = steal_round(s, w);
-        if (job == NULL && (fire_due(s) || (until != 0 && look_at_fds(s, w))))
-            job = queue_pop(&w->queue);
+        if (job == NULL &&
+            (fire_due(s) || (until != 0 && sched_look_at_fds(s, w))))
+            job = take_own(s, w);
         if (job != NULL || load_relaxed(&s->stopping) != 0 || /* [S2] later */
             until == 0 || clock_now() >= until)
             return job;
@@ -422,12 +389,26 @@ static void leave_early(struct sched *s, struct worker *w)
     deliver(s, w);
 }
 
-/* As the keeper: until the earliest timer is due, or something can be told. */
+/* The kernel wakes us some time after `until`. Half of the times less than the
+ * lead: which is learned in steps, as single times may be long. */
+static void learn_lead(struct sched *s, int64_t until)
+{
+    int64_t late = clock_now() - until, lead = load_relaxed(&s->lead);
+
+    if (late > lead && lead < LEAD_NS)
+        store_relaxed(&s->lead, lead + STEP_NS); /* the keeper's to write */
+    else if (late >= 0 && late < lead)
+        store_relaxed(&s->lead, lead - STEP_NS); /* likewise */
+}
+
+/* As the keeper: until the earliest timer is nearly due, or something can be told. */
 static bool keep(struct sched *s, struct worker *w)
 {
     int64_t until = timers_earliest(&s->timers); /* [T4] */
     bool token;
 
+    if (until != TIMERS_NEVER && !s->guest)
+        until -= load_relaxed(&s->lead); /* the keeper's to write */
     if (s->guest)
         token = keep_at_host(s, w, until);
     else if (poller_is_open(&s->poller)) /* [U2] */
@@ -435,6 +416,8 @@ static bool keep(struct sched *s, struct worker *w)
                             POLLER_BATCH, &w->told);
     else
         token = parker_park(&w->parker, until);
+    if (!token && w->told == 0 && !s->guest)
+        learn_lead(s, until);
     store_seq_cst(&s->keeper, IDLE_NOBODY); /* [S3] [U3] */
     return token;
 }
@@ -486,7 +469,7 @@ static inline uint32_t begin_turn(struct sched *s, struct worker *w)
     if (turn % CLOCK_TURN == 0)
         (void)fire_due(s);
     if (turn % POLL_TURN == 0)
-        (void)look_at_fds(s, w);
+        (void)sched_look_at_fds(s, w);
     return turn;
 }
 
@@ -526,9 +509,7 @@ struct thrum_job_ *sched_take(struct sched *s, struct worker *w)
     if (turn % INBOX_TURN == 0)
         job = take_inbox(s, w);
     if (job == NULL)
-        job = queue_pop(&w->queue);
-    if (job == NULL)
-        job = take_inbox(s, w);
+        job = take_own(s, w);
     if (job != NULL)
         see_to_others(s, w);
     return job;

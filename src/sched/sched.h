@@ -5,8 +5,9 @@
  * job, in this order: its queue, the inbox, the deques and queues of others.
  * Before it sleeps, once more (parts/idle.h).
  *
- * Timers are kept by a worker that rests (the keeper): it parks until the
- * earliest. A busy worker looks at them between jobs. If the keeper finds a job
+ * Timers are armed by each worker in a heap of its own (parts/timers.h), and kept
+ * by one that rests (the keeper): it parks until the earliest of all, less what the
+ * kernel takes to wake it, as it has learned. A busy worker looks at them between jobs. If the keeper finds a job
  * while others rest, one of them is woken to keep the time; if none does, there
  * is sched/relief. The keeper polls, too (sched/poller).
  *
@@ -81,6 +82,9 @@ struct worker {
     /* the relief's: what it saw when it looked */
     uint32_t seen_turn;
     int64_t seen_cpu;
+
+    /* of what is armed here, for the most part touched by this worker only */
+    _Alignas(CACHE_LINE) struct timer_heap timers;
 
     /* written by this worker, read by thieves: [S6] [S7] */
     _Alignas(CACHE_LINE) _Atomic(struct stack *) stack;
@@ -177,6 +181,8 @@ struct sched {
 
     _Atomic uint32_t stopping; /* [S1] [S2] */
     _Atomic int32_t keeper;    /* a worker's index, or IDLE_NOBODY: [S3] */
+    _Atomic int64_t lead;      /* by the keeper: how long the kernel takes to
+                                * wake it. A hint to others */
     /* threads in sched_submit: [S8] [S9] */
     _Alignas(CACHE_LINE) _Atomic uint32_t visitors;
 };
@@ -215,16 +221,14 @@ void sched_push_child(struct worker *w, struct thrum_job_ *job);
 void sched_share(struct stack *s);
 
 /* See that `fire` is called at `deadline`, or soon after: for who is about to
- * suspend, so that his worker looks at the time. */
-void sched_arm(struct sched *s, struct timer *t, int64_t deadline,
+ * suspend, so that his worker looks at the time. w: which runs the caller, best;
+ * or any. */
+void sched_arm(struct worker *w, struct timer *t, int64_t deadline,
                void (*fire)(struct timer *t));
 
 /* The same for who goes on after that, perhaps for long. */
-void sched_arm_running(struct sched *s, struct timer *t, int64_t deadline,
+void sched_arm_running(struct worker *w, struct timer *t, int64_t deadline,
                        void (*fire)(struct timer *t));
-
-/* Not any more. False: it is being fired on another thread, or was. */
-bool sched_disarm(struct sched *s, struct timer *t);
 
 /* Open the poller, for who is about to suspend. 0, or as poller_open. */
 int sched_open_poller(struct sched *s, const struct poller_hooks *hooks);
@@ -293,6 +297,9 @@ struct thrum_job_ *sched_take_child(struct worker *w, struct thrum_scope *scope,
 
 /* The relief's look at what is noted on the stacks that run. */
 bool sched_look(void *sched);
+
+/* Look at descriptors, unless somebody polls, or it is closed. True: at some. */
+bool sched_look_at_fds(struct sched *s, struct worker *w);
 
 /* The relief: look at descriptors, if no worker does; in some rounds, check them.
  * False: no need. */

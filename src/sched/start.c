@@ -54,6 +54,7 @@ static struct crew_member *make_worker(void *sched)
     queue_init(&w->queue, s->idle.fenced);
     parker_init(&w->parker);
     parker_init(&w->member.parker);
+    timers_join(&s->timers, &w->timers);
     store_relaxed(&w->stack, NULL); /* no thread yet */
     sched_show(w);
     return &w->member;
@@ -120,6 +121,7 @@ int sched_start(struct sched *s, const struct sched_opts *opts)
     store_relaxed(&s->stopping, 0);
     store_relaxed(&s->visitors, 0);
     store_relaxed(&s->keeper, IDLE_NOBODY);
+    store_relaxed(&s->lead, 0);
     s->run_fork = fork_run;
     store_relaxed(&s->count, 0);
     store_relaxed(&s->by_cpus, opts->by_cpus);

@@ -23,6 +23,14 @@ __attribute__((noinline)) struct stack *worker_current(void)
     return deque == NULL ? NULL : stack_of(deque);
 }
 
+struct worker *worker_near(struct sched *sched)
+{
+    struct stack *here = worker_current();
+
+    return here != NULL && here->worker->sched == sched ? here->worker
+                                                        : sched->workers;
+}
+
 /* What a switch writes is found by way of the worker, which is read anew. */
 static __attribute__((noinline)) void find_locals(struct worker *w)
 {

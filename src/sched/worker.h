@@ -24,6 +24,9 @@
  * across a switch. */
 struct stack *worker_current(void);
 
+/* Of this runtime the worker that runs the caller, or else the first. */
+struct worker *worker_near(struct sched *sched);
+
 /* For a guest: worker_move_in runs the loop on the calling thread, until
  * worker_leave, called where it stands on no task. It is let in again by
  * worker_enter, on the same thread. */

@@ -110,7 +110,7 @@ static void keep_back(struct sim *sim, const struct poll_event *event)
         n->event.of.events |= event->of.events;
     } else {
         *n = (struct news){.sim = sim, .any = true, .event = *event};
-        sched_arm(&sim->rt->sched, &n->timer, sim->now + ns, tell_late);
+        sched_arm(sim->rt->sched.workers, &n->timer, sim->now + ns, tell_late);
     }
 }
 

@@ -117,8 +117,8 @@ static bool fire_one(struct sim *sim)
     t = due[i];
     due[i] = due[n - 1];
     while (--n > 0)
-        (void)timers_add(timers, due[n - 1], due[n - 1]->node.key,
-                         due[n - 1]->fire);
+        (void)timers_add(&sim->rt->sched.workers->timers, due[n - 1],
+                         due[n - 1]->node.key, due[n - 1]->fire);
     t->fire(t);
     return true;
 }

@@ -63,14 +63,14 @@ static void set(struct scope *s)
 {
     int64_t at = next_ring(s);
 
-    if (s->alarm == ALARM_SET && sched_disarm(s->sched, &s->timer))
+    if (s->alarm == ALARM_SET && timers_remove(&s->timer))
         s->alarm = ALARM_OFF;
     if (s->alarm != ALARM_OFF || s->alarm_ended || at == CLOCK_NEVER)
         return;
     s->alarm = ALARM_SET;
     if (!s->alarm_used) /* who closes it looks without the lock */
         s->alarm_used = true;
-    sched_arm_running(s->sched, &s->timer, at, ring);
+    sched_arm_running(worker_near(s->sched), &s->timer, at, ring);
 }
 
 static void ring(struct timer *t)
@@ -106,7 +106,6 @@ static void begin(struct scope *s, int64_t now)
     s->opened = now;
     s->slow_at = CLOCK_NEVER;
     s->slow = 0;
-    s->timer.set = false;
     store_relaxed(&s->deadline, CLOCK_NEVER); /* with the lock, or at open */
     store_release(&s->timed, 1);              /* [K8] */
 }
@@ -129,7 +128,6 @@ static void note(struct scope *s, thrum_time timeout)
     s->timeout = timeout;
     s->slow = 0;
     s->slow_at = CLOCK_NEVER;
-    s->timer.set = false;
     store_relaxed(&s->deadline, NOTED); /* nobody else knows it yet */
     store_relaxed(&s->timed, 1);        /* likewise */
     s->pending_outer = load_relaxed(&deque->pending); /* ours to write */
@@ -224,7 +222,7 @@ static bool has_rung_out(struct scope *s)
 
     spin_lock(&s->lock);
     s->alarm_ended = true;
-    if (s->alarm == ALARM_SET && sched_disarm(s->sched, &s->timer))
+    if (s->alarm == ALARM_SET && timers_remove(&s->timer))
         s->alarm = ALARM_OFF;
     silent = s->alarm == ALARM_OFF;
     spin_unlock(&s->lock);
@@ -240,7 +238,7 @@ void alarm_silence(struct scope *s)
         forget(s);
     if (!s->alarm_used)
         return;
-    if (likely(sched_disarm(s->sched, &s->timer))) {
+    if (likely(timers_remove(&s->timer))) {
         if (likely(!s->alarm_rang))
             return;
         spin_lock(&s->lock);

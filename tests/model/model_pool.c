@@ -95,12 +95,18 @@ bool wait_wake(struct wait *w, enum wake cause)
     return true;
 }
 
-void sched_arm(struct sched *s, struct timer *t, int64_t deadline,
+struct worker *worker_near(struct sched *s)
+{
+    (void)s;
+    return NULL;
+}
+
+void sched_arm(struct worker *w, struct timer *t, int64_t deadline,
                void (*fire)(struct timer *t))
 {
     uint32_t before;
 
-    (void)s;
+    (void)w;
     (void)deadline;
     MODEL_ASSERT(t == &pool.timer && fire == look_again);
     before = exchange_acq_rel(&armed, 1);

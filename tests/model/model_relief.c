@@ -122,16 +122,17 @@ int64_t clock_of_ticks(struct clock_pair before, struct clock_pair after,
 }
 
 /* As sched/sched.c has them, where no worker ever rests. */
-void sched_arm_running(struct sched *s, struct timer *t, int64_t deadline,
+void sched_arm_running(struct worker *w, struct timer *t, int64_t deadline,
                        void (*fire)(struct timer *t))
 {
-    (void)timers_add(&s->timers, t, deadline, fire);
-    relief_ask(&s->relief, deadline);
+    (void)timers_add(&w->timers, t, deadline, fire);
+    relief_ask(&sched.relief, deadline);
 }
 
-bool sched_disarm(struct sched *s, struct timer *t)
+struct worker *worker_near(struct sched *s)
 {
-    return timers_remove(&s->timers, t);
+    (void)s;
+    return &workers[model_thread()];
 }
 
 bool sched_look(void *arg)
@@ -410,7 +411,7 @@ static void ring_one(struct timer *t)
 
 static void arm(int which, int64_t at)
 {
-    sched_arm_running(&sched, &timers[which], at, ring_one);
+    sched_arm_running(worker_near(&sched), &timers[which], at, ring_one);
 }
 
 /* Must ring while we compute. */
@@ -460,8 +461,10 @@ static void prepare(int how, unsigned tasks, int refuse)
     sched.relief.attend = look_who_is_awake;
     store_relaxed(&awake, 0);
     store_relaxed(&seen_awake, 0);
-    for (int i = 0; i < WORKERS; i++)
+    for (int i = 0; i < WORKERS; i++) {
         workers[i].sched = &sched;
+        timers_join(&sched.timers, &workers[i].timers);
+    }
     for (int i = 0; i < 2; i++)
         store_relaxed(&rung[i], 0);
     state = how;

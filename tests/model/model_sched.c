@@ -79,13 +79,13 @@ static void submit_on_time(struct timer *t)
 static void root_arms_a_timer(struct thrum_job_ *job)
 {
     sched_push(here(), job_of_id(2, &meeting));
-    sched_arm(&sched, &soon, clock_now() + 1000000, submit_on_time);
+    sched_arm(here(), &soon, clock_now() + 1000000, submit_on_time);
     just_end(job);
 }
 
 static void root_arms_an_earlier_timer(struct thrum_job_ *job)
 {
-    sched_arm(&sched, &soon, clock_now() + 1000000, submit_on_time);
+    sched_arm(here(), &soon, clock_now() + 1000000, submit_on_time);
     meet_and_end(job);
 }
 

@@ -97,6 +97,21 @@ static void a_removed_node_can_be_added_again(void **state)
     assert_int_equal(take_least(&h), 3);
 }
 
+/* Who takes the least meets them all. */
+static void the_least_has_few_children(void **state)
+{
+    struct heap_node n[NODES];
+    struct heap h = {0};
+    int few = 0;
+
+    (void)state;
+    for (int i = 0; i < NODES; i++)
+        heap_add(&h, &n[i], i);
+    for (struct heap_node *c = h.least->child; c != NULL; c = c->next)
+        few++;
+    assert_in_range(few, 1, 8);
+}
+
 /* What is in the heap, found by going over all. */
 static int64_t least_of(const struct heap_node *n, const bool *in, bool *any)
 {
@@ -148,6 +163,7 @@ int main(void)
         cmocka_unit_test(one_node_comes_and_goes),
         cmocka_unit_test(keys_come_out_in_order),
         cmocka_unit_test(any_node_can_be_removed),
+        cmocka_unit_test(the_least_has_few_children),
         cmocka_unit_test(a_removed_node_can_be_added_again),
         cmocka_unit_test(random_work_agrees_with_an_array),
     };

@@ -19,6 +19,7 @@ struct alarm {
 };
 
 static struct timers ts;
+static struct timer_heap heap, other;
 static int64_t now, last; /* the time, and the deadline fired last */
 static int fired;
 
@@ -26,6 +27,8 @@ static int start(void **state)
 {
     (void)state;
     timers_init(&ts);
+    timers_join(&ts, &heap);
+    timers_join(&ts, &other);
     now = 0;
     last = INT64_MIN;
     fired = 0;
@@ -44,11 +47,16 @@ static void ring(struct timer *t)
     fired++;
 }
 
-static bool add(struct alarm *a, int64_t deadline)
+static bool add_to(struct timer_heap *h, struct alarm *a, int64_t deadline)
 {
     a->deadline = deadline;
     a->fired = false;
-    return timers_add(&ts, &a->timer, deadline, ring);
+    return timers_add(h, &a->timer, deadline, ring);
+}
+
+static bool add(struct alarm *a, int64_t deadline)
+{
+    return add_to(&heap, a, deadline);
 }
 
 static void fire_at(int64_t time)
@@ -139,11 +147,44 @@ static void one_that_is_due_can_be_taken_instead(void **state)
     assert_ptr_equal(timers_take_due(&ts, 19), &a.timer);
     assert_int_equal(timers_earliest(&ts), 20);
     assert_null(timers_take_due(&ts, 19));
-    assert_true(timers_remove(&ts, &b.timer));
+    assert_true(timers_remove(&b.timer));
     assert_int_equal(timers_earliest(&ts), 20); /* not looked at yet */
     assert_null(timers_take_due(&ts, 19));
     assert_int_equal(timers_earliest(&ts), TIMERS_NEVER);
     assert_int_equal(fired, 0);
+}
+
+/* I2 */
+static void the_earliest_is_that_of_all_heaps(void **state)
+{
+    struct alarm a, b, c;
+
+    (void)state;
+    assert_true(add_to(&other, &a, 100));
+    assert_false(add_to(&heap, &b, 200)); /* the first one there */
+    assert_true(add_to(&heap, &c, 50));
+    fire_at(60);
+    assert_true(c.fired && !a.fired);
+    assert_int_equal(timers_earliest(&ts), 100);
+    last = 0;
+    fire_at(300);
+    assert_true(a.fired && b.fired);
+    assert_true(timers_earliest(&ts) == TIMERS_NEVER);
+}
+
+static void what_was_fired_or_removed_is_gone(void **state)
+{
+    struct alarm a, b;
+
+    (void)state;
+    add(&a, 10);
+    add_to(&other, &b, 20);
+    fire_at(10);
+    assert_false(timers_remove(&a.timer));
+    assert_true(timers_remove(&b.timer));
+    assert_false(timers_remove(&b.timer));
+    fire_at(20);
+    assert_int_equal(fired, 1);
 }
 
 static void fire_may_end_the_timers_life(void **state)
@@ -153,7 +194,7 @@ static void fire_may_end_the_timers_life(void **state)
         struct alarm *a = malloc(sizeof *a);
 
         assert_non_null(a);
-        timers_add(&ts, &a->timer, i, ends_its_own_life);
+        timers_add(&heap, &a->timer, i, ends_its_own_life);
     }
     fire_at(5);
     assert_int_equal(fired, 3);
@@ -163,7 +204,7 @@ static void comes_again(struct timer *t)
 {
     fired++;
     if (fired < 5)
-        timers_add(&ts, t, now + 10, comes_again);
+        timers_add(&heap, t, now + 10, comes_again);
 }
 
 /* With the lock released, so it can. */
@@ -172,7 +213,7 @@ static void fire_may_add_timers(void **state)
     struct timer t;
 
     (void)state;
-    timers_add(&ts, &t, 10, comes_again);
+    timers_add(&heap, &t, 10, comes_again);
     for (int64_t time = 10; time < 100; time += 10) {
         fire_at(time);
         assert_int_equal(fired, time / 10 < 5 ? time / 10 : 5);
@@ -211,6 +252,8 @@ int main(void)
         TEST(the_earliest_is_the_least_deadline),
         TEST(all_that_are_due_fire_in_order),
         TEST(one_that_is_due_can_be_taken_instead),
+        TEST(the_earliest_is_that_of_all_heaps),
+        TEST(what_was_fired_or_removed_is_gone),
         TEST(fire_may_end_the_timers_life),
         TEST(fire_may_add_timers),
         TEST(many_timers_fire_in_the_order_of_their_deadlines),

@@ -14,6 +14,7 @@
 #include "parts/timers.c"
 #include "sched/away.c"
 #include "sched/crew.c"
+#include "sched/fds.c"
 #include "sched/poller.c"
 #include "sched/relief.c"
 #include "sched/sched.c"
@@ -183,7 +184,7 @@ static void submit_on_time(struct timer *t);
 /* One that sleeps for years: somebody may keep that time already. */
 static void arm_late(struct thrum_job_ *job)
 {
-    sched_arm(&sched, &late, INT64_MAX - 1, submit_on_time);
+    sched_arm(here(), &late, INT64_MAX - 1, submit_on_time);
     just_end(job);
 }
 
@@ -250,12 +251,12 @@ static void prepare(unsigned count)
     model_name(&left, "left");
     model_watch(jobs, sizeof jobs);
     model_watch(arena, sizeof arena);
-    model_watch(&sched.timers.heap, sizeof sched.timers.heap);
 }
 
 static void prepare_worker(unsigned i)
 {
     static const char *const names[] = {"queue 0", "queue 1", "queue 2"};
+    static const char *const heaps[] = {"heap 0", "heap 1", "heap 2"};
     static const char *const decks[] = {"deque 0", "deque 1", "deque 2"};
     struct worker *w = &workers[i];
     char *border = arena[2 * i + 1];
@@ -275,6 +276,9 @@ static void prepare_worker(unsigned i)
     rng_init(&w->rng, (uint64_t)model_choose(100));
     queue_init(&w->queue, sched.idle.fenced);
     parker_init(&w->parker);
+    timers_join(&sched.timers, &w->timers);
+    model_name(&w->timers, heaps[i]);
+    model_watch(&w->timers.heap, sizeof w->timers.heap);
     store_relaxed(&w->stack, NULL);
     model_name(&w->queue, names[i]);
     model_name(stacks[i], decks[i]);
