@@ -38,10 +38,10 @@ static thrum_err *visit(void *arg)
 static thrum_err *count_from(int depth)
 {
     struct walk walk = {.folders = 0};
-    struct folder top = {.walk = &walk, .depth = depth};
 
     thrum_scope_open(&walk.scope, .name = "walk");
-    int rc = thrum_spawn(&walk.scope, visit, &top, sizeof top);
+    int rc = thrum_spawn(&walk.scope, visit, &(struct folder){&walk, depth},
+                         sizeof(struct folder));
     THRUM_TRY(thrum_scope_close(&walk.scope, thrum_rc(rc)));
     printf("%d folders\n", walk.folders);
     return NULL;

@@ -15,7 +15,7 @@
 set -u
 OUT=${OUT:-build}
 TIMEOUT=${TIMEOUT:-300}
-passed=0 failed=0 skipped=0 broken=
+passed=0 failed=0 skipped=0 broken='' logs=''
 
 # A kernel that spreads addresses widely upsets ThreadSanitizer.
 case ${SAN:-} in
@@ -54,6 +54,7 @@ run_one() {
     name=${1#"$OUT"/}
     name=${name#tests/}
     log=$OUT/$(echo "$name" | tr / -).log
+    logs="$logs $log"
     start=$(date +%s%N)
     # shellcheck disable=SC2046 # a command is made of words
     timeout -s ABRT -k 5 "$TIMEOUT" $(command_for "$1") >"$log" 2>&1 </dev/null
@@ -96,6 +97,8 @@ for t; do
     esac
 done
 
+# shellcheck disable=SC2086 # a list of files
+sh tests/counts.sh $logs
 [ -z "$broken" ] || printf '\nFAILED:%s\n' "$broken"
 printf '\n%d passed, %d failed' $passed $failed
 [ $skipped = 0 ] || printf ', %d skipped' $skipped

@@ -255,9 +255,16 @@ THRUM_API int thrum_close(int fd);
 
 /* ---------------------------------------------------------------------- files
  *
- * Each of these calls is made on a thread of the blocking pool, as by
- * thrum_offload, and waited for to the end. On a thread that is no worker they are
- * the calls of POSIX. */
+ * In a task, each of these calls but thrum_sendfile is made by the kernel in its own
+ * time where it has io_uring(7), and else on a thread of the blocking pool, as by
+ * thrum_offload. Both say the same. What is to be read and lies in memory is read at
+ * once.
+ *
+ * A call is waited for to its end, so that what was given to it may be gone after.
+ * With io_uring a cancel ends one that waits, such as the open of a pipe that nobody
+ * writes to. What was done all the same is the result.
+ *
+ * On a thread that is no worker they are the calls of POSIX. */
 
 /* Open a file, as open(2), close-on-exec. mode: of a file that is created, or 0.
  *
@@ -274,7 +281,7 @@ thrum_open(const char *path, int flags, unsigned mode);
 /* Read from a place in a file, as pread(2).
  *
  * Call from:  a task; any other thread, which blocks.
- * Suspends:   the task always.
+ * Suspends:   until they are read, if they are not in memory.
  * Returns:    how many bytes; 0 at the end.
  *             -ECANCELED  nothing was read
  *             -EAGAIN, -ENOMEM  as thrum_offload, or what pread(2) says
@@ -302,7 +309,7 @@ THRUM_API THRUM_SUSPENDS THRUM_NODISCARD ssize_t thrum_pwrite(int fd,
  * Call from:  a task; any other thread, which blocks.
  * Suspends:   the task always.
  * Returns:    0
- *             -ECANCELED  it was not begun
+ *             -ECANCELED  perhaps it is not, or not all of it
  *             -EAGAIN, -ENOMEM  as thrum_offload, or what fsync(2) says
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_fsync(int fd);

@@ -35,6 +35,7 @@ typedef struct thrum_process {
     pid_t pid;  /* while it runs */
     int status; /* when it was waited for: as waitpid(2) has it */
     int fd_;
+    struct thrum_played_ *played_; /* in a simulation */
     thrum_time grace_;
     const char *name_, *where_;
 } thrum_process;
@@ -71,6 +72,7 @@ typedef struct thrum_process_opts {
  *             -ECANCELED  the task was canceled before; nothing was started
  *             -ENOENT, -EACCES, -ENOEXEC, ...  what posix_spawn(3) says
  *             -EMFILE, -ENFILE, -ENOMEM, -EAGAIN
+ *             -ENOSYS     in a simulation that has no programs (thrum/test.h)
  *
  * It inherits no descriptor that is close-on-exec, as all of this library are,
  * has no signal blocked, and SIGPIPE as by default.

@@ -152,7 +152,8 @@ thrum_scope_close(thrum_scope *s, thrum_err *body);
  *             holds a bounded number of unstarted ones. A child of a full scope
  *             that spawns into it does not wait: the new one runs in place.
  * Ownership:  copy > 0: that many bytes are copied, fn gets the copy, aligned
- *             for any type. copy == 0: fn gets arg itself.
+ *             for any type; arg may be a compound literal. copy == 0: fn gets arg
+ *             itself, and it must live until fn has ended.
  * Order:      fn sees what came before.
  * Returns:    0: fn will be called, whatever happens; in a canceled scope it
  *                meets -ECANCELED at its first wait.
@@ -163,11 +164,11 @@ thrum_scope_close(thrum_scope *s, thrum_err *body);
  *                         the limit
  *             -ENOTRECOVERABLE  this is the child of a fork (thrum/run.h)
  */
-#define thrum_spawn(s, fn, arg, copy)                                          \
+#define thrum_spawn(s, fn, ...)                                                \
     __extension__({                                                            \
         static const struct thrum_site_ thrum_site_here_ = {thrum_spawn_run_,  \
                                                             #fn, THRUM_HERE};  \
-        thrum_spawn_((s), &thrum_site_here_, (fn), (arg), (copy));             \
+        thrum_spawn_((s), &thrum_site_here_, (fn), __VA_ARGS__);               \
     })
 
 /* The background scope of the runtime we are on (on another thread: of the

@@ -40,6 +40,8 @@
  *              of late, in another order, or twice; and with `io_fault` calls
  *              fail: a connection is reset or refused, no descriptor is left,
  *              a disk is full.
+ *   processes  are played by functions of the test (`programs`), as tasks: real
+ *              ones would take their own time.
  *   deadlock   when all wait and nothing will happen any more, the round has
  *              failed: THRUM_DEADLOCK, with a list of who waits for what, held
  *              by whom, and who waits in a circle. All tasks are then canceled,
@@ -51,9 +53,10 @@
  * called, each name one address of its own (127.x.y.z). One may listen at any address
  * and port, and who dials what nobody listens at is refused. They behave as TCP does,
  * but are Unix sockets: options of TCP, and getpeername(2), do not know them; a
- * listening socket is one from the first connection on.
+ * listening socket is one from the first connection on. One that failed, or is closed
+ * by thrum_close with SO_LINGER of nothing, is reset for the other end.
  *
- * Not simulated: other threads, processes, disks, timerfd and whatever else comes
+ * Not simulated: other threads, disks, timerfd and whatever else comes
  * from outside (a wait for it is a deadlock), what the program asks of the kernel
  * itself; and what a race does inside one processor's memory: for that run the same
  * test on real threads, with ThreadSanitizer.
@@ -81,6 +84,29 @@ typedef enum {
     THRUM_EXPLORE_RANKS,
 } thrum_explore;
 
+/* A process, for the function that plays it. */
+typedef struct thrum_sim_process {
+    char *const *argv;
+    /* Its standard streams, closed when it has ended; 0, 1, 2 where it has those of
+     * the test. To close one before, use thrum_close, and set it to -1. */
+    int in, out, err;
+    void *user;
+} thrum_sim_process;
+
+/* What thrum_process_start finds, in a simulation, under the name argv[0].
+ *
+ * `main` is called in a task of its own, and calls this library as a task does. It
+ * returns the status that the process exits with, 0 to 255. A signal that would end
+ * a process cancels the task: what it returns, if not negative, is still the status
+ * (it has caught the signal); if negative it was ended by the signal. SIGKILL
+ * reaches into shields, and decides. Without a signal a negative number is SIGPIPE
+ * if it is -EPIPE, else SIGABRT. */
+typedef struct thrum_sim_program {
+    const char *name; /* NULL: the end of the list */
+    int (*main)(thrum_sim_process *p);
+    void *user;
+} thrum_sim_program;
+
 /* All zero is the default. */
 typedef struct thrum_sim_opts {
     uint64_t seed;       /* of the first round; the others' follow. 0: one that
@@ -95,11 +121,13 @@ typedef struct thrum_sim_opts {
                            * failed; 0: 10 years */
     uint64_t steps;      /* or that takes more decisions; 0: 10 million */
     thrum_explore explore;
-    bool background;       /* tasks left in thrum_root() are no failure */
-    bool twice;            /* run each round twice: it has failed if the second
+    bool background; /* tasks left in thrum_root() are no failure */
+    bool twice;      /* run each round twice: it has failed if the second
                            * takes another course, as the program depends on
                            * more than the seed */
-    bool quiet;            /* no trace of a failing round on stderr */
+    bool quiet;      /* no trace of a failing round on stderr */
+    const thrum_sim_program *programs; /* what may be started; others: -ENOENT.
+                                        * NULL: nothing, which is -ENOSYS */
     const thrum_opts *run; /* on_error, on_slow, user, stack_size and grace for
                             * it; NULL: the defaults, but silent on slow scopes */
 } thrum_sim_opts;

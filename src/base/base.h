@@ -17,6 +17,9 @@
 
 #define CACHE_LINE 64
 
+/* For functions that only fetch: a call of one is dropped, as it has no effect. */
+#define fetches static inline __attribute__((always_inline))
+
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define cold        __attribute__((cold, noinline))

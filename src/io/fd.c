@@ -216,8 +216,7 @@ static const struct poller_hooks hooks = {ready, check, forget_poller};
 
 /* ----------------------------------------------------------------- waiting */
 
-/* The one to add a descriptor to: the runtime's of who waits. */
-static int poller_here(struct poller **p)
+int fd_poller(struct poller **p)
 {
     struct stack *here = worker_current();
     struct sched *s = here == NULL ? NULL : here->worker->sched;
@@ -252,7 +251,7 @@ int fd_watch(int n, struct fd *f)
 
     if (load_relaxed(&f->poller) != NULL) /* the lock decides */
         return 0;
-    rc = poller_here(&p);
+    rc = fd_poller(&p);
     if (rc < 0)
         return rc;
     spin_lock(&f->lock);

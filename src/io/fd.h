@@ -103,6 +103,9 @@ static inline bool fd_is_dry(struct fd *f, const struct fd_seen *seen)
            load_relaxed(&f->ended) == 0; /* by [F2], if before that tick */
 }
 
+/* The poller of who calls, opened. 0, or as fd_watch. */
+int fd_poller(struct poller **p);
+
 /* Put it into the poller of who calls, if it is in none.
  *
  * Returns 0

@@ -1,4 +1,5 @@
-/* Files: every call on a thread of the blocking pool. */
+/* Files: what lies in memory is read at once; else the kernel's ring makes the call,
+ * or a thread of the blocking pool. */
 
 #include <thrum/io.h>
 #include <thrum/offload.h>
@@ -7,126 +8,136 @@
 
 #include "io/call.h"
 #include "io/simulate.h"
-#include "os/file.h"
+#include "io/uring.h"
 
-struct work {
-    int fd, to, flags;
-    unsigned mode;
-    const char *path;
-    const void *from;
-    void *bytes;
-    size_t n;
-    off_t at, *moving;
-    struct stat *stat;
-    ssize_t result;
-    bool no_room;
-};
-
-/* What fn left in w->result; or why it was not called. */
-static ssize_t offload(thrum_fn *fn, struct work *w, enum simulated_call call)
+/* What fn left in *result; or why it was not called. */
+static ssize_t offload(thrum_fn *fn, void *arg, const ssize_t *result)
 {
-    int rc = simulated() ? simulate_call(call) : 0;
-    thrum_err *e;
+    thrum_err *e = thrum_offload(fn, arg);
+    int rc;
 
-    if (rc < 0)
-        return rc;
-    e = thrum_offload(fn, w);
     if (e == NULL)
-        return w->result;
-    w->result = -thrum_err_errno(e);
+        return *result;
+    rc = -thrum_err_errno(e);
     thrum_err_drop(e);
-    return w->result;
+    return rc;
 }
 
-static thrum_err *work_open(void *arg)
+struct work {
+    const struct file_call *call;
+    ssize_t result;
+};
+
+static thrum_err *work_make(void *arg)
 {
     struct work *w = arg;
 
-    w->result = file_open(w->path, w->flags, w->mode);
+    w->result = file_make(w->call);
     return NULL;
+}
+
+static bool is_real_task(void)
+{
+    return worker_current() != NULL && !simulated();
+}
+
+static ssize_t make(const struct file_call *c, enum simulated_call call)
+{
+    struct work w = {.call = c};
+    ssize_t rc = simulated() ? simulate_call(call) : 0;
+
+    if (rc < 0)
+        return rc;
+    if (is_real_task()) {
+        rc = call_canceled() ? -ECANCELED : uring_make(c);
+        if (rc != -EAGAIN)
+            return rc;
+    }
+    return offload(work_make, &w, &w.result);
 }
 
 int thrum_open(const char *path, int flags, unsigned mode)
 {
-    struct work w = {.path = path, .flags = flags, .mode = mode};
-    int fd = (int)offload(work_open, &w, SIMULATE_OPEN);
+    struct file_call c = {
+        .what = FILE_OPEN, .path = path, .flags = flags, .mode = mode};
+    int fd = (int)make(&c, SIMULATE_OPEN);
 
     if (fd >= 0)
         fd_fresh(fd);
     return fd;
 }
 
-static thrum_err *work_pread(void *arg)
+/* False: there is more to be read, from where *c then says. */
+static bool read_cached(struct file_call *c)
 {
-    struct work *w = arg;
+    ssize_t rc = 1;
 
-    w->result = file_pread(w->fd, w->bytes, w->n, w->at);
-    return NULL;
+    while (rc > 0 && (rc = file_read_cached(c)) > 0) {
+        c->bytes = (char *)c->bytes + rc;
+        c->n -= (size_t)rc;
+        c->at += rc;
+        if (c->n == 0)
+            return true;
+    }
+    return rc == 0; /* the end */
 }
 
 ssize_t thrum_pread(int fd, void *bytes, size_t n, off_t at)
 {
-    return offload(work_pread,
-                   &(struct work){.fd = fd, .bytes = bytes, .n = n, .at = at},
-                   SIMULATE_FILE);
-}
+    struct file_call c = {
+        .what = FILE_READ, .fd = fd, .bytes = bytes, .n = n, .at = at};
+    bool all = is_real_task() && !call_canceled() && read_cached(&c);
+    ssize_t got = (ssize_t)(n - c.n), rc = all ? 0 : make(&c, SIMULATE_FILE);
 
-static thrum_err *work_pwrite(void *arg)
-{
-    struct work *w = arg;
-
-    w->result = file_pwrite(w->fd, w->from, w->n, w->at);
-    return NULL;
+    return rc < 0 && got > 0 ? got : got + rc;
 }
 
 ssize_t thrum_pwrite(int fd, const void *bytes, size_t n, off_t at)
 {
-    return offload(work_pwrite,
-                   &(struct work){.fd = fd, .from = bytes, .n = n, .at = at},
-                   SIMULATE_FILE_WRITE);
-}
+    struct file_call c = {.what = FILE_WRITE,
+                          .fd = fd,
+                          .bytes = (void *)(uintptr_t)bytes,
+                          .n = n,
+                          .at = at};
 
-static thrum_err *work_sync(void *arg)
-{
-    struct work *w = arg;
-
-    w->result = file_sync(w->fd);
-    return NULL;
+    return make(&c, SIMULATE_FILE_WRITE);
 }
 
 int thrum_fsync(int fd)
 {
-    return (int)offload(work_sync, &(struct work){.fd = fd},
-                        SIMULATE_FILE_WRITE);
-}
+    struct file_call c = {.what = FILE_SYNC, .fd = fd};
 
-static thrum_err *work_stat(void *arg)
-{
-    struct work *w = arg;
-
-    w->result = file_stat(w->path, w->stat);
-    return NULL;
+    return (int)make(&c, SIMULATE_FILE_WRITE);
 }
 
 int thrum_stat(const char *path, struct stat *out)
 {
-    return (int)offload(work_stat, &(struct work){.path = path, .stat = out},
-                        SIMULATE_FILE);
+    struct file_call c = {.what = FILE_STAT, .path = path, .stat = out};
+
+    return (int)make(&c, SIMULATE_FILE);
 }
+
+struct sending {
+    int to, from;
+    off_t *at;
+    size_t n;
+    ssize_t result;
+    bool no_room;
+};
 
 /* The file is read in the pool, the room is waited for here. */
 static thrum_err *work_send(void *arg)
 {
-    struct work *w = arg;
+    struct sending *w = arg;
 
-    w->result = file_send(w->to, w->fd, w->moving, w->n);
+    w->result = file_send(w->to, w->from, w->at, w->n);
     w->no_room = w->result == -EAGAIN;
     return NULL;
 }
 
 ssize_t thrum_sendfile(int to, int from, off_t *at, size_t n)
 {
-    struct work w = {.to = to, .fd = from, .moving = at, .n = n};
+    struct sending w = {.to = to, .from = from, .at = at, .n = n};
     struct fd_seen seen;
     ssize_t rc;
     int no;
@@ -136,7 +147,9 @@ ssize_t thrum_sendfile(int to, int from, off_t *at, size_t n)
         return no;
     do {
         seen = fd_see(f);
-        rc = offload(work_send, &w, SIMULATE_FILE);
+        rc = simulated() ? simulate_call(SIMULATE_FILE) : 0;
+        if (rc == 0)
+            rc = offload(work_send, &w, &w.result);
         if (!w.no_room) /* or there is no thread: -EAGAIN as well */
             return rc;
         w.no_room = false;

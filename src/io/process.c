@@ -13,6 +13,8 @@
 #include <thrum/offload.h>
 
 #include "base/base.h"
+#include "io/play.h"
+#include "io/simulate.h"
 #include "os/process.h"
 #include "task/scope.h"
 
@@ -45,6 +47,7 @@ static int open_stream(struct streams *s, int i, int wish, int *other)
             return rc;
         s->fds[i] = ends[i != STDIN_FILENO];
         *other = ends[i == STDIN_FILENO];
+        fd_fresh(*other);
     } else if (wish == THRUM_TO_OUT) {
         rc = process_dup(s->fds[STDOUT_FILENO] >= 0 ? s->fds[STDOUT_FILENO]
                                                     : STDOUT_FILENO);
@@ -108,10 +111,25 @@ static int number_of(thrum_err *e)
     return rc;
 }
 
+/* A number that no process has, and kill(2) refuses: the kernel's end before. */
+#define PLAYED_PID (1 << 22)
+
+static int start_played(thrum_process *p, struct start *s)
+{
+    int rc = play_start(&p->played_, s->how.argv, s->how.fds, &p->fd_);
+
+    if (rc == 0)
+        p->pid = PLAYED_PID + p->fd_;
+    return rc;
+}
+
 static int start(thrum_process *p, struct start *s)
 {
-    int rc = number_of(thrum_offload(spawn, s));
+    int rc;
 
+    if (simulated())
+        return start_played(p, s);
+    rc = number_of(thrum_offload(spawn, s));
     if (rc < 0)
         return rc;
     p->pid = s->pid;
@@ -149,6 +167,26 @@ int thrum_process_start_(thrum_process *p, char *const *argv,
     return rc;
 }
 
+/* --------------------------------------------------- one that runs, or is played */
+
+static int tell(thrum_process *p, int signal)
+{
+    return p->played_ != NULL ? play_signal(p->played_, signal)
+                              : process_signal(p->pid, signal);
+}
+
+static int has_ended(thrum_process *p)
+{
+    return p->played_ != NULL ? play_has_ended(p->played_)
+                              : process_has_ended(p->pid);
+}
+
+static int reap(thrum_process *p)
+{
+    return p->played_ != NULL ? play_reap(p->played_, &p->status)
+                              : process_reap(p->pid, &p->status);
+}
+
 /* -------------------------------------------------------------------- waiting */
 
 /* Without a descriptor for it, or what is needed to wait for one: look now and
@@ -157,7 +195,7 @@ static int look_for_end(thrum_process *p)
 {
     int rc;
 
-    while ((rc = process_has_ended(p->pid)) == 0) {
+    while ((rc = has_ended(p)) == 0) {
         rc = thrum_sleep(LOOK_NS);
         if (rc < 0)
             return rc;
@@ -195,11 +233,11 @@ static bool ends_within(thrum_process *p, thrum_time grace)
 static void make_end(thrum_process *p)
 {
     if (p->grace_ > 0) {
-        (void)process_signal(p->pid, SIGTERM);
+        (void)tell(p, SIGTERM);
         if (ends_within(p, p->grace_))
             return;
     }
-    (void)process_signal(p->pid, SIGKILL);
+    (void)tell(p, SIGKILL);
     (void)ends_within(p, 0);
 }
 
@@ -223,10 +261,10 @@ thrum_err *thrum_process_wait(thrum_process *p)
 
     REQUIRE(p != NULL && p->pid > 0, "no process, or it was waited for");
     canceled = wait_for_end(p) == -ECANCELED;
-    rc = process_reap(p->pid, &p->status);
+    rc = reap(p);
     if (rc == -EAGAIN) {
         make_end(p);
-        rc = process_reap(p->pid, &p->status);
+        rc = reap(p);
     } else {
         canceled = false; /* it had ended by itself */
     }
@@ -246,6 +284,6 @@ int thrum_process_signal(thrum_process *p, int signal)
     int rc;
 
     REQUIRE(p != NULL && p->pid > 0, "no process, or it was waited for");
-    rc = process_signal(p->pid, signal);
+    rc = tell(p, signal);
     return rc == -ESRCH ? 0 : rc;
 }

@@ -30,6 +30,7 @@ static const int of_none[] = {0}, of_wait[] = {-ENOMEM, -ENOSPC, 0},
                  of_connect[] = {-ECONNREFUSED, -ETIMEDOUT, -EHOSTUNREACH, 0},
                  of_opening[] = {-EMFILE, -ENFILE, 0}, of_file[] = {-EIO, 0},
                  of_file_write[] = {-EIO, -ENOSPC, 0},
+                 of_process[] = {-EAGAIN, -ENOMEM, 0},
                  of_lookup[] = {-EAGAIN, -ENOENT, 0};
 
 /* 0, -ECANCELED, or what is to be its result. */
@@ -127,6 +128,20 @@ static ssize_t try_now(struct call *c, attempt *try, enum transfer_kind kind,
     return try(c);
 }
 
+/* The other end did not just close it. */
+static bool is_reset(const struct call *c, unsigned what, ssize_t rc)
+{
+    return (rc == -EPIPE || (rc == 0 && what == POLL_READ)) &&
+           loopback_was_reset(c->fd);
+}
+
+/* It does not go on, for this end or the other. */
+static void break_off(int fd)
+{
+    loopback_reset(fd);
+    transfer_break(fd);
+}
+
 /* The number may be another file's by then. */
 static bool was_closed_since(struct call *c)
 {
@@ -145,9 +160,13 @@ ssize_t simulate_try(struct call *c, attempt *try, unsigned what)
     if (was_closed_since(c))
         return -EBADF;
     rc = failed == 0 ? try_now(c, try, kind, what) : failed;
-    if (failed != 0 && failed != -ECANCELED && kind == TRANSFER_STREAM &&
-        c->kind != CALL_ACCEPT)
-        transfer_break(c->fd);
+    if (kind == TRANSFER_STREAM && c->kind != CALL_ACCEPT &&
+        c->kind != CALL_WAIT) {
+        if (failed != 0 && failed != -ECANCELED)
+            break_off(c->fd);
+        else if (is_reset(c, what, rc))
+            rc = -ECONNRESET;
+    }
     sched_point(POINT_CALL);
     return rc;
 }
@@ -176,9 +195,16 @@ int simulate_listen(const struct sockaddr *addr, socklen_t size)
     return rc < 0 ? rc : loopback_listen(here(), addr, size);
 }
 
+void simulate_close(int fd)
+{
+    if (loopback_closes_by_reset(fd))
+        loopback_reset(fd);
+}
+
 int simulate_call(enum simulated_call call)
 {
-    static const int *const errors[] = {of_opening, of_file, of_file_write};
+    static const int *const errors[] = {of_opening, of_file, of_file_write,
+                                        of_process};
 
     return meet_fate(errors[call]);
 }

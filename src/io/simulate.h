@@ -46,9 +46,17 @@ ssize_t simulate_try(struct call *c, attempt *try, unsigned what);
 int simulate_connect(int fd, const struct sockaddr *addr, socklen_t size);
 int simulate_listen(const struct sockaddr *addr, socklen_t size);
 
-/* Before a call that has no descriptor yet, or one of a file: 0, -ECANCELED or how it
+/* Before a close. */
+void simulate_close(int fd);
+
+/* Before a call that has no descriptor yet, one of a file, or a start: 0, -ECANCELED or how it
  * has failed. */
-enum simulated_call { SIMULATE_OPEN, SIMULATE_FILE, SIMULATE_FILE_WRITE };
+enum simulated_call {
+    SIMULATE_OPEN,
+    SIMULATE_FILE,
+    SIMULATE_FILE_WRITE,
+    SIMULATE_PROCESS
+};
 int simulate_call(enum simulated_call call);
 
 /* As net_lookup. */

@@ -275,5 +275,7 @@ int thrum_wait_fd(int fd, int events)
 
 int thrum_close(int fd)
 {
+    if (simulated())
+        simulate_close(fd);
     return fd_close(fd);
 }

@@ -16,6 +16,7 @@ enum fail {
     FAIL_POLL,   /* poll_open: -EMFILE */
     FAIL_WATCH,  /* poll_add: -ENOSPC */
     FAIL_PIDFD,  /* process_fd: -ENOSYS */
+    FAIL_RING,   /* ring_open: -ENOSYS; ring_submit: false */
     FAIL_KINDS
 };
 

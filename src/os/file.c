@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/sendfile.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define CALL(result, call)                                                     \
@@ -14,44 +15,49 @@
             (result) = -errno;                                                 \
     } while (0)
 
-int file_open(const char *path, int flags, unsigned mode)
+ssize_t file_make(const struct file_call *c)
 {
-    int rc;
+    ssize_t rc = -EINVAL;
 
-    CALL(rc, open(path, flags | O_CLOEXEC, mode));
+    switch (c->what) {
+    case FILE_OPEN:
+        CALL(rc, open(c->path, c->flags | O_CLOEXEC, c->mode));
+        break;
+    case FILE_READ:
+        CALL(rc, pread(c->fd, c->bytes, c->n, c->at));
+        break;
+    case FILE_WRITE:
+        CALL(rc, pwrite(c->fd, c->bytes, c->n, c->at));
+        break;
+    case FILE_SYNC:
+        CALL(rc, fsync(c->fd));
+        break;
+    case FILE_STAT:
+        CALL(rc, stat(c->path, c->stat));
+        break;
+    }
     return rc;
 }
 
-ssize_t file_pread(int fd, void *bytes, size_t n, off_t at)
+/* A negative place would be the one where the file is. What is not kept in memory
+ * (O_DIRECT) would be waited for all the same. */
+ssize_t file_read_cached(const struct file_call *c)
 {
+    struct iovec all = {c->bytes, c->n};
+    int flags = c->at < 0 ? -1 : fcntl(c->fd, F_GETFL);
     ssize_t rc;
 
-    CALL(rc, pread(fd, bytes, n, at));
-    return rc;
+    if (flags < 0 || (flags & O_DIRECT))
+        return -EAGAIN;
+    rc = preadv2(c->fd, &all, 1, c->at, RWF_NOWAIT);
+    return rc < 0 ? -EAGAIN : rc;
 }
 
-ssize_t file_pwrite(int fd, const void *bytes, size_t n, off_t at)
+bool file_is_on_disk(int fd)
 {
-    ssize_t rc;
+    struct stat st;
 
-    CALL(rc, pwrite(fd, bytes, n, at));
-    return rc;
-}
-
-int file_sync(int fd)
-{
-    int rc;
-
-    CALL(rc, fsync(fd));
-    return rc;
-}
-
-int file_stat(const char *path, struct stat *out)
-{
-    int rc;
-
-    CALL(rc, stat(path, out));
-    return rc;
+    return fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
 }
 
 ssize_t file_send(int to, int from, off_t *at, size_t n)

@@ -3,14 +3,32 @@
 #ifndef OS_FILE_H
 #define OS_FILE_H
 
+#include <stdbool.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
-int file_open(const char *path, int flags, unsigned mode); /* close-on-exec */
-ssize_t file_pread(int fd, void *bytes, size_t n, off_t at);
-ssize_t file_pwrite(int fd, const void *bytes, size_t n, off_t at);
-int file_sync(int fd);
-int file_stat(const char *path, struct stat *out);
+enum file_what { FILE_OPEN, FILE_READ, FILE_WRITE, FILE_SYNC, FILE_STAT };
+
+struct file_call {
+    enum file_what what;
+    int fd;
+    const char *path; /* to be opened, close-on-exec; or asked about */
+    int flags;
+    unsigned mode;
+    void *bytes; /* which are read, or written */
+    size_t n;
+    off_t at;
+    struct stat *stat;
+};
+
+ssize_t file_make(const struct file_call *c);
+
+/* FILE_READ of what the kernel has in memory, perhaps of less than n bytes. -EAGAIN:
+ * it has nothing, or cannot say. */
+ssize_t file_read_cached(const struct file_call *c);
+
+/* A regular file, or a disk. */
+bool file_is_on_disk(int fd);
 
 /* -EAGAIN: no room in `to`, which is made non-blocking. */
 ssize_t file_send(int to, int from, off_t *at, size_t n);

@@ -11,13 +11,16 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/atomic.h"
+#include "os/lock.h"
 #include "os/net.h"
 #include "os/transfer.h"
 
 enum {
     BLOCK = 256,
     GAP = 1024, /* so many numbers in a row are not open: none above is */
-    FIRST_PORT = 32768
+    FIRST_PORT = 32768,
+    RESETS = 256
 };
 
 /* An address, with no other bytes in it. */
@@ -31,7 +34,7 @@ struct name {
     char magic[8];
     const void *net;
     pid_t pid;
-    uint32_t client; /* its number, so that no two are alike */
+    uint32_t client; /* 0; of who connects, so that no two are alike */
     struct place place;
 };
 
@@ -143,11 +146,15 @@ static int unix_socket(void)
     return fd < 0 ? -errno : fd;
 }
 
-/* `made` goes under the number fd; the flag of that stays. */
+/* `made` goes under the number fd; the flag of that stays, and how it is closed. */
 static int replace(int fd, int made)
 {
     int flags = fcntl(fd, F_GETFD), rc = 0;
+    struct linger linger;
+    socklen_t size = sizeof linger;
 
+    if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0)
+        (void)setsockopt(made, SOL_SOCKET, SO_LINGER, &linger, size);
     if (flags < 0 || dup3(made, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
         rc = -errno;
     close(made);
@@ -295,6 +302,7 @@ static int connect_any(const void *net, int made, const struct place *to,
 /* Without a name, if it cannot be: then nobody knows where it comes from. */
 static void be_named(const void *net, int made, int fd, int family)
 {
+    static _Atomic uint32_t clients;
     struct sockaddr_un un;
     struct place own;
 
@@ -308,7 +316,7 @@ static void be_named(const void *net, int made, int fd, int family)
         else
             memcpy(own.ip, &in6addr_loopback, sizeof in6addr_loopback);
     }
-    un = name_of(net, &own, (uint32_t)fd + 1);
+    un = name_of(net, &own, add_relaxed(&clients, 1) + 1); /* a number */
     (void)bind(made, (struct sockaddr *)&un, name_size());
 }
 
@@ -329,6 +337,17 @@ int loopback_connect(const void *net, int fd, const struct sockaddr *addr,
     return rc;
 }
 
+/* Is it one of these? */
+static bool read_name(const struct sockaddr_storage *addr, socklen_t size,
+                      struct name *name)
+{
+    if (addr->ss_family != AF_UNIX || size != name_size())
+        return false;
+    memcpy(name, ((const struct sockaddr_un *)(const void *)addr)->sun_path,
+           sizeof *name);
+    return memcmp(name->magic, magic, sizeof magic) == 0;
+}
+
 int loopback_accept(int fd, struct sockaddr *addr, socklen_t *size)
 {
     struct sockaddr_storage from;
@@ -338,13 +357,77 @@ int loopback_accept(int fd, struct sockaddr *addr, socklen_t *size)
 
     if (rc < 0 || addr == NULL)
         return rc;
-    if (from.ss_family == AF_UNIX && n == name_size()) {
-        memcpy(&name, ((struct sockaddr_un *)(void *)&from)->sun_path,
-               sizeof name);
-        if (memcmp(name.magic, magic, sizeof magic) == 0)
-            n = address_of(&name.place, &from);
-    }
+    if (read_name(&from, n, &name))
+        n = address_of(&name.place, &from);
     memcpy(addr, &from, n < *size ? n : *size);
     *size = n;
     return rc;
+}
+
+/* -------------------------------------------------------------------- resets */
+
+/* Of a connection: that of who has connected, or of who has accepted. */
+struct end {
+    uint32_t client;
+    bool accepted;
+};
+
+/* Who is to hear of one. The oldest that nobody has asked for are forgotten. */
+static struct end resets[RESETS]; /* lock: resets_lock */
+static unsigned next_reset;       /* lock: resets_lock */
+static struct lock resets_lock = LOCK_INITIALIZER;
+
+static bool end_is(int fd, struct end *end)
+{
+    struct sockaddr_storage own, other;
+    socklen_t n = sizeof own, m = sizeof other;
+    struct name name;
+
+    if (getsockname(fd, (struct sockaddr *)&own, &n) < 0 ||
+        getpeername(fd, (struct sockaddr *)&other, &m) < 0)
+        return false;
+    end->accepted = !read_name(&own, n, &name) || name.client == 0;
+    if (end->accepted && !read_name(&other, m, &name))
+        return false;
+    end->client = name.client;
+    return end->client != 0;
+}
+
+void loopback_reset(int fd)
+{
+    struct end end;
+
+    if (!end_is(fd, &end))
+        return;
+    end.accepted = !end.accepted;
+    lock_acquire(&resets_lock);
+    resets[next_reset++ % RESETS] = end;
+    lock_release(&resets_lock);
+}
+
+bool loopback_was_reset(int fd)
+{
+    bool was = false;
+    struct end end;
+
+    if (!end_is(fd, &end))
+        return false;
+    lock_acquire(&resets_lock);
+    for (unsigned i = 0; i < RESETS; i++)
+        if (resets[i].client == end.client &&
+            resets[i].accepted == end.accepted) {
+            resets[i].client = 0;
+            was = true;
+        }
+    lock_release(&resets_lock);
+    return was;
+}
+
+bool loopback_closes_by_reset(int fd)
+{
+    struct linger linger = {0, 0};
+    socklen_t size = sizeof linger;
+
+    return getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 &&
+           linger.l_onoff != 0 && linger.l_linger == 0;
 }

@@ -36,4 +36,12 @@ int loopback_connect(const void *net, int fd, const struct sockaddr *addr,
 /* As transfer_accept; the address of who has connected is the one it stands for. */
 int loopback_accept(int fd, struct sockaddr *addr, socklen_t *size);
 
+/* Unix sockets know an end only. So who ends a connection by a reset says so before,
+ * and who finds it ended asks, once: was it by one? */
+void loopback_reset(int fd);
+bool loopback_was_reset(int fd);
+
+/* To close it resets the connection (SO_LINGER of nothing). */
+bool loopback_closes_by_reset(int fd);
+
 #endif

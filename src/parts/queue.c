@@ -8,9 +8,8 @@ enum { PATIENCE = 1000 }; /* looks at an owner who is inside */
 void queue_init(struct queue *q, bool fenced)
 {
     q->fenced = fenced;
-    q->first = q->last = NULL;
-    store_relaxed(&q->count, 0); /* no other thread knows it yet */
-    store_relaxed(&q->inside, 0);
+    q->jobs = (struct chain){0};
+    store_relaxed(&q->inside, 0); /* no other thread knows it yet */
     store_relaxed(&q->thief, 0);
 }
 
@@ -44,51 +43,35 @@ static void leave(struct queue *q)
     store_release(&q->inside, 0); /* [Q3] */
 }
 
-static void count_add(struct queue *q, uint32_t n)
+static inline struct thrum_job_ *take_first(struct queue *q)
 {
-    store_relaxed(&q->count, load_relaxed(&q->count) + n); /* we are inside */
-}
-
-static struct thrum_job_ *take_first(struct queue *q)
-{
-    struct thrum_job_ *job = q->first;
+    struct thrum_job_ *job = q->jobs.first;
 
     if (job != NULL) {
-        q->first = job->next;
-        count_add(q, (uint32_t)-1);
+        q->jobs.first = job->next;
+        if (unlikely(chain_count(&q->jobs, (uint32_t)-1) >= QUEUE_LONG))
+            __builtin_prefetch(job->next->next, 1);
     }
     return job;
 }
 
 static struct thrum_job_ *take_last(struct queue *q)
 {
-    struct thrum_job_ *job = q->last;
+    struct chain *c = &q->jobs;
+    struct thrum_job_ *job = c->last;
 
-    if (job == q->first)
+    if (job == c->first)
         return take_first(q);
-    q->last = job->u.call.prev;
-    q->last->next = NULL;
-    count_add(q, (uint32_t)-1);
+    c->last = job->u.call.prev;
+    c->last->next = NULL;
+    (void)chain_count(c, (uint32_t)-1);
     return job;
-}
-
-static void link_last(struct queue *q, struct thrum_job_ *job)
-{
-    job->next = NULL;
-    if (!job_is_fork(job))
-        job->u.call.prev = q->last; /* of no meaning if there is none: I3 */
-    if (q->first == NULL)
-        q->first = job;
-    else
-        q->last->next = job;
-    q->last = job;
-    count_add(q, 1);
 }
 
 void queue_push(struct queue *q, struct thrum_job_ *job)
 {
     enter(q);
-    link_last(q, job);
+    chain_add(&q->jobs, job);
     leave(q);
 }
 
@@ -98,9 +81,27 @@ void queue_push_all(struct queue *q, struct thrum_job_ *first)
     while (first != NULL) {
         struct thrum_job_ *next = first->next;
 
-        link_last(q, first);
+        chain_add(&q->jobs, first);
         first = next;
     }
+    leave(q);
+}
+
+void queue_push_chain(struct queue *q, const struct chain *c)
+{
+    struct chain *to = &q->jobs;
+
+    if (c->first == NULL)
+        return;
+    enter(q);
+    if (!job_is_fork(c->first))
+        c->first->u.call.prev = to->last; /* as in chain_add */
+    if (to->first == NULL)
+        to->first = c->first;
+    else
+        to->last->next = c->first;
+    to->last = c->last;
+    (void)chain_count(to, load_relaxed(&c->count)); /* the caller's */
     leave(q);
 }
 
@@ -108,7 +109,7 @@ struct thrum_job_ *queue_pop(struct queue *q)
 {
     struct thrum_job_ *job;
 
-    if (load_relaxed(&q->count) == 0) /* only the owner adds */
+    if (queue_count(q) == 0) /* only the owner adds */
         return NULL;
     enter(q);
     job = take_first(q);
@@ -122,15 +123,15 @@ struct thrum_job_ *queue_pop_half(struct queue *q, uint32_t n)
     uint32_t half;
 
     enter(q);
-    first = q->first;
-    half = (load_relaxed(&q->count) + 1) / 2; /* we are inside */
+    first = q->jobs.first;
+    half = (queue_count(q) + 1) / 2; /* we are inside */
     if (n > half)
         n = half;
     if (n > 0) {
-        count_add(q, -n);
+        (void)chain_count(&q->jobs, -n);
         for (last = first; --n > 0; last = last->next)
             ;
-        q->first = last->next;
+        q->jobs.first = last->next;
         last->next = NULL;
     }
     leave(q);
@@ -149,9 +150,9 @@ struct thrum_job_ *queue_pop_child(struct queue *q, struct thrum_scope *scope,
     struct thrum_job_ *job = NULL;
 
     enter(q);
-    if (is_child(q->first, scope))
+    if (is_child(q->jobs.first, scope))
         job = take_first(q);
-    else if (or_last && q->first != NULL && is_child(q->last, scope))
+    else if (or_last && q->jobs.first != NULL && is_child(q->jobs.last, scope))
         job = take_last(q);
     leave(q);
     return job;
@@ -172,7 +173,7 @@ struct thrum_job_ *queue_steal(struct queue *q)
     struct thrum_job_ *job = NULL;
     uint32_t nobody = 0;
 
-    if (load_relaxed(&q->count) == 0 || load_relaxed(&q->thief) != 0)
+    if (queue_count(q) == 0 || load_relaxed(&q->thief) != 0)
         return NULL;                         /* a look, before the price */
     if (!cas_seq_cst(&q->thief, &nobody, 1)) /* [Q2] [Q6] */
         return NULL;

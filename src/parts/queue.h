@@ -25,18 +25,48 @@
 #include "base/base.h"
 #include "parts/job.h"
 
+/* So many that the first ones are not in the cache any more. A pop then asks for
+ * the one after the next, so that the next one's links are there in time. */
+enum { QUEUE_LONG = 64 };
+
+/* Jobs in order; all zero is none. One thread's at a time. */
+struct chain {
+    struct thrum_job_ *first, *last;
+    _Atomic uint32_t count; /* of a queue's, others look at it */
+};
+
 struct queue {
     /* const after queue_init */
     bool fenced; /* there is no membarrier: pass a fence on every entry */
 
-    /* who is inside: the list, and count */
-    _Alignas(CACHE_LINE) struct thrum_job_ *first, *last;
-    _Atomic uint32_t count;
+    _Alignas(CACHE_LINE) struct chain jobs; /* who is inside */
     _Atomic uint32_t inside; /* written by the owner: [Q1] [Q3] */
 
     /* written by thieves: [Q2] [Q4] [Q5] [Q6] */
     _Alignas(CACHE_LINE) _Atomic uint32_t thief;
 };
+
+/* So many more. How many that makes. */
+static inline uint32_t chain_count(struct chain *c, uint32_t more)
+{
+    uint32_t count = load_relaxed(&c->count) + more; /* ours now */
+
+    store_relaxed(&c->count, count); /* likewise */
+    return count;
+}
+
+static inline void chain_add(struct chain *c, struct thrum_job_ *job)
+{
+    job->next = NULL;
+    if (!job_is_fork(job))
+        job->u.call.prev = c->last; /* of no meaning if there is none: I3 */
+    if (c->first == NULL)
+        c->first = job;
+    else
+        c->last->next = job;
+    c->last = job;
+    (void)chain_count(c, 1);
+}
 
 void queue_init(struct queue *q, bool fenced);
 
@@ -52,6 +82,9 @@ struct thrum_job_ *queue_pop_half(struct queue *q, uint32_t n);
 struct thrum_job_ *queue_pop_child(struct queue *q, struct thrum_scope *scope,
                                    bool or_last);
 
+/* Owner only: add them all, at the price of one. */
+void queue_push_chain(struct queue *q, const struct chain *c);
+
 /* Owner only: add a list linked by `next`, ended by NULL. */
 void queue_push_all(struct queue *q, struct thrum_job_ *first);
 
@@ -62,7 +95,12 @@ struct thrum_job_ *queue_steal(struct queue *q);
 /* A hint to all but the owner. */
 static inline uint32_t queue_count(struct queue *q)
 {
-    return load_relaxed(&q->count);
+    return load_relaxed(&q->jobs.count);
+}
+
+static inline bool queue_is_long(struct queue *q)
+{
+    return unlikely(queue_count(q) >= QUEUE_LONG);
 }
 
 #endif

@@ -1,10 +1,13 @@
 #include "sched/poller.h"
 
+#include "base/sanitize.h"
+
 void poller_init(struct poller *p)
 {
     lock_init(&p->lock);
     p->for_host = false;
     store_relaxed(&p->hooks, NULL); /* no other thread knows it yet */
+    p->owns = NULL;
 }
 
 int poller_open_for_host(struct poller *p)
@@ -29,6 +32,40 @@ int poller_open(struct poller *p, const struct poller_hooks *hooks)
     return rc;
 }
 
+/* What it is watched as: no key of the hooks' is odd. */
+static void *key_of(struct poller_own *o)
+{
+    return (char *)o + 1;
+}
+
+int poller_own(struct poller *p, int fd, struct poller_own *o)
+{
+    int rc;
+
+    tsan_release(o);
+    rc = poll_add(&p->set, fd, key_of(o));
+    if (rc < 0)
+        return rc;
+    lock_acquire(&p->lock);
+    o->next = p->owns;
+    p->owns = o;
+    lock_release(&p->lock);
+    return 0;
+}
+
+static void deliver_one(const struct poller_hooks *hooks,
+                        const struct poll_event *e)
+{
+    struct poller_own *o = (void *)((char *)poll_key(e) - 1);
+
+    if (((uintptr_t)poll_key(e) & 1) == 0) {
+        hooks->ready(poll_key(e), poll_what(e));
+        return;
+    }
+    tsan_acquire(o);
+    o->ready(o);
+}
+
 void poller_deliver(struct poller *p, const struct poll_event *events, int n)
 {
     const struct poller_hooks *hooks = load_relaxed(
@@ -36,7 +73,7 @@ void poller_deliver(struct poller *p, const struct poll_event *events, int n)
 
     for (int i = 0; i < n; i++)
         if (poll_key(&events[i]) != NULL)
-            hooks->ready(poll_key(&events[i]), poll_what(&events[i]));
+            deliver_one(hooks, &events[i]);
 }
 
 bool poller_check(struct poller *p)
@@ -47,7 +84,12 @@ bool poller_check(struct poller *p)
 void poller_close(struct poller *p)
 {
     const struct poller_hooks *hooks = load_relaxed(&p->hooks); /* alone */
+    struct poller_own *o;
 
+    while ((o = p->owns) != NULL) {
+        p->owns = o->next;
+        o->close(o);
+    }
     if (hooks != NULL)
         hooks->closing(p);
     if (hooks != NULL || p->for_host)

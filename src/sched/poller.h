@@ -37,6 +37,13 @@ struct poller_hooks {
     void (*closing)(struct poller *p);
 };
 
+/* One that is watched for the library itself, and told of here. */
+struct poller_own {
+    void (*ready)(struct poller_own *o);
+    void (*close)(struct poller_own *o); /* it is told of no more */
+    struct poller_own *next;             /* lock */
+};
+
 enum { POLLER_BATCH = 64 };
 
 struct poller {
@@ -44,7 +51,8 @@ struct poller {
     struct poll_set set; /* const once open */
     bool for_host;       /* const: the set is open from the start */
     _Atomic(const struct poller_hooks *)
-        hooks; /* lock: NULL: closed. [U1] [U2] */
+        hooks;               /* lock: NULL: closed. [U1] [U2] */
+    struct poller_own *owns; /* lock */
 };
 
 void poller_init(struct poller *p);
@@ -60,6 +68,9 @@ static inline bool poller_is_open(struct poller *p)
 {
     return load_seq_cst(&p->hooks) != NULL; /* [U2] */
 }
+
+/* It is open: watch fd, and close it with the poller. 0, or as poll_add. */
+int poller_own(struct poller *p, int fd, struct poller_own *o);
 
 /* Tell the hook. */
 void poller_deliver(struct poller *p, const struct poll_event *events, int n);

@@ -15,9 +15,8 @@ enum {
 /* ------------------------------------------------------------ where jobs are */
 
 /* Is there a job anywhere? The one list of places. Read after a barrier when it
- * must not miss one; a stack before the queue, because a stack that is put away
- * moves its forks into the queue first. Of a worker that is not seen yet nothing
- * was to be seen before the barrier. */
+ * must not miss one; a stack before the queue, as a stack that is put away moves
+ * its forks there first. Of a worker not seen yet there was nothing to see. */
 static bool sched_any(struct sched *s)
 {
     unsigned count = sched_count(s);
@@ -87,18 +86,24 @@ static cold void answer(struct worker *w, struct stack *s)
 void sched_give_all(struct worker *w)
 {
     struct sched *s = w->sched;
-    bool any = false;
-
+    if (!give_queued(s, w, UINT32_MAX))
+        return;
     while (give_queued(s, w, UINT32_MAX))
-        any = true;
-    if (any)
-        sched_notify(s);
+        ;
+    sched_notify(s);
 }
 
 void sched_push(struct worker *w, struct thrum_job_ *job)
 {
     queue_push(&w->queue, job);
     if (unlikely(idle_published(&w->sched->idle)))
+        answer(w, load_relaxed(&w->stack)); /* its own */
+}
+
+void sched_push_chain(struct worker *w, const struct chain *c)
+{
+    queue_push_chain(&w->queue, c);
+    if (c->first != NULL && unlikely(idle_published(&w->sched->idle)))
         answer(w, load_relaxed(&w->stack)); /* its own */
 }
 
@@ -296,8 +301,7 @@ bool sched_stand_in(void *sched, unsigned round)
     struct sched *s = sched;
     bool needed;
 
-    if (!poller_is_open(
-            &s->poller)) /* [U2]: another runtime's is waited with */
+    if (!poller_is_open(&s->poller)) /* [U2]: another's is waited with */
         return false;
     needed = !s->guest && poll_instead(s); /* its host is told, nobody else */
     return (round % CHECK_ROUNDS == 0 && poller_check(&s->poller)) || needed;

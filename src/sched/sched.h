@@ -64,7 +64,9 @@ struct worker {
     bool begins; /* so it searches first: [I8], [R10] */
     unsigned record_count;
     void *records[WORKER_RECORDS]; /* spare ones of the task layer */
-    struct ctx home;               /* the thread's first stack */
+    struct uring *uring;           /* io/uring.c's; NULL: it has none */
+    bool uring_tried;
+    struct ctx home; /* the thread's first stack */
     struct sanitize_fiber home_fiber;
 
     int told; /* events it was told of, and has not delivered */
@@ -111,6 +113,8 @@ struct sched_fate {
     int error;     /* what it then fails with, or 0 */
 };
 
+struct thrum_sim_program;
+
 /* Who decides in the scheduler's stead, on one thread: src/sim. */
 struct sched_sim {
     /* As sched_take, sched_find and sched_take_child. */
@@ -130,6 +134,8 @@ struct sched_sim {
     struct sched_fate (*fate)(struct sched_sim *sim, const int *errors);
     /* How many of n bytes, more than 1, are transferred at once. */
     size_t (*share)(struct sched_sim *sim, size_t n);
+    /* What plays the processes (thrum/test.h), or NULL. */
+    const struct thrum_sim_program *programs;
 };
 
 /* What a guest and its host tell each other; one thread's. */
@@ -197,6 +203,9 @@ void sched_notify(struct sched *s);
 
 /* A job that is ready, on the worker that runs the caller. */
 void sched_push(struct worker *w, struct thrum_job_ *job);
+
+/* The same, of all of these. */
+void sched_push_chain(struct worker *w, const struct chain *c);
 
 /* The same, of a job that whoever pushes it may be about to run: if it is the
  * only one here, it is not handed over at once. */

@@ -71,4 +71,16 @@ bool wait_wake(struct wait *w, enum wake cause);
 enum claim wait_claim(struct wait *w, enum wake cause);
 void wait_deliver(struct wait *w);
 
+/* For who claims many, on a stack of this scheduler: instead of wait_deliver, to
+ * be given to sched_push_chain. False: it is another's. */
+static inline bool wait_deliver_by(struct wait *w, struct sched *sched,
+                                   struct chain *ready)
+{
+    bool ours = w->stack != NULL && w->sched == sched;
+
+    if (ours)
+        chain_add(ready, &w->stack->resume);
+    return ours;
+}
+
 #endif

@@ -6,6 +6,7 @@
 
 enum {
     SPARES_HOT = 64,
+    FRAMES = 4 * CACHE_LINE,
     SPARES_LEAST = SANITIZE_NOSYNC ? 32 : 1, /* see run_elsewhere */
 };
 
@@ -131,12 +132,27 @@ static void run(struct stack *s, struct thrum_job_ *job)
     store_relaxed(&s->site, NULL); /* as above */
 }
 
+/* While this job's stack runs, that of the next one can come into the cache: its
+ * head, and the frames that are returned through first. If it is a job of another
+ * kind that is in vain, and does no harm. */
+fetches void fetch_next(struct worker *w, const struct thrum_job_ *job)
+{
+    const char *next;
+
+    if (likely(job->next == NULL) || !queue_is_long(&w->queue))
+        return;
+    next = (const char *)stack_of_resume(job->next);
+    for (int i = -FRAMES; i <= SEGMENT_HEAD; i += CACHE_LINE)
+        __builtin_prefetch(next + i, 1);
+}
+
 /* What a resume job does: leave this loop's stack for the other one. */
 static void resume_run(struct thrum_job_ *job)
 {
     struct stack *s = worker_current();
 
     tsan_promise(s); /* to whom its further segments go */
+    fetch_next(s->worker, job);
     switch_stacks(s, stack_of_resume(job), bury, NULL);
 }
 
@@ -153,8 +169,10 @@ static struct stack *stack_for(struct worker *w, struct thrum_job_ *job)
 {
     struct stack *s;
 
-    if (job != NULL && is_resume(job))
+    if (job != NULL && is_resume(job)) {
+        fetch_next(w, job);
         return stack_of_resume(job);
+    }
     s = spare_get(w);
     if (s != NULL)
         s->handed = job;

@@ -298,6 +298,7 @@ thrum_err *thrum_sim(const thrum_sim_opts *opts, thrum_fn *fn, void *arg)
         return thrum_rc(-ENOMEM);
     fill_in(&o);
     *sim = (struct sim){.hooks = sim_hooks, .opts = &o, .fn = fn, .arg = arg};
+    sim->hooks.programs = o.programs;
     sim->fault = of_2_32(o.fault);
     sim->io_fault = of_2_32(o.io_fault);
     enter(sim);

@@ -38,6 +38,8 @@
 enum {
     LINKED = 1,
     ROOTED = 2,
+    AHEAD = 4, /* scopes */
+    AHEAD_LINES = 3,
     CHECKPOINT_TURN = 128, /* every so often others may run */
 };
 
@@ -256,10 +258,26 @@ enum wake scope_block(struct scope *s, struct scope_wait *w, int64_t until)
 
 /* ---------------------------------------------------------------- canceling */
 
-/* Under the lock: claim the waits of s; those to be woken are put at `end`.
- * Returns the new end. Those that began to wait last come first: what they are
- * taken out of next, a heap of timers, likes that best. */
-static struct scope_wait **claim_all(struct scope *s, struct scope_wait **end)
+/* Who is to be woken when no lock is held any more. */
+struct claimed {
+    struct stack *here; /* the caller's, or NULL */
+    struct chain ready; /* the tasks of its runtime */
+    struct scope_wait *rest, **end;
+};
+
+static void note_claimed(struct claimed *all, struct scope_wait *w)
+{
+    if (all->here != NULL &&
+        wait_deliver_by(&w->wait, all->here->worker->sched, &all->ready))
+        return;
+    w->next = NULL;
+    *all->end = w;
+    all->end = &w->next;
+}
+
+/* Under the lock: claim the waits of s. Those that began to wait last come first:
+ * what they are taken out of next, a heap of timers, likes that best. */
+static void claim_all(struct scope *s, struct claimed *all)
 {
     struct scope_wait *w, *next;
 
@@ -270,10 +288,8 @@ static struct scope_wait **claim_all(struct scope *s, struct scope_wait **end)
         unlist(s, w);
         if (wait_claim(&w->wait, WAKE_CANCEL) != CLAIM_WAKE)
             continue;
-        *end = w;
-        end = &w->next;
+        note_claimed(all, w);
     }
-    return end;
 }
 
 /* From c on, the first that hears of a cancel outside. Shielded ones are linked
@@ -285,29 +301,55 @@ static struct scope *hearing(struct scope *c)
     return c;
 }
 
-/* Down the tree without recursion: the locks of the path are held. */
-static struct scope_wait *claim_inside(struct scope *top)
+/* Tasks that were spawned in a row often have stacks in a row. Then a scope some
+ * steps ahead can be fetched without a look at those between, and with it the
+ * frames of who waits there, just below it. */
+fetches void fetch_ahead(const struct scope *s)
 {
-    struct scope_wait *woken = NULL, **end = &woken;
+    uintptr_t at = (uintptr_t)s, step = (uintptr_t)s->next - at;
+
+    if (s->prev == NULL || step != at - (uintptr_t)s->prev)
+        return;
+    for (int i = -AHEAD_LINES; i < AHEAD_LINES; i++)
+        __builtin_prefetch((const char *)(at + AHEAD * step) + i * CACHE_LINE,
+                           1);
+}
+
+/* Down the tree without recursion: the locks of the path are held. */
+static void claim_inside(struct scope *top, struct claimed *all)
+{
     struct scope *s = top, *next;
 
     spin_lock(&top->lock);
-    end = claim_all(top, end);
+    claim_all(top, all);
     for (next = hearing(top->inner);;) {
         if (next != NULL) {
             s = next;
+            fetch_ahead(s);
             spin_lock(&s->lock);
-            end = claim_all(s, end);
+            claim_all(s, all);
             next = hearing(s->inner);
             continue;
         }
         spin_unlock(&s->lock);
-        if (s == top) {
-            *end = NULL;
-            return woken;
-        }
+        if (s == top)
+            return;
         next = hearing(s->next); /* the parent's lock is held */
         s = s->parent;
+    }
+}
+
+static void wake_inside(struct scope *s)
+{
+    struct claimed all = {.here = worker_current(), .end = &all.rest};
+    struct scope_wait *next;
+
+    claim_inside(s, &all);
+    if (all.here != NULL)
+        sched_push_chain(all.here->worker, &all.ready);
+    for (struct scope_wait *w = all.rest; w != NULL; w = next) {
+        next = w->next; /* it is gone once it runs */
+        wait_deliver(&w->wait);
     }
 }
 
@@ -315,17 +357,11 @@ static struct scope_wait *claim_inside(struct scope *top)
 static uint32_t stop(struct scope *s, enum stop why)
 {
     uint32_t before = or_acq_rel(&s->stops, why); /* [K1] */
-    struct scope_wait *w, *next;
 
     count(s, before);
     if (before != 0) /* who was first wakes */
         return before;
-    for (w = claim_inside(s); w != NULL; w = next) {
-        next = w->next; /* it is gone once it runs */
-        if (next != NULL)
-            __builtin_prefetch(next->wait.stack);
-        wait_deliver(&w->wait);
-    }
+    wake_inside(s);
     return 0;
 }
 

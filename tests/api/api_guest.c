@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -220,6 +221,31 @@ static void descriptors(void **state)
     }
     close(fds[0]);
     (void)loop_until(&done, 1);
+    stop();
+}
+
+/* The kernel tells the host's loop when it is done, or a thread of the pool does. */
+static thrum_err *write_and_stat(void *arg)
+{
+    char path[] = "/tmp/thrum-guest-XXXXXX";
+    int fd = mkstemp(path);
+    struct stat st;
+
+    CHECK(thrum_pwrite(fd, "x", 1, 0) == 1);
+    CHECK(thrum_stat(path, &st) == 0 && st.st_size == 1);
+    CHECK(thrum_close(fd) == 0 && unlink(path) == 0);
+    atomic_fetch_add(&done, 1);
+    return arg;
+}
+
+static void files(void **state)
+{
+    (void)state;
+    atomic_store(&done, 0);
+    start();
+    for (int i = 0; i < TASKS; i++)
+        assert_int_equal(thrum_post(guest, write_and_stat, NULL, 0), 0);
+    (void)loop_until(&done, TASKS);
     stop();
 }
 
@@ -495,6 +521,7 @@ int main(void)
         cmocka_unit_test(other_threads),
         cmocka_unit_test(blocking_calls),
         cmocka_unit_test(descriptors),
+        cmocka_unit_test(files),
         cmocka_unit_test(no_signal_of_a_pipe_comes_to_the_host),
         cmocka_unit_test(no_longer_than_it_may),
         cmocka_unit_test(a_deadline_comes_though_a_task_computes),

@@ -230,27 +230,36 @@ static void one_way_may_be_closed_alone(void **state)
     on_runtimes(half_close, NULL);
 }
 
-static thrum_err *reset(void *arg)
+/* By one end; the other has perhaps said before that it sends no more. */
+static void reset_by(int i, bool half)
 {
     struct linger at_once = {1, 0};
     char byte;
     int fds[2];
 
-    (void)arg;
     fds_open(TCP, fds);
-    CHECK(setsockopt(fds[1], SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) ==
+    CHECK(setsockopt(fds[i], SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) ==
           0);
-    CHECK(thrum_close(fds[1]) == 0);
-    CHECK(thrum_read(fds[0], &byte, 1) == -ECONNRESET);
-    CHECK(thrum_read(fds[0], &byte, 1) == 0);
-    CHECK(thrum_close(fds[0]) == 0);
+    CHECK(!half || shutdown(fds[1 - i], SHUT_WR) == 0);
+    CHECK(thrum_close(fds[i]) == 0);
+    CHECK(thrum_read(fds[1 - i], &byte, 1) == -ECONNRESET);
+    CHECK(thrum_read(fds[1 - i], &byte, 1) == 0);
+    CHECK(thrum_write(fds[1 - i], "x", 1) == -EPIPE);
+    CHECK(thrum_close(fds[1 - i]) == 0);
+}
+
+static thrum_err *reset(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 4; i++)
+        reset_by(i % 2, i > 1);
     return NULL;
 }
 
 static void a_reset_is_told(void **state)
 {
     (void)state;
-    on_threads(reset, NULL);
+    on_runtimes(reset, NULL);
 }
 
 static thrum_err *bad_numbers(void *arg)

@@ -239,7 +239,7 @@ static thrum_err *files(void *arg)
 static void files_are_read_written_and_sent(void **state)
 {
     (void)state;
-    on_runtimes(files, NULL);
+    on_each_io(files, NULL);
 }
 
 static thrum_err *canceled_files(void *arg)
@@ -266,7 +266,7 @@ static thrum_err *canceled_files(void *arg)
 static void a_canceled_task_does_nothing_with_files(void **state)
 {
     (void)state;
-    on_runtimes(canceled_files, NULL);
+    on_each_io(canceled_files, NULL);
     expect_ok(canceled_files(NULL));
 }
 

@@ -3,10 +3,12 @@
 #include "lib/api.h"
 #include "lib/fds.h"
 
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,9 +17,15 @@ static const struct {
     const char *name;
     int number;
 } newer[] = {
-    {"epoll_pwait2", SYS_epoll_pwait2}, {"getrandom", SYS_getrandom},
-    {"madvise", SYS_madvise},           {"membarrier", SYS_membarrier},
-    {"pidfd_open", SYS_pidfd_open},     {"preadv2", SYS_preadv2},
+    {"epoll_pwait2", SYS_epoll_pwait2},
+    {"getrandom", SYS_getrandom},
+    {"io_uring_enter", SYS_io_uring_enter},
+    {"io_uring_register", SYS_io_uring_register},
+    {"io_uring_setup", SYS_io_uring_setup},
+    {"madvise", SYS_madvise},
+    {"membarrier", SYS_membarrier},
+    {"pidfd_open", SYS_pidfd_open},
+    {"preadv2", SYS_preadv2},
     {"pwritev2", SYS_pwritev2},
 };
 
@@ -100,6 +108,21 @@ static thrum_err *talk(enum kind kind)
     return NULL;
 }
 
+static thrum_err *write_a_file(void)
+{
+    char path[] = "/tmp/thrum-old-XXXXXX", in[8];
+    struct stat st;
+    int fd;
+
+    close(mkstemp(path));
+    fd = thrum_open(path, O_RDWR, 0);
+    CHECK(thrum_pwrite(fd, "file", 4, 0) == 4);
+    CHECK(thrum_pread(fd, in, sizeof in, 0) == 4);
+    CHECK(thrum_stat(path, &st) == 0 && st.st_size == 4);
+    CHECK(thrum_close(fd) == 0 && unlink(path) == 0);
+    return NULL;
+}
+
 static thrum_err *some_of_everything(void *unused)
 {
     char *const argv[] = {"true", NULL};
@@ -120,6 +143,7 @@ static thrum_err *some_of_everything(void *unused)
     thrum_err_drop(e);
     THRUM_TRY(thrum_offload(blocking_call, &done));
     CHECK(done == 1);
+    THRUM_TRY(write_a_file());
     THRUM_TRY(talk(PIPE));
     THRUM_TRY(talk(STREAM));
     THRUM_TRY(thrum_process_start(&p, argv));

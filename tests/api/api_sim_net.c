@@ -246,7 +246,7 @@ static void it_may_take_no_time(void **state)
 
 /* --- faults -------------------------------------------------------------------------- */
 
-static unsigned seen[200];
+static unsigned seen[200], resets;
 
 static thrum_err *ask_for_errors(void *unused)
 {
@@ -272,9 +272,12 @@ static thrum_err *ask_for_errors(void *unused)
         seen[rc < 0 ? -rc : 0]++;
     }
     if (fd >= 0) { /* it is broken off, both ways */
+        ssize_t rc;
+
         CHECK(thrum_write(fd, "a", 1) < 0);
-        while (thrum_read(got, &byte, 1) > 0)
+        while ((rc = thrum_read(got, &byte, 1)) > 0)
             ;
+        resets += rc == -ECONNRESET;
         CHECK(thrum_write(got, "a", 1) < 0);
     }
     if (fd >= 0) {
@@ -300,6 +303,7 @@ static void calls_fail_as_they_do(void **state)
             print_error("never: %s\n", strerror(all[i]));
         assert_true(seen[all[i]] > 0);
     }
+    assert_true(resets > 0);
     assert_int_equal(footprint().fds, before.fds);
 }
 

@@ -3,7 +3,9 @@
  * allocation is refused; who was refused tries again, and nothing was lost. */
 #include "lib/sweep.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -122,6 +124,40 @@ static void so_does_an_accept(void **state)
     sweep_os(accept_story, FAIL_WATCH);
 }
 
+static thrum_err *file_story(void *arg)
+{
+    char path[] = "/tmp/thrum-fault-XXXXXX", byte = 0;
+    struct stat st = {0};
+    ssize_t rc;
+    int fd;
+
+    (void)arg;
+    close(mkstemp(path));
+    while (again(fd = thrum_open(path, O_RDWR, 0)))
+        ;
+    while (again(rc = thrum_pwrite(fd, "x", 1, 0)))
+        ;
+    CHECK(rc == 1);
+    while (again(rc = thrum_pread(fd, &byte, 1, 0)))
+        ;
+    CHECK(rc == 1 && byte == 'x');
+    while (again(thrum_stat(path, &st)))
+        ;
+    CHECK(st.st_size == 1);
+    CHECK(thrum_close(fd) == 0 && unlink(path) == 0);
+    return NULL;
+}
+
+/* If the ring is refused, or does not take a call, nobody hears of it. */
+static void so_does_a_call_on_a_file(void **state)
+{
+    (void)state;
+    sweep_os(file_story, FAIL_RING);
+    sweep_os(file_story, FAIL_POLL);
+    sweep_os(file_story, FAIL_WATCH);
+    sweep_os(file_story, FAIL_THREAD);
+}
+
 /* First: what such threads need is made only once. */
 static void a_thread_that_is_no_worker_is_told_too(void **state)
 {
@@ -208,6 +244,7 @@ int main(void)
         cmocka_unit_test(a_thread_that_is_no_worker_is_told_too),
         cmocka_unit_test(a_wait_that_is_refused_says_so_and_may_be_repeated),
         cmocka_unit_test(so_does_an_accept),
+        cmocka_unit_test(so_does_a_call_on_a_file),
         cmocka_unit_test(a_guest_that_does_not_start_leaves_nothing_behind),
         cmocka_unit_test(faults_were_met),
     };

@@ -273,7 +273,7 @@ static void prepare_crew(unsigned wanted, int which, int job_count, unsigned at)
     idle_init(&sched.idle, 1, sched.idle.fenced);
     for (unsigned i = 0; i < WORKERS; i++) {
         memset(&workers[i].member, 0, sizeof workers[i].member);
-        store_relaxed(&workers[i].queue.count, 77); /* not made yet */
+        store_relaxed(&workers[i].queue.jobs.count, 77); /* not made yet */
         store_relaxed(&workers[i].stack, (struct stack *)1);
         parker_init(&workers[i].member.parker);
         store_relaxed(&hired[i], 0);

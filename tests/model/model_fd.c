@@ -1,6 +1,14 @@
 /* Descriptors: who waits for one against what the kernel tells of it, who closes it,
  * and the check of those that were closed behind their back. Nobody sleeps on while
  * there is something to read, or when it is closed; and "canceled" has read nothing. */
+#include <stdlib.h>
+
+/* Parts of the table. */
+static void *alloc_part(size_t align, size_t bytes);
+static void free_part(void *part);
+#define aligned_alloc alloc_part
+#define free          free_part
+
 #include "base/alloc.c"
 #include "io/call.c"
 #include "io/fd.c"
@@ -29,6 +37,21 @@ static bool tried_first[MODEL_THREADS]; /* the first file, before its close */
 static ssize_t result[MODEL_THREADS];
 static uint32_t total;        /* bytes that come */
 static unsigned wanted, said; /* what is waited for; what is told */
+
+static struct fd made[2]; /* of those that first asked for the first part */
+static _Atomic uint32_t made_count;
+
+static void *alloc_part(size_t align, size_t bytes)
+{
+    MODEL_ASSERT(align == CACHE_LINE && bytes == sizeof made[0]);
+    return &made[add_relaxed(&made_count, 1)];
+}
+
+static void free_part(void *part)
+{
+    MODEL_ASSERT(part != load_relaxed(&parts[0]));
+    model_plain_free(part, sizeof made[0]);
+}
 
 /* ----------------------------------------------------- what is not explored */
 
@@ -232,6 +255,21 @@ static void opens(void)
     reader();
 }
 
+/* Of the first part; as made, whoever has made it. */
+static void asks(void)
+{
+    int rc;
+    struct fd *f = fd_of(0, &rc);
+
+    MODEL_ASSERT(f != NULL && f == load_relaxed(&parts[0]) && f->told == 0);
+    model_plain_read(f); /* the first of what was made stands for all */
+}
+
+static void checks_once(void)
+{
+    MODEL_ASSERT(!hooks.check(&model_sched.poller));
+}
+
 /* ------------------------------------------------------------ setup and checks */
 
 static void prepare(uint32_t who_wait, uint32_t bytes, unsigned outsiders)
@@ -288,6 +326,15 @@ static void one_waits_for_either(void)
     one_reads();
     wanted = POLL_READ | POLL_WRITE;
     said = POLL_WRITE;
+}
+
+static void none_has_asked(void)
+{
+    prepare(0, 0, 0);
+    memset((void *)made, 0xff, sizeof made);
+    store_relaxed(&made_count, 0);
+    model_name(made, "parts made");
+    model_watch(made, sizeof made);
 }
 
 static void one_thread_reads(void)
@@ -433,6 +480,10 @@ static const struct model_scenario scenarios[] = {
                  {"tells", tells}},
      .check = none_reads_of_both,
      .executions = 20000},
+    {.name = "part_is_made",
+     .setup = none_has_asked,
+     .threads = {{"a", asks}, {"b", asks}, {"checks", checks_once}},
+     .executions = 5000},
     {.name = "checked",
      .setup = one_reads_what_was_closed,
      .threads = {{"reader", reader},

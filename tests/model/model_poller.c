@@ -1,8 +1,43 @@
 /* Who hears of descriptors, and when: what a descriptor makes ready runs, though
  * its worker gives up the role of who polls before it runs anything; who sleeps
  * in the kernel is woken by everything else as well. Workers, the relief and the
- * poller are the library's; the kernel is in the checker. */
+ * poller are the library's, and a guest's host that waits; the kernel is in the
+ * checker. */
 #include "model_workers.h"
+
+#include "sched/guest.c"
+
+/* To move in or out is not explored. */
+void forked_tell(void (*forget_it)(void))
+{
+    (void)forget_it;
+}
+
+void worker_move_in(struct worker *w)
+{
+    (void)w;
+}
+
+int altstack_map(struct altstack *s)
+{
+    (void)s;
+    return 0;
+}
+
+void altstack_unmap(struct altstack *s)
+{
+    (void)s;
+}
+
+void altstack_enter(struct altstack *s)
+{
+    (void)s;
+}
+
+void altstack_leave(struct altstack *s)
+{
+    (void)s;
+}
 
 static void submit_on_time(struct timer *t)
 {
@@ -91,6 +126,86 @@ static void wait_in_loop(struct worker *w)
     poll_until_ready(&w->sched->poller.set, CLOCK_NEVER);
 }
 
+/* Or one that waits itself: only one of the two runs at a time. */
+static struct parker host_parker;
+static _Atomic uint32_t inside, over; /* the guest's worker runs, has ended */
+static _Atomic uint32_t goes_on;      /* the host */
+
+void worker_enter(struct worker *w)
+{
+    (void)w;
+    store_release(&inside, 1);
+    while (load_acquire(&inside) != 0)
+        model_yield();
+}
+
+void worker_leave(struct worker *w)
+{
+    (void)w;
+    store_release(&inside, 0);
+    while (load_acquire(&inside) == 0)
+        model_yield();
+}
+
+static void work_inside(void)
+{
+    while (load_acquire(&inside) == 0)
+        model_yield();
+    work();
+    store_release(&over, 1);
+    store_release(&inside, 0);
+}
+
+static void wait_as_host(void)
+{
+    MODEL_ASSERT(guest_park(&sched, &host_parker, CLOCK_NEVER));
+    MODEL_ASSERT(sched.host.awaited == NULL);
+    store_relaxed(&goes_on, 1);
+    while ((void)guest_run(&sched, CLOCK_NEVER), load_acquire(&over) == 0)
+        poll_until_ready(&sched.poller.set, CLOCK_NEVER);
+}
+
+static void wake_host(void)
+{
+    parker_unpark_in(&host_parker, &sched.poller.set);
+}
+
+/* It has more to do as long as its host waits. */
+static void run_until_host_goes_on(struct thrum_job_ *job)
+{
+    if (load_relaxed(&goes_on) == 0)
+        sched_push(&workers[0], job);
+    else
+        just_end(job);
+}
+
+static const struct thrum_site_ runs_on = {run_until_host_goes_on, "on", ""};
+
+static void wake_host_from_job(struct thrum_job_ *job)
+{
+    sched_push(&workers[0], job_of_id(1, &runs_on));
+    wake_host();
+    just_end(job);
+}
+
+static const struct thrum_site_ waker = {wake_host_from_job, "waker", ""};
+
+static void submit_waker(void)
+{
+    sched_submit(&sched, job_of_id(0, &waker));
+}
+
+static void submit_then_wake_host(void)
+{
+    sched_submit(&sched, job_of_id(0, &meeting));
+    while (load_relaxed(&left) > 1) /* it is run meanwhile */
+        model_yield();
+    wake_host();
+    while (load_relaxed(&goes_on) == 0) /* though nothing else happens */
+        model_yield();
+    sched_submit(&sched, job_of_id(1, &meeting));
+}
+
 static void submit_late_sleeper(void)
 {
     sched_submit(&sched, job_of_id(2, &late_sleeper));
@@ -108,6 +223,18 @@ static void one_guest(void)
     prepare_for(1, 3);
     expected = 1;
     guest_of(CLOCK_NEVER);
+}
+
+static void one_guest_of_who_waits(void)
+{
+    prepare_for(1, 2);
+    expected = 1;
+    guest_of(CLOCK_NEVER);
+    sched.host.leave = worker_leave;
+    parker_init(&host_parker);
+    store_relaxed(&inside, 0);
+    store_relaxed(&over, 0);
+    store_relaxed(&goes_on, 0);
 }
 
 /* It may run one job at a time. */
@@ -185,6 +312,12 @@ static const struct model_scenario scenarios[] = {
     BOTH("a_guest_that_leaves_early", one_guest_in_a_hurry, {"w0", work},
          {"outsider", submit_opener}, {"kernel", submit_and_make_ready},
          {"relief", relief}),
+    SCENARIO("a_host_is_woken_by_its_guest", true, one_guest_of_who_waits,
+             {"w0", work_inside}, {"host", wait_as_host},
+             {"outsider", submit_waker}),
+    SCENARIO("a_host_is_woken_by_another", true, one_guest_of_who_waits,
+             {"w0", work_inside}, {"host", wait_as_host},
+             {"outsider", submit_then_wake_host}),
     {0}};
 
 int main(void)

@@ -158,13 +158,14 @@ static void setup(void)
         newest_of[i] = -1;
     pushed = 0;
     model_name(&queue, "queue");
-    model_name(&queue.first, "first");
-    model_name(&queue.last, "last");
-    model_name(&queue.count, "count");
+    model_name(&queue.jobs.first, "first");
+    model_name(&queue.jobs.last, "last");
+    model_name(&queue.jobs.count, "count");
     model_name(&queue.inside, "inside");
     model_name(&queue.thief, "thief");
     model_name(jobs, "jobs");
-    model_watch(&queue.first, sizeof queue.first + sizeof queue.last);
+    model_watch(&queue.jobs.first,
+                sizeof queue.jobs.first + sizeof queue.jobs.last);
     model_watch(jobs, sizeof jobs);
 }
 

@@ -107,10 +107,14 @@ static void alignment_wastes_no_addresses(void **state)
 static void more_can_be_reserved_than_there_is(void **state)
 {
     const size_t bytes = (size_t)1 << 38;
-    char *p = memory_reserve(bytes, 2 << 20);
+    const char *run = getenv("RUN");
+    char *p;
 
     (void)state;
-    if (p == NULL) /* an address space that is limited, or an emulated one */
+    if (run != NULL && strstr(run, "qemu") != NULL) /* notes each page of it */
+        skip();
+    p = memory_reserve(bytes, 2 << 20);
+    if (p == NULL) /* an address space that is limited */
         skip();
     p[0] = p[bytes / 2] = p[bytes - 1] = 1;
     memory_unmap(p, bytes);

@@ -72,6 +72,30 @@ static void a_list_is_added_behind_what_is_there(void **state)
         assert_ptr_equal(queue_pop(&q), &job[i]);
 }
 
+static void a_chain_is_added_behind_what_is_there(void **state)
+{
+    struct queue q = queue_for(state);
+    struct thrum_job_ job[5] = {{.taken = NULL}};
+    struct chain none = {0}, first = {0}, second = {0};
+
+    queue_push_chain(&q, &none);
+    assert_null(queue_pop(&q));
+    chain_add(&first, &job[0]);
+    chain_add(&first, &job[1]);
+    chain_add(&second, &job[2]);
+    chain_add(&second, &job[3]);
+    queue_push_chain(&q, &first);
+    queue_push_chain(&q, &second);
+    queue_push_chain(&q, &none);
+    queue_push(&q, &job[4]);
+    assert_int_equal(queue_count(&q), 5);
+    assert_ptr_equal(job[2].u.call.prev, &job[1]);
+    assert_ptr_equal(job[4].u.call.prev, &job[3]);
+    for (int i = 0; i < 5; i++)
+        assert_ptr_equal(queue_pop(&q), &job[i]);
+    assert_null(queue_pop(&q));
+}
+
 static void half_of_it_is_popped_at_once(void **state)
 {
     struct queue q = queue_for(state);
@@ -240,6 +264,7 @@ int main(void)
         BOTH(owner_pops_oldest_first),
         BOTH(thief_steals_oldest_first),
         BOTH(a_list_is_added_behind_what_is_there),
+        BOTH(a_chain_is_added_behind_what_is_there),
         BOTH(half_of_it_is_popped_at_once),
         BOTH(a_child_is_found_if_it_is_first),
         BOTH(or_last_among_others),

@@ -84,6 +84,44 @@ void on_runtimes(thrum_fn *fn, void *arg)
     workers = 0;
 }
 
+void on_each_io(thrum_fn *fn, void *arg)
+{
+    on_runtimes(fn, arg);
+    setenv("THRUM_IO", "epoll", 1);
+    on_threads(fn, arg);
+    unsetenv("THRUM_IO");
+}
+
+/* ------------------------------------------------------------------ rounds */
+
+static _Atomic unsigned long rounds;
+
+static void say_rounds(void)
+{
+    printf("%lu rounds simulated\n", (unsigned long)rounds);
+}
+
+struct counted {
+    thrum_fn *fn;
+    void *arg;
+};
+
+static thrum_err *run_counted(void *arg)
+{
+    struct counted *c = arg;
+
+    if (rounds++ == 0)
+        atexit(say_rounds);
+    return c->fn(c->arg);
+}
+
+thrum_err *counted_sim(const thrum_sim_opts *opts, thrum_fn *fn, void *arg)
+{
+    struct counted c = {fn, arg};
+
+    return (thrum_sim)(opts, run_counted, &c);
+}
+
 /* ---------------------------------------------------------------- meeting */
 
 void await_count(_Atomic unsigned *count, unsigned wanted)

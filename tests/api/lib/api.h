@@ -40,6 +40,10 @@ static inline bool is_emulated(void)
     return run != NULL && strstr(run, "qemu") != NULL;
 }
 
+/* thrum_sim; how many rounds it has run in all tests is said at the end. */
+thrum_err *counted_sim(const thrum_sim_opts *opts, thrum_fn *fn, void *arg);
+#define thrum_sim(...) counted_sim(__VA_ARGS__)
+
 /* n, or less where a sanitizer makes everything dear. */
 static inline size_t scaled(size_t n)
 {
@@ -72,6 +76,9 @@ void on_threads(thrum_fn *fn, void *arg);
 /* The same, and then under some simulated schedules: for what needs no thread
  * but its own. */
 void on_runtimes(thrum_fn *fn, void *arg);
+
+/* As on_runtimes, and once more where calls on files do without io_uring. */
+void on_each_io(thrum_fn *fn, void *arg);
 
 /* ---------------------------------------------------------------- meeting */
 

@@ -160,10 +160,16 @@ static void arm_watch(unsigned n)
     (void)fail_after(FAIL_WATCH, n);
 }
 
+static void arm_ring(unsigned n)
+{
+    (void)fail_after(FAIL_RING, n);
+}
+
 static arm_fn *const arm_os[FAIL_KINDS] = {
     [FAIL_MAP] = arm_map,       [FAIL_GUARD] = arm_guard,
     [FAIL_THREAD] = arm_thread, [FAIL_PIDFD] = arm_pidfd,
-    [FAIL_POLL] = arm_poll,     [FAIL_WATCH] = arm_watch};
+    [FAIL_POLL] = arm_poll,     [FAIL_WATCH] = arm_watch,
+    [FAIL_RING] = arm_ring};
 
 /* Whether the nth fault struck. */
 static bool with_fault(arm_fn *arm, unsigned n, void (*tell)(void *), void *arg)

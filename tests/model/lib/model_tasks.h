@@ -53,6 +53,16 @@ void sched_push(struct worker *w, struct thrum_job_ *job)
     worker_resume(w->sched, stack_of_resume(job));
 }
 
+void sched_push_chain(struct worker *w, const struct chain *c)
+{
+    struct thrum_job_ *job, *next;
+
+    for (job = c->first; job != NULL; job = next) {
+        next = job->next;
+        sched_push(w, job);
+    }
+}
+
 bool worker_suspend(struct stack *s, worker_after *after, void *arg)
 {
     int i = (int)(s - model_stacks);

@@ -278,7 +278,7 @@ static void prepare_worker(unsigned i)
     store_relaxed(&w->stack, NULL);
     model_name(&w->queue, names[i]);
     model_name(stacks[i], decks[i]);
-    model_watch(&w->queue.first, 2 * sizeof w->queue.first);
+    model_watch(&w->queue.jobs.first, 2 * sizeof w->queue.jobs.first);
 }
 
 static void prepare_for(unsigned count, int job_count)
@@ -300,10 +300,12 @@ static void each_ran_once(void)
     MODEL_ASSERT(load_relaxed(&sched.inbox.count) == 0);
 }
 
+/* A thief looks 200 times for an answer, and others take turns with it. */
 #define SCENARIO(what, barrier, prepared, ...)                                 \
     {                                                                          \
         .name = what, .setup = prepared, .threads = {__VA_ARGS__},             \
-        .check = each_ran_once, .membarrier = barrier, .executions = 6000      \
+        .check = each_ran_once, .membarrier = barrier, .executions = 6000,     \
+        .steps = 20000                                                         \
     }
 #define BOTH(what, prepared, ...)                                              \
     SCENARIO(what, true, prepared, __VA_ARGS__),                               \

@@ -526,6 +526,7 @@ int main(void)
         return 1;
     for (stress_begin(stress_scale(400)); stress_next(&seed);)
         one_round(seed);
+    printf("%u rounds simulated\n", sim.rounds);
     printf("%llu tasks, %llu scopes\n",
            (unsigned long long)load_relaxed(&bodies),
            (unsigned long long)load_relaxed(&closes));
