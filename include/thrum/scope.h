@@ -150,7 +150,8 @@ thrum_scope_close(thrum_scope *s, thrum_err *body);
  * Suspends:   a task, when s has as many children as its limit says, or now and
  *             then to let what it spawned run, so that a long loop of spawns
  *             holds a bounded number of unstarted ones. A child of a full scope
- *             that spawns into it does not wait: the new one runs in place.
+ *             that spawns into it does not wait: the new one runs in place, and
+ *             hears the cancels that its spawner hears.
  * Ownership:  copy > 0: that many bytes are copied, fn gets the copy, aligned
  *             for any type; arg may be a compound literal. copy == 0: fn gets arg
  *             itself, and it must live until fn has ended.
