@@ -303,7 +303,7 @@ static const char *path(void)
 
 static thrum_err *be_peer(size_t i, void *unused)
 {
-    char byte = (char)i;
+    unsigned char byte = (unsigned char)i;
     int fd;
 
     (void)unused;
@@ -320,14 +320,14 @@ static thrum_err *accept_all(void *arg)
     bool seen[PEERS] = {false};
 
     for (int i = 0; i < PEERS; i++) {
-        char byte = -1;
+        unsigned char byte = PEERS;
         int fd;
 
         while ((fd = again(thrum_accept(*(int *)arg, NULL, NULL))) < 0)
             ;
         CHECK(thrum_read(fd, &byte, 1) == 1);
-        CHECK(byte >= 0 && byte < PEERS && !seen[(int)byte]);
-        seen[(int)byte] = true;
+        CHECK(byte < PEERS && !seen[byte]);
+        seen[byte] = true;
         CHECK(thrum_close(fd) == 0);
     }
     return NULL;
