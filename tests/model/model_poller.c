@@ -314,6 +314,37 @@ static void somebody_looks(void)
     MODEL_ASSERT(load_relaxed(&sched.relief.stands_in) == 1);
 }
 
+/* Alone: a worker takes the role to keep the time, as the poller is opened. */
+static _Atomic uint32_t heard;
+
+static void hear(void *key, unsigned what)
+{
+    (void)key;
+    (void)what;
+    store_relaxed(&heard, 1);
+}
+
+static const struct poller_hooks hearing = {hear, check_nothing, NULL};
+
+static void takes_role(void)
+{
+    idle_search(&sched.idle);
+    while (load_relaxed(&heard) == 0)
+        rest(&sched, &workers[0]);
+}
+
+static void opens_the_poller(void)
+{
+    MODEL_ASSERT(sched_open_poller(&sched, &hearing) == 0);
+}
+
+static void one_worker_keeps_time(void)
+{
+    prepare_for(1, 2);
+    store_relaxed(&heard, 0);
+    store_relaxed(&sched.timers.earliest, TIMERS_NEVER - 1);
+}
+
 static const struct model_scenario scenarios[] = {
     BOTH("descriptor", two_workers_poll, TWO, {"outsider", submit_opener},
          {"kernel", make_ready}),
@@ -337,6 +368,13 @@ static const struct model_scenario scenarios[] = {
                  {"relief", tired_relief},
                  {"kernel", make_ready}},
      .check = somebody_looks,
+     .membarrier = true,
+     .executions = 6000},
+    {.name = "role_taken",
+     .setup = one_worker_keeps_time,
+     .threads = {{"w0", takes_role},
+                 {"outsider", opens_the_poller},
+                 {"kernel", make_ready}},
      .membarrier = true,
      .executions = 6000},
     BOTH("an_interrupt_is_taken_by_who_looks", three_workers_poll, THREE,

@@ -162,7 +162,7 @@ one_row() { # LINE-NUMBER
         case $program,$verdict in
         */*,*) budgets=1 patience=20 ;;
         model_runtime,*survives:*) budgets=100 ;;
-        model_runtime,*) budgets="20 400 4000" ;;
+        model_runtime,*) budgets="20 400 4000${THRUM_MODEL_ONLY:+ 40000}" ;;
         *,*survives:*) budgets=$lives ;;
         model_sched,* | model_crew,*) budgets="50 3000 $enough" ;;
         esac
