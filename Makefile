@@ -240,17 +240,21 @@ cover:
 
 # --- fuzzing ----------------------------------------------------------------
 
-# Each program in one, as the whole library is to be covered. What it finds is kept
+# With the library's own code, as all of it is to be covered. What it finds is kept
 # in build/fuzz, beside the inputs it has learnt. make fuzz_scopes runs that one.
 SECONDS ?= 20
 FUZZ    := $(notdir $(call folders,tests/fuzz))
 .PHONY: $(FUZZ)
 fuzz: $(FUZZ)
-$(FUZZ):
+FUZZ_CC := clang $(filter-out -MMD -MP,$(COMMON)) -Isrc $(CFLAGS)
+FUZZ_OBJ := $(patsubst %,build/fuzz/%.o,$(wildcard src/*/*.[cS]))
+$(FUZZ_OBJ): build/fuzz/%.o: % $(wildcard src/*/*.h include/*.h include/*/*.h)
+	@mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer-no-link,address -c -o $@ $<
+$(FUZZ): $(FUZZ_OBJ)
 	@mkdir -p build/fuzz/$@.corpus
-	$(Q)clang $(filter-out -MMD -MP,$(COMMON)) -Isrc $(CFLAGS) -pthread \
-	    -fsanitize=fuzzer,address -o build/fuzz/$@ \
-	    $(wildcard src/*/*.c src/*/*.S tests/fuzz/$@/*.c)
+	$(Q)$(FUZZ_CC) -pthread -fsanitize=fuzzer,address -o build/fuzz/$@ $^ \
+	    $(wildcard tests/fuzz/$@/*.c)
 	$(Q)build/fuzz/$@ -max_total_time=$$(($(SECONDS) / $(words $(FUZZ)))) \
 	    -max_len=256 -len_control=10 \
 	    -artifact_prefix=build/fuzz/$@- build/fuzz/$@.corpus tests/fuzz/$@/corpus

@@ -379,7 +379,7 @@ static struct lock resets_lock = LOCK_INITIALIZER;
 
 static bool end_is(int fd, struct end *end)
 {
-    struct sockaddr_storage own, other;
+    struct sockaddr_storage own = {0}, other = {0};
     socklen_t n = sizeof own, m = sizeof other;
     struct name name;
 
