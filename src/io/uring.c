@@ -10,8 +10,7 @@ struct uring {
     struct poller_own own;
     struct lock submitting;
     struct spin lock;
-    unsigned under_way; /* lock */
-    struct ring ring;   /* submitting; its ends: lock */
+    struct ring ring; /* submitting; its ends: lock */
 };
 
 /* A call, on the stack of the task that waits for it. */
@@ -23,16 +22,25 @@ struct flight {
 
 /* ------------------------------------------------------------- a worker's */
 
-static void reap(struct uring *u)
+/* Under the lock: so many calls more are on their way. */
+static void count(struct uring *u, unsigned more)
+{
+    store_relaxed(&u->own.awaited,
+                  load_relaxed(&u->own.awaited) + more); /* locked */
+}
+
+/* Whether a task was woken. */
+static bool reap(struct uring *u)
 {
     struct line_place *woken = NULL, *p;
+    bool any;
     struct ring_call *c;
 
     spin_lock(&u->lock);
     while ((c = ring_ended(&u->ring)) != NULL) {
         struct flight *f = container_of(c, struct flight, call);
 
-        u->under_way--;
+        count(u, -1U);
         f->ended = true;
         p = line_call(&f->line);
         if (p != NULL) {
@@ -41,12 +49,14 @@ static void reap(struct uring *u)
         }
     }
     spin_unlock(&u->lock);
+    any = woken != NULL; /* they may be gone, once let go */
     line_let_go_all(woken);
+    return any;
 }
 
-static void on_ready(struct poller_own *own)
+static bool on_ready(struct poller_own *own)
 {
-    reap(container_of(own, struct uring, own));
+    return reap(container_of(own, struct uring, own));
 }
 
 static void on_close(struct poller_own *own)
@@ -79,16 +89,20 @@ static struct uring *make(void)
 static struct uring *here(void)
 {
     struct worker *w = worker_current()->worker;
+    struct poller_own *own;
+    struct uring *u;
 
     if (sched_is_gone(w->sched))
         return NULL;
-    if (unlikely(!w->uring_tried)) {
-        w->uring_tried = true;
-        w->uring = make();
+    if (unlikely(!w->own_tried)) {
+        w->own_tried = true;
+        u = make();
         tsan_promise(w);
+        store_relaxed(&w->own, u == NULL ? NULL : &u->own); /* this thread's */
     }
     tsan_rely(w);
-    return w->uring;
+    own = load_relaxed(&w->own); /* likewise */
+    return own == NULL ? NULL : container_of(own, struct uring, own);
 }
 
 /* ----------------------------------------------------------------- a call */
@@ -98,8 +112,8 @@ static bool take_off(struct uring *u, struct flight *f)
     bool off;
 
     spin_lock(&u->lock);
-    off = u->under_way < RING_MOST;
-    u->under_way += off;
+    off = load_relaxed(&u->own.awaited) < RING_MOST; /* locked */
+    count(u, off);
     spin_unlock(&u->lock);
     if (!off)
         return false;
@@ -107,11 +121,11 @@ static bool take_off(struct uring *u, struct flight *f)
     off = ring_submit(&u->ring, &f->call);
     lock_release(&u->submitting);
     if (off) {
-        reap(u);
+        (void)reap(u);
         return true;
     }
     spin_lock(&u->lock);
-    u->under_way--;
+    count(u, -1U);
     spin_unlock(&u->lock);
     return false;
 }

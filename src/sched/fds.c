@@ -1,5 +1,6 @@
 /* Descriptors that are looked at while nobody polls. */
 
+#include "base/sanitize.h"
 #include "sched/sched.h"
 
 enum { CHECK_ROUNDS = 6 }; /* every so often the relief checks them */
@@ -16,11 +17,24 @@ static void deliver_of_look(struct sched *s, const struct poll_event *events,
     poller_deliver(&s->poller, events, n);
 }
 
+/* What its own calls have come to: who polls may have far to come. */
+static bool look_at_own(struct worker *w)
+{
+    struct poller_own *own = load_relaxed(&w->own); /* this thread's */
+
+    if (own == NULL || load_relaxed(&own->awaited) == 0) /* a hint */
+        return false;
+    tsan_rely(w);
+    return own->ready(own);
+}
+
 /* Hints, as this comes again. */
 bool sched_look_at_fds(struct sched *s, struct worker *w)
 {
     int n;
 
+    if (look_at_own(w))
+        return true;
     if (load_acquire(&s->poller.hooks) == NULL || /* [U2] */
         load_relaxed(&s->keeper) != IDLE_NOBODY)  /* a hint */
         return false;

@@ -63,7 +63,7 @@ static void deliver_one(const struct poller_hooks *hooks,
         return;
     }
     tsan_acquire(o);
-    o->ready(o);
+    (void)o->ready(o);
 }
 
 void poller_deliver(struct poller *p, const struct poll_event *events, int n)

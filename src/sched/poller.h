@@ -37,11 +37,13 @@ struct poller_hooks {
     void (*closing)(struct poller *p);
 };
 
-/* One that is watched for the library itself, and told of here. */
+/* One that is watched for the library itself, and told of here; or looked at by
+ * the worker who awaits something of it. */
 struct poller_own {
-    void (*ready)(struct poller_own *o);
+    bool (*ready)(struct poller_own *o); /* whether somebody was woken */
     void (*close)(struct poller_own *o); /* it is told of no more */
     struct poller_own *next;             /* lock */
+    _Atomic uint32_t awaited;            /* by so many, a hint */
 };
 
 enum { POLLER_BATCH = 64 };

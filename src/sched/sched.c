@@ -303,20 +303,23 @@ static struct thrum_job_ *steal_round(struct sched *s, struct worker *w)
 
 /* Is anybody else awake who might make a job? What comes from outside is worth no
  * spinning if it comes through a descriptor. */
-static bool may_come(struct sched *s)
+static bool may_come(struct sched *s, struct worker *w)
 {
+    struct poller_own *own = load_relaxed(&w->own); /* this thread's */
+
     if (s->guest)
         return false;
-    return load_relaxed(&s->poller.hooks) == NULL || /* a hint */
+    return (own != NULL && load_relaxed(&own->awaited) != 0) || /* a hint */
+           load_relaxed(&s->poller.hooks) == NULL ||            /* likewise */
            idle_asleep_count(&s->idle) + 1 < sched_running(s);
 }
 
 /* When a searcher gives up; 0: after one look. For a timer that is due sooner than
  * the kernel would wake it, it stays awake. */
-static int64_t search_until(struct sched *s)
+static int64_t search_until(struct sched *s, struct worker *w)
 {
     int64_t now, earliest = timers_earliest(&s->timers);
-    bool may = may_come(s);
+    bool may = may_come(s, w);
 
     if (s->guest || (!may && earliest == TIMERS_NEVER))
         return 0;
@@ -335,7 +338,7 @@ static struct thrum_job_ *search(struct sched *s, struct worker *w)
 
     if (job != NULL)
         return job;
-    until = search_until(s);
+    until = search_until(s, w);
     for (;;) {
         job = steal_round(s, w);
         if (job == NULL &&

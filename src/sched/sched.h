@@ -64,9 +64,9 @@ struct worker {
     void *after_arg;
     bool begins; /* so it searches first: [I8], [R10] */
     unsigned record_count;
-    void *records[WORKER_RECORDS]; /* spare ones of the task layer */
-    struct uring *uring;           /* io/uring.c's; NULL: it has none */
-    bool uring_tried;
+    void *records[WORKER_RECORDS];    /* spare ones of the task layer */
+    _Atomic(struct poller_own *) own; /* this thread's; io/uring.c's, or NULL */
+    bool own_tried;
     struct ctx home; /* the thread's first stack */
     struct sanitize_fiber home_fiber;
 
