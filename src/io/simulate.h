@@ -49,8 +49,8 @@ int simulate_listen(const struct sockaddr *addr, socklen_t size);
 /* Before a close. */
 void simulate_close(int fd);
 
-/* Before a call that has no descriptor yet, one of a file, or a start: 0, -ECANCELED or how it
- * has failed. */
+/* Before a call that has no descriptor yet, one of a file, or a start: 0,
+ * -ECANCELED or how it has failed. */
 enum simulated_call {
     SIMULATE_OPEN,
     SIMULATE_FILE,

@@ -6,10 +6,10 @@
  * Before it sleeps, once more (parts/idle.h).
  *
  * Timers are armed by each worker in a heap of its own (parts/timers.h), and kept
- * by one that rests (the keeper): it parks until the earliest of all, less what the
- * kernel takes to wake it, as it has learned. A busy worker looks at them between jobs. If the keeper finds a job
- * while others rest, one of them is woken to keep the time; if none does, there
- * is sched/relief. The keeper polls, too (sched/poller).
+ * by one that rests (the keeper): it parks until the earliest of all, less what
+ * the kernel takes to wake it, as it has learned. A busy worker looks at them
+ * between jobs. If the keeper finds a job while others rest, one of them is woken
+ * to keep the time; if none does, there is sched/relief. The keeper polls, too (sched/poller).
  *
  * A guest has no thread: its one worker runs on its host's, when that lets it
  * (sched/guest). Where it would sleep it leaves, and the host waits in its stead,
@@ -298,7 +298,8 @@ struct thrum_job_ *sched_take_child(struct worker *w, struct thrum_scope *scope,
 /* The relief's look at what is noted on the stacks that run. */
 bool sched_look(void *sched);
 
-/* Look at descriptors, unless somebody polls, or it is closed. True: at some. */
+/* Look at what w itself awaits of the kernel; else at descriptors, unless somebody
+ * polls, or it is closed. True: something was told. */
 bool sched_look_at_fds(struct sched *s, struct worker *w);
 
 /* The relief: look at descriptors, if no worker does; in some rounds, check them.
