@@ -10,6 +10,8 @@
 
 #include <thrum.h>
 
+#include "../lib/ended.h"
+
 enum { TASKS_MAX = 40, STEPS_MAX = 160, KIDS_MAX = 4, DEPTH_MAX = 5 };
 enum { CHANS = 3, MUTEXES = 2, EVENTS = 2, CASES = 3, MANY = 3, DEFERS = 6 };
 
@@ -47,8 +49,7 @@ enum op {
     OPS
 };
 
-/* How something ended; also sets of that. */
-enum { WELL = 1, FAILED = 2, TIMED_OUT = 4, CANCELED = 8 };
+/* A further set of how something may end. */
 enum { FAILURE = FAILED | TIMED_OUT };
 
 /* What can be canceled: a task, a scope, a gather. */
@@ -160,7 +161,6 @@ thrum_err *run_steps(struct task *t, struct step *s);
 void region_init(struct region *r, struct region *parent);
 bool region_may(const struct region *r);
 bool region_must(const struct region *r);
-unsigned outcome_of(const thrum_err *err);
 /* Its errors; those beside a failure are none if it was canceled. -1: both. */
 int failures_of(const thrum_err *err);
 

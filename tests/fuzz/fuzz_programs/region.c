@@ -26,40 +26,17 @@ bool region_must(const struct region *r)
     return false;
 }
 
-/* How many of its errors are no cancellations; the first of them. */
-static size_t failures(const thrum_err *e, const thrum_err **first)
-{
-    const thrum_err *leaf;
-    size_t n = 0;
-
-    for (size_t i = 0; (leaf = thrum_err_at(e, i)) != NULL; i++)
-        if (!thrum_err_is(leaf, &THRUM_CANCELED) && n++ == 0)
-            *first = leaf;
-    return n;
-}
-
-unsigned outcome_of(const thrum_err *err)
-{
-    const thrum_err *first;
-
-    if (err == NULL)
-        return WELL;
-    if (failures(err, &first) == 0)
-        return CANCELED;
-    return thrum_err_is(first, &THRUM_TIMEOUT) ? TIMED_OUT : FAILED;
-}
-
 int failures_of(const thrum_err *err)
 {
     const thrum_err *first;
-    size_t n = failures(err, &first);
+    size_t n = ended_failures(err, &first);
 
     return n == 0 || n == thrum_err_count(err) ? (int)n : -1;
 }
 
 void region_child(struct region *r, const thrum_err *err)
 {
-    unsigned outcome = outcome_of(err);
+    unsigned outcome = ended_how(err);
     int failed = failures_of(err);
 
     r->ended++;
@@ -137,7 +114,7 @@ static _Noreturn void unexpected(const struct region *r, struct closing c,
             "policy %d: one of %u was expected, it is %u, of %zu errors; "
             "children %u, with %d, body %u, with %d, %d clean-ups fail; called "
             "%d, expired %d, outside %d\n",
-            (int)r->policy, set, outcome_of(err), thrum_err_count(err), r->ends,
+            (int)r->policy, set, ended_how(err), thrum_err_count(err), r->ends,
             r->failures, c.body, c.body_failures, c.fails, r->called, c.expired,
             region_may(r->parent));
     (void)thrum_report(thrum_err_ref(err));
@@ -156,7 +133,7 @@ void region_check(const struct region *r, struct closing c,
     must(r->ended == r->begun);
     if (c.fails > 0)
         set = (set & FAILURE) | FAILED;
-    if ((set & outcome_of(err)) == 0)
+    if ((set & ended_how(err)) == 0)
         unexpected(r, c, set, err);
     if (!all || r->uncounted || c.body_failures < 0)
         return;

@@ -128,7 +128,7 @@ static thrum_err *in_scope(struct task *t, struct step *s)
         if (!spawn(t, s, s, kid))
             break;
     err = run_steps(t, s->body);
-    c.body = outcome_of(err);
+    c.body = ended_how(err);
     c.body_failures = failures_of(err);
     if ((c.body & FAILURE) && s->region.policy != THRUM_SETTLE)
         s->region.may = true;
@@ -147,9 +147,9 @@ static thrum_err *in_scope(struct task *t, struct step *s)
 /* Failures go before cancellations. */
 static thrum_err *keep(thrum_err *err, thrum_err *e)
 {
-    bool was = (outcome_of(err) & FAILURE) != 0;
+    bool was = (ended_how(err) & FAILURE) != 0;
 
-    if (err == NULL || e == NULL || was == ((outcome_of(e) & FAILURE) != 0))
+    if (err == NULL || e == NULL || was == ((ended_how(e) & FAILURE) != 0))
         return thrum_err_add(err, e);
     thrum_err_drop(was ? e : err);
     return was ? err : e;
@@ -158,7 +158,7 @@ static thrum_err *keep(thrum_err *err, thrum_err *e)
 static void check_joined(const struct task *kid, const thrum_err *err)
 {
     must(kid->began == kid->ended);
-    must(outcome_of(err) == (kid->began ? kid->came_to : CANCELED));
+    must(ended_how(err) == (kid->began ? kid->came_to : CANCELED));
     must(kid->began || region_may(&kid->region));
 }
 
@@ -197,7 +197,7 @@ static void check_settled(struct step *s, thrum_job *jobs, const thrum_err *err)
     int n = 0;
 
     must(err == NULL ||
-         (outcome_of(err) != WELL && region_may(s->region.parent)));
+         (ended_how(err) != WELL && region_may(s->region.parent)));
     for (struct task *kid = s->kids; kid != NULL; kid = kid->next, n++) {
         if (err == NULL)
             check_joined(kid, jobs[n].err);
@@ -299,7 +299,7 @@ thrum_err *run_steps(struct task *t, struct step *s)
     /* A shield that is opened after a deadlock might stay for good. */
     for (; s != NULL && err == NULL && !deadlocked; s = s->next) {
         err = run_step(t, s);
-        if (s->ignores && outcome_of(err) == CANCELED) {
+        if (s->ignores && ended_how(err) == CANCELED) {
             thrum_err_drop(err);
             err = NULL;
         }
@@ -334,7 +334,7 @@ static thrum_err *run_task(void *arg)
         must(++t->in->running <= t->in->most);
     err = run_steps(t, t->first);
     must(t->at == &t->region);
-    t->came_to = outcome_of(err);
+    t->came_to = ended_how(err);
     t->ended = true;
     if (t->in != NULL) {
         t->in->running--;

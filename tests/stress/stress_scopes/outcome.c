@@ -4,35 +4,12 @@
 
 /* --------------------------------------------------------------- what may be */
 
-/* How many of its errors are no cancellations; the first of them. */
-static size_t failures(const thrum_err *e, const thrum_err **first)
-{
-    const thrum_err *leaf;
-    size_t n = 0;
-
-    for (size_t i = 0; (leaf = thrum_err_at(e, i)) != NULL; i++)
-        if (!thrum_err_is(leaf, &THRUM_CANCELED) && n++ == 0)
-            *first = leaf;
-    return n;
-}
-
-unsigned outcome_kind(const thrum_err *e)
-{
-    const thrum_err *first;
-
-    if (e == NULL)
-        return WELL;
-    if (failures(e, &first) == 0)
-        return CANCELED;
-    return thrum_err_is(first, &THRUM_TIMEOUT) ? TIMED_OUT : FAILED;
-}
-
 long outcome_count(const thrum_err *e)
 {
     const thrum_err *first;
     size_t n = thrum_err_count(e);
 
-    return failures(e, &first) == n ? (long)n : NOT_COUNTED;
+    return ended_failures(e, &first) == n ? (long)n : NOT_COUNTED;
 }
 
 /* Of several: what some may be, and what one surely is. */
@@ -146,7 +123,7 @@ void outcome_check(struct region *r, unsigned body, long body_count,
                    const thrum_err *err)
 {
     struct mix m = {0};
-    unsigned set, is = outcome_kind(err);
+    unsigned set, is = ended_how(err);
     int fails = (int)load_acquire(&r->of_kids_fail);
     long count;
 

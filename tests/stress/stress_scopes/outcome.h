@@ -5,12 +5,11 @@
 
 #include <thrum/task.h>
 
+#include "../../fuzz/lib/ended.h"
 #include "../lib/stress.h"
 #include "base/atomic.h"
 
-/* How something may end: bits of a set. */
-enum { WELL = 1, FAILED = 2, TIMED_OUT = 4, CANCELED = 8 };
-
+/* Further sets of how something may end. */
 enum { FAILURE = FAILED | TIMED_OUT, NOT_COUNTED = -1 };
 
 enum { KIDS = 5, DEFERS = 7 };
@@ -58,7 +57,6 @@ struct region {
 };
 
 /* One bit. A failed clean-up may come behind a cancellation: a failure. */
-unsigned outcome_kind(const thrum_err *e);
 
 /* Its errors; NOT_COUNTED if failures and cancellations are mixed: it depends on
  * the scope what is dropped. */

@@ -43,7 +43,7 @@ static thrum_err *body_of(void *task);
 /* Failures go before cancellations. */
 static thrum_err *keep(thrum_err *err, thrum_err *e)
 {
-    unsigned was = outcome_kind(err), is = outcome_kind(e);
+    unsigned was = ended_how(err), is = ended_how(e);
 
     if (was == is || was == WELL || is == WELL ||
         ((was & FAILURE) && (is & FAILURE)))
@@ -108,7 +108,7 @@ static thrum_err *clean(void *arg)
     must(!thrum_canceled());
     must(thrum_sleep(THRUM_US(1)) == 0);
     if (before == 0)
-        r->seen_outcome = outcome_kind(outcome);
+        r->seen_outcome = ended_how(outcome);
     if (c->index >= 0 && load_acquire(&r->of_kids) == 0)
         must((int)before == r->defers - 1 - c->index);
     if (c->index == 1) /* too late to mean anything */
@@ -242,7 +242,7 @@ static thrum_err *open_scope(struct task *t, struct rng *rng)
     must(thrum_canceled() || !over);
     must(!thrum_canceled() || over || !opts.shield);
     err = region_body(r, t, rng);
-    body_is = outcome_kind(err);
+    body_is = ended_how(err);
     count = outcome_count(err);
     err = thrum_scope_close(&r->scope, err);
     known_outside(r, before, opts.shield);
@@ -283,8 +283,7 @@ static void check_settled(struct region *r, thrum_job *jobs,
     for (int i = 0; i < r->kids; i++) {
         must(err == NULL || jobs[i].err == NULL);
         if (err == NULL)
-            must(outcome_of_task(&r->kid[i], &count) &
-                 outcome_kind(jobs[i].err));
+            must(outcome_of_task(&r->kid[i], &count) & ended_how(jobs[i].err));
         thrum_err_drop(jobs[i].err);
     }
     region_free(r);
@@ -344,7 +343,7 @@ static thrum_err *join_one(thrum_task *fork, struct task *t, bool left_out,
     long count;
     unsigned set = outcome_of_task(t, &count);
 
-    must((set & outcome_kind(err)) != 0);
+    must((set & ended_how(err)) != 0);
     must(count < 0 || thrum_err_count(err) == (size_t)count);
     must(called ? !left_out : told || thrum_canceled());
     free(t->own);
@@ -470,7 +469,7 @@ static thrum_err *body_of(void *arg)
     if (rng_below(&r, 16) == 0)
         err = keep(err, fail());
     must(thrum_deadline() > 0);
-    t->returned = outcome_kind(err);
+    t->returned = ended_how(err);
     t->count = outcome_count(err);
     store_release(&t->ended, 1);
     return err;
