@@ -30,11 +30,13 @@
 #if SANITIZE_THREAD || SANITIZE_ADDRESS
 #define RECV(fd, bytes, n, flags) recv(fd, bytes, n, flags)
 #define SEND(fd, bytes, n, flags) send(fd, bytes, n, flags)
+#define CLOSE(fd)                 close(fd)
 #else
 #define RECV(fd, bytes, n, flags)                                              \
     syscall(SYS_recvfrom, fd, bytes, n, flags, NULL, NULL)
 #define SEND(fd, bytes, n, flags)                                              \
     syscall(SYS_sendto, fd, bytes, n, flags, NULL, 0)
+#define CLOSE(fd) syscall(SYS_close, fd)
 #endif
 
 ssize_t transfer_recv(int fd, void *bytes, size_t n)
@@ -264,8 +266,15 @@ int transfer_connected(int fd)
     return -error;
 }
 
-/* Not close(3), which ThreadSanitizer knows. Interrupted it is closed as well. */
+/* Interrupted it is closed as well. ThreadSanitizer hears of it, since somebody
+ * unrelated may get the number next, but is not to call it a race with the calls
+ * that use the descriptor: they are told. */
 int transfer_close(int fd)
 {
-    return syscall(SYS_close, fd) < 0 && errno != EINTR ? -errno : 0;
+    int rc;
+
+    tsan_ignore_begin();
+    rc = CLOSE(fd) < 0 && errno != EINTR ? -errno : 0;
+    tsan_ignore_end();
+    return rc;
 }

@@ -4,12 +4,6 @@
 #
 #   sh tests/examples/parallel.sh COMMAND...
 set -u
-case ${SAN:-} in
-*thread*)
-    echo "skipped: a descriptor's number is used again, which TSan misjudges"
-    exit 77
-    ;;
-esac
 case $* in
 *qemu*)
     echo "skipped: an emulator has the signals for itself"

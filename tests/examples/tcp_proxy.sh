@@ -3,10 +3,6 @@
 #
 #   sh tests/examples/tcp_proxy.sh COMMAND...
 set -u
-[ -z "${TSAN_NOSYNC:-}" ] || {
-    echo "skipped: a descriptor's number is used again, which TSAN_NOSYNC misjudges"
-    exit 77
-}
 case $* in
 *qemu*)
     echo "skipped: an emulator has the signals for itself"
