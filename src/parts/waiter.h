@@ -42,7 +42,17 @@ static inline void waiter_arm(struct waiter *w)
 bool waiter_fall_asleep(struct waiter *w);
 
 /* After CLAIM_WAKE the caller must run the sleeper. */
-enum claim waiter_claim(struct waiter *w, enum wake cause);
+static inline enum claim waiter_claim(struct waiter *w, enum wake cause)
+{
+    uint32_t seen = load_relaxed(&w->state); /* a guess, checked by [W2] */
+
+    do {
+        if (seen >= WAITER_CAUSE)
+            return CLAIM_LOST;
+    } while (!cas_acq_rel(&w->state, &seen, (uint32_t)cause)); /* [W2] */
+
+    return seen == WAITER_ASLEEP ? CLAIM_WAKE : CLAIM_EARLY;
+}
 
 /* What woke it; the sleeper only, awake again. */
 enum wake waiter_cause(struct waiter *w);

@@ -102,16 +102,6 @@ bool wait_wake(struct wait *w, enum wake cause)
     return true;
 }
 
-enum claim wait_claim(struct wait *w, enum wake cause)
-{
-    bool thread = w->stack == NULL;
-    enum claim claim;
-
-    tsan_promise(w);
-    claim = waiter_claim(&w->waiter, cause);
-    return claim == CLAIM_EARLY && thread ? CLAIM_WAKE : claim;
-}
-
 void wait_deliver(struct wait *w)
 {
     if (w->stack == NULL)

@@ -68,7 +68,15 @@ bool wait_wake(struct wait *w, enum wake cause);
 
 /* The same in two steps, for who holds a lock. CLAIM_WAKE: its sleeper stays
  * where it is until wait_deliver. CLAIM_EARLY: it goes on by itself. */
-enum claim wait_claim(struct wait *w, enum wake cause);
+static inline enum claim wait_claim(struct wait *w, enum wake cause)
+{
+    bool thread = w->stack == NULL;
+    enum claim claim;
+
+    tsan_promise(w);
+    claim = waiter_claim(&w->waiter, cause);
+    return claim == CLAIM_EARLY && thread ? CLAIM_WAKE : claim;
+}
 void wait_deliver(struct wait *w);
 
 /* For who claims many, on a stack of this scheduler: instead of wait_deliver, to

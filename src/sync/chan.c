@@ -67,43 +67,41 @@ static inline void note_call(struct chan *c, const struct chan_place *p)
         store_relaxed(&c->hope, HOPE_MOST);
 }
 
-static bool give_to_waiting(struct chan *c, const void *item,
-                            struct line_place **called)
+/* These return whom they served, to be let go: NULL, nobody. */
+
+static struct line_place *give_to_waiting(struct chan *c, const void *item)
 {
     struct chan_place *p = call(&c->receivers, 0);
 
     if (p == NULL)
-        return false;
+        return NULL;
     if (p->item != NULL)
         copy(c, p->item, item);
     note_call(c, p);
-    *called = &p->place;
-    return true;
+    return &p->place;
 }
 
-static bool take_from_waiting(struct chan *c, void *item,
-                              struct line_place **called)
+static struct line_place *take_from_waiting(struct chan *c, void *item)
 {
     struct chan_place *p = call(&c->senders, 0);
 
     if (p == NULL)
-        return false;
+        return NULL;
     if (item != NULL)
         copy(c, item, p->item);
     note_call(c, p);
-    *called = &p->place;
-    return true;
+    return &p->place;
 }
 
 /* There is room in the ring now. */
-static void refill(struct chan *c, struct line_place **called)
+static struct line_place *refill(struct chan *c)
 {
     struct chan_place *p = call(&c->senders, 0);
 
     if (p == NULL)
-        return;
+        return NULL;
     ring_put(c, p->item);
-    *called = &p->place;
+    return &p->place;
 }
 
 static cold int end_of(struct chan *c)
@@ -117,7 +115,8 @@ put(struct chan *c, const void *item, struct line_place **called)
 {
     if (unlikely(c->closed))
         return end_of(c);
-    if (unlikely(line_any(&c->receivers)) && give_to_waiting(c, item, called))
+    if (unlikely(line_any(&c->receivers)) &&
+        (*called = give_to_waiting(c, item)) != NULL)
         return 0;
     if (unlikely(load_relaxed(&c->count) == c->cap))
         return CHAN_LATER;
@@ -131,10 +130,10 @@ take(struct chan *c, void *item, struct line_place **called)
     if (likely(load_relaxed(&c->count) > 0)) {
         ring_take(c, item);
         if (unlikely(line_any(&c->senders)))
-            refill(c, called);
+            *called = refill(c);
         return 0;
     }
-    if (line_any(&c->senders) && take_from_waiting(c, item, called))
+    if (line_any(&c->senders) && (*called = take_from_waiting(c, item)) != NULL)
         return 0;
     return c->closed ? end_of(c) : CHAN_LATER;
 }
@@ -261,24 +260,25 @@ static inline void note_in_vain(struct chan *c)
 }
 
 /* Enter the line, unlock, and wait to be called. Who was called has no more to do
- * with the channel: from the unlocking on it may be gone. */
-static __attribute__((noinline)) int
-wait_in_line(struct chan *c, thrum_direction op, void *item,
-             struct scope *scope, struct stack *here)
+ * with the channel: from the unlocking on it may be gone.
+ *
+ * For both directions, to be the last act of who calls it: a processor foretells
+ * where a function returns to by who called one last, on whichever stack. Those
+ * who hand over to each other are to differ in one frame only, the task's. */
+static __attribute__((noinline)) int wait_in_line(struct chan *c,
+                                                  struct line *line, void *item,
+                                                  struct scope *scope,
+                                                  struct stack *here)
 {
     struct chan_place p;
     struct scope_wait w;
     bool let;
 
     wait_init_on(&w.wait, here);
-    wait_tell(&w,
-              op == THRUM_SEND ? AWAITED("a channel, to send")
-                               : AWAITED("a channel, to receive"),
-              c);
     let = c->cap == 0 && is_worth_a_try(c, here);
     if (let)
         note_in_vain(c); /* else who calls us notes that it was not */
-    chan_enter(c, op, &p, &w.wait, item);
+    chan_enter(line, &p, &w.wait, item);
     chan_unlock(c);
     if (let) {
         worker_yield(here);
@@ -287,7 +287,11 @@ wait_in_line(struct chan *c, thrum_direction op, void *item,
             return p.rc;
         }
     }
-    if (!scope_sleep_in(scope, &w, chan_line(c, op), &c->lock, &p.place))
+    wait_tell(&w,
+              line == &c->senders ? AWAITED("a channel, to send")
+                                  : AWAITED("a channel, to receive"),
+              c);
+    if (!scope_sleep_in(scope, &w, line, &c->lock, &p.place))
         return -ECANCELED;
     tsan_rely(c); /* likewise */
     return p.rc;
@@ -338,7 +342,7 @@ now_or_later(struct chan *c, thrum_direction op, void *item)
     if (unlikely(let))
         note_hope(c, rc == 0);
     if (unlikely(rc == CHAN_LATER))
-        return wait_in_line(c, op, item, scope, here);
+        return wait_in_line(c, chan_line(c, op), item, scope, here);
     chan_unlock(c);
     if (called != NULL)
         line_let_go(called);

@@ -94,13 +94,12 @@ static inline struct line *chan_line(struct chan *c, thrum_direction op)
     return op == THRUM_SEND ? &c->senders : &c->receivers;
 }
 
-static inline void chan_enter(struct chan *c, thrum_direction op,
-                              struct chan_place *p, struct wait *wait,
-                              void *item)
+static inline void chan_enter(struct line *line, struct chan_place *p,
+                              struct wait *wait, void *item)
 {
     p->item = item;
     p->called = false;
-    line_enter(chan_line(c, op), &p->place, wait);
+    line_enter(line, &p->place, wait);
 }
 
 static inline void item_copy(uint32_t size, void *to, const void *from)

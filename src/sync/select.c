@@ -100,7 +100,8 @@ static int do_one(thrum_case *cases, int n, struct line_place **called)
 static void enter_all(thrum_case *first, struct wait *wait)
 {
     for (thrum_case *c = first; c != NULL; c = branch_of(c)->next)
-        chan_enter(chan_of(c->ch), c->op, &branch_of(c)->place, wait, c->item);
+        chan_enter(chan_line(chan_of(c->ch), c->op), &branch_of(c)->place, wait,
+                   c->item);
 }
 
 /* Out of all lines. The case that was called, or NULL. */
