@@ -115,7 +115,7 @@ static bool leave(struct pool *p, struct private_call *c, bool *called)
     }
     if (offload_is_done(&c->job)) /* never begun, perhaps: no thread */
         return false;
-    c->index = scope_enter(root);
+    c->index = scope_enter(root, NULL);
     scope_tell(&c->own, STOP_CANCEL); /* for who asks thrum_canceled */
     tsan_promise(c);
     *called = offload_abandon(&c->job);

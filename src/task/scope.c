@@ -6,9 +6,9 @@
 #include "task/scope.h"
 #include "task/record.h"
 
-enum { LIVE = 1 };
+enum { OWN_MOST = 1024 }; /* not added to the word */
 
-#define SPAWNED UINT64_C(0x100000000)
+#define CHILD (UINT64_C(1) << 32 | 1) /* spawned, and alive */
 
 _Static_assert(sizeof(struct scope) <= sizeof(thrum_scope),
                "the public type has room for a scope");
@@ -99,7 +99,8 @@ static void init(struct scope *s, struct scope *parent, struct stack *stack,
     s->generators = 0;
     s->alarm = ALARM_OFF;
     store_relaxed(&s->stops, 0);       /* nobody else knows it yet */
-    store_relaxed(&s->children, LIVE); /* the body; likewise */
+    store_relaxed(&s->children, BODY); /* likewise */
+    store_relaxed(&s->own, 0);
     store_relaxed(&s->lock.held, 0);
     store_relaxed(&s->linked, 0);
     s->inner = NULL;
@@ -208,10 +209,31 @@ struct scope *scope_given(thrum_scope *scope)
 
 /* ------------------------------------------------------------------ children */
 
-uint32_t scope_enter(struct scope *s)
+/* Those of the opener, as they are added to the word: by itself. */
+static uint64_t take_own(struct scope *s)
 {
+    uint64_t own = load_relaxed(&s->own); /* ours */
+
+    store_relaxed(&s->own, 0); /* a hint to others */
+    return own * CHILD;
+}
+
+uint32_t scope_enter(struct scope *s, struct stack *here)
+{
+    uint64_t before;
+    uint32_t own = load_relaxed(&s->own); /* ours, or a hint */
+
     /* Who calls holds one of the live: nothing to order yet. */
-    return (uint32_t)(add_relaxed(&s->children, SPAWNED + LIVE) >> 32);
+    if (here == NULL || here != s->stack) {
+        before = add_relaxed(&s->children, CHILD);
+        return (uint32_t)(before >> 32) + own;
+    }
+    if (unlikely(own >= OWN_MOST)) {
+        (void)add_relaxed(&s->children, take_own(s));
+        own = 0;
+    }
+    store_relaxed(&s->own, own + 1);
+    return (uint32_t)(load_relaxed(&s->children) >> 32) + own;
 }
 
 void scope_ended(struct scope *s, size_t index, thrum_err *err)
@@ -256,8 +278,7 @@ void scope_leave(struct scope *s, uint32_t index, thrum_err *err, bool permit)
 void scope_let_go(struct scope *s, uint32_t ended)
 {
     tsan_promise(s);
-    if ((uint32_t)sub_acq_rel(&s->children, ended * LIVE) ==
-        ended * LIVE) /* [C1] */
+    if ((uint32_t)sub_acq_rel(&s->children, ended) == ended) /* [C1] */
         (void)wait_wake(s->closer, WAKE_EVENT);
 }
 
@@ -317,18 +338,35 @@ static cold void complain(const char *what, const struct scope *s)
 
 const struct thrum_awaited_ awaited_children = {"its children", NULL, false};
 
+/* True: of those that live, but for the body and `called`, there is none. */
+static inline bool is_last(const struct scope *s, uint32_t live,
+                           uint32_t called)
+{
+    return live + load_relaxed(&s->own) == BODY + called; /* ours */
+}
+
+/* Let go of the body, and of those it called. True: they were the last. */
+static bool let_go_of_body(struct scope *s, uint32_t called)
+{
+    uint32_t live;
+    uint64_t mine = BODY + called - take_own(s);
+
+    live = (uint32_t)sub_acq_rel(&s->children, mine); /* [C3] [C2] */
+    return live == (uint32_t)mine;
+}
+
 static void wait_for_children(struct scope *s)
 {
-    uint32_t mine = (1 + call_children(s)) * LIVE; /* the body, and those */
+    uint32_t called = call_children(s);
     struct wait w;
 
-    if ((uint32_t)load_acquire(&s->children) == mine) /* [C2] nobody else */
+    if (is_last(s, (uint32_t)load_acquire(&s->children), called)) /* [C2] */
         return;
     if (s->stack == NULL && s->sched != NULL && sched_is_gone(s->sched))
         complain("its tasks are in the process that forked this one", s);
     wait_init(&w);
     s->closer = &w;
-    if ((uint32_t)sub_acq_rel(&s->children, mine) != mine) /* [C3] [C2] */
+    if (!let_go_of_body(s, called))
         (void)wait_sleep(&w, &awaited_children, s);
 }
 
@@ -336,8 +374,7 @@ bool scope_join_by(struct scope *s, struct wait *w, int64_t until)
 {
     wait_init(w);
     s->closer = w;
-    if ((uint32_t)sub_acq_rel(&s->children, LIVE) != LIVE && /* [C3] [C2] */
-        wait_block(w, until) != WAKE_EVENT)
+    if (!let_go_of_body(s, 0) && wait_block(w, until) != WAKE_EVENT)
         return false;
     tsan_rely(s);
     return true;
@@ -445,7 +482,7 @@ static thrum_err *fold_choice(struct scope *s, thrum_err *body)
         err = NULL;
     }
     if (!won && err == NULL && body == NULL &&
-        load_relaxed(&s->children) >> 32 == 0)
+        load_relaxed(&s->children) >> 32 == 0 && load_relaxed(&s->own) == 0)
         err = thrum_fail_(s->where, &THRUM_ERROR,
                           "nothing to choose from: no child");
     return thrum_err_add(err, body);
@@ -484,7 +521,7 @@ thrum_err *scope_fold_alone(struct scope *around, thrum_err *err)
 
 thrum_err *scope_join(struct scope *s, thrum_err *body)
 {
-    bool any = (uint32_t)load_acquire(&s->children) != LIVE; /* [C2] */
+    bool any = !is_last(s, (uint32_t)load_acquire(&s->children), 0); /* [C2] */
 
     if (any) {
         sched_point(POINT_CALL);

@@ -1,10 +1,14 @@
 /* scope.h - a region that owns tasks, ends them, and collects their errors.
  *
  * The word `children` is (how many were ever spawned << 32 | how many live, plus
- * one for the body while the scope is open). Each child holds one of the live;
- * children that one worker runs together are let go at once, the closer's with
- * the body. Who lets go of the last one wakes the closer. As the body lets go
- * only in close, that can only be when the closer waits.
+ * BODY while the scope is open). Each child holds one of the live; children that
+ * one worker runs together are let go at once, the closer's with the body. Who
+ * lets go of the last one wakes the closer. As the body lets go only in close,
+ * that can only be when the closer waits.
+ *
+ * Most children are spawned by who opened the scope. It counts them by itself, in
+ * `own`, without a locked instruction, and adds them to the word when it lets go
+ * of the body. Until then the word is that much too low, but never near 0.
  *
  * One scope, several files: scope.c opens, joins, closes; cancel.c is the tree;
  * permits.c the limit; alarm.c the deadline and `slow`; defer.c the clean-up;
@@ -85,6 +89,7 @@ struct scope {
     bool alarm_ended;       /* lock */
     bool alarm_used;        /* lock: it was set once */
     bool alarm_rang;        /* lock: by who rings, before he sets it anew */
+    bool noted;             /* const: by `ticks` and `timeout`, not `opened` */
     _Atomic uint32_t timed; /* the fields of alarm.c are set [K8] [K9] */
     bool ending;           /* its deferred functions run: `outcome` tells how */
     uint8_t defers_inline; /* lock */
@@ -103,6 +108,7 @@ struct scope {
     /* Far from what children read: it is written at each spawn. */
     _Atomic uint64_t children; /* [C1] [C2] [C3] */
     struct wait *closer;       /* written before [C3] */
+    _Atomic uint32_t own;      /* by who opened it: not in `children` yet */
 
     /* set if the flag before says so */
     struct permits permits;
@@ -113,7 +119,6 @@ struct scope {
     const char *why;    /* lock: of STOP_CANCEL */
     int64_t grace;      /* const */
     struct timer timer; /* lock, and these */
-    bool noted;         /* const: by `ticks` and `timeout`, not `opened` */
     uint64_t ticks;
     int64_t timeout;
     struct scope *pending_outer; /* the next in the list of the stack */
@@ -227,13 +232,18 @@ thrum_err *scope_fold_alone(struct scope *around, thrum_err *err);
  * begun there, or has ended. forker: whose it is. */
 struct stack *fork_runner(struct stack *forker, const void *slot);
 
-/* One more child. Its index. The scope cannot be closed meanwhile. */
-uint32_t scope_enter(struct scope *s);
+/* One more child, spawned on stack `here`, or NULL. Its index. The scope cannot be
+ * closed meanwhile. */
+uint32_t scope_enter(struct scope *s, struct stack *here);
+
+enum { BODY = 1 << 30 }; /* in the word: more than there will be children */
 
 /* How many children live, and the body: a hint, they may end meanwhile. */
 static inline uint32_t scope_live(struct scope *s)
 {
-    return (uint32_t)load_relaxed(&s->children);
+    uint32_t live = (uint32_t)load_relaxed(&s->children);
+
+    return live < BODY / 2 ? live : live + load_relaxed(&s->own) - BODY + 1;
 }
 
 /* A child has ended with err, which is consumed. permit: it had one of a limited

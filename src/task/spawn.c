@@ -77,7 +77,7 @@ static int run_in_place(struct scope *s, const struct thrum_site_ *site,
             return -ENOMEM;
         memcpy(bytes, arg, copy);
     }
-    index = scope_enter(s);
+    index = scope_enter(s, stack);
     scope_open_task(&own, scope_current(), stack, site);
     err = scope_close(&own, fn(bytes != NULL ? bytes : (void *)(uintptr_t)arg));
     release(bytes);
@@ -85,7 +85,7 @@ static int run_in_place(struct scope *s, const struct thrum_site_ *site,
     return 0;
 }
 
-static void fill(struct record *r, struct scope *s,
+static void fill(struct record *r, struct scope *s, struct stack *stack,
                  const struct thrum_site_ *site, thrum_fn *fn, const void *arg,
                  size_t copy)
 {
@@ -104,7 +104,7 @@ static void fill(struct record *r, struct scope *s,
         r->has_trace = (r->trace.hi | r->trace.lo) != 0;
     }
     r->permit = s->limited;
-    r->index = scope_enter(s);
+    r->index = scope_enter(s, stack);
     tsan_promise(&r->job);
 }
 
@@ -131,7 +131,7 @@ int spawn_into(struct scope *s, const struct thrum_site_ *site, thrum_fn *fn,
             permits_give(&s->permits);
         return -ENOMEM;
     }
-    fill(r, s, site, fn, arg, copy);
+    fill(r, s, stack, site, fn, arg, copy);
     if (!here) {
         sched_submit(s->sched, &r->job);
         return 0;

@@ -102,6 +102,30 @@ static thrum_err *grandchildren(void *arg)
     return NULL;
 }
 
+/* Into the scope that it is in, while who opened that does the same. */
+static thrum_err *bring_others(void *arg)
+{
+    int first = number(arg) * 2 + 2;
+
+    spawn(world.scope, run_once, first);
+    spawn(world.scope, run_once, first + 1);
+    world.data[first / 2 - 1] = 1;
+    return NULL;
+}
+
+static thrum_err *siblings(void *arg)
+{
+    thrum_scope s;
+
+    (void)arg;
+    thrum_scope_open(&s, .name = "siblings");
+    world.scope = &s;
+    spawn(&s, bring_others, 0);
+    spawn(&s, bring_others, 1);
+    close_and_see(&s, 6);
+    return NULL;
+}
+
 /* Each is let in when another has ended. */
 static thrum_err *one_at_a_time(void *arg)
 {
@@ -371,6 +395,7 @@ MAIN(2, children_meet)
 MAIN(3, three_meet)
 MAIN(3, parent_meets)
 MAIN(2, grandchildren)
+MAIN(2, siblings)
 MAIN(2, limit)
 MAIN(2, one_fails)
 MAIN(2, first_wins)
@@ -385,21 +410,13 @@ MAIN(2, fork_cancels_itself)
 MAIN(2, loop)
 
 const struct model_scenario trees[] = {
-    TASK(children_meet),
-    TASK(three_meet),
-    TASK(parent_meets),
-    TASK(grandchildren),
-    TASK(limit),
-    TASK(one_fails),
-    TASK(first_wins),
-    TASK(fork_join),
-    TASK(cancel_against_end),
-    TASK(fork_meets),
-    TASK(fork_spawns),
-    TASK(fork_and_sleep),
-    TASK(fork_cancels_itself),
-    TASK(fork_cancel),
-    TASK(fork_sets_event),
-    TASK(loop),
-    {0},
+    TASK(children_meet),  TASK(three_meet),
+    TASK(parent_meets),   TASK(grandchildren),
+    TASK(siblings),       TASK(limit),
+    TASK(one_fails),      TASK(first_wins),
+    TASK(fork_join),      TASK(cancel_against_end),
+    TASK(fork_meets),     TASK(fork_spawns),
+    TASK(fork_and_sleep), TASK(fork_cancels_itself),
+    TASK(fork_cancel),    TASK(fork_sets_event),
+    TASK(loop),           {0},
 };
