@@ -236,28 +236,6 @@ uint32_t scope_enter(struct scope *s, struct stack *here)
     return (uint32_t)(load_relaxed(&s->children) >> 32) + own;
 }
 
-void scope_ended(struct scope *s, size_t index, thrum_err *err)
-{
-    bool failed = err != NULL && !error_is_canceled(err);
-
-    if (s->policy == THRUM_FIRST) {
-        if ((load_relaxed(&s->stops) & STOP_WON) != 0 || /* a hint */
-            !scope_stop(s, STOP_WON))
-            thrum_err_drop(err);
-        else if (err != NULL)
-            (void)error_sink_add(&s->errors, index, err);
-        return;
-    }
-    if (err == NULL) {
-        if (s->policy == THRUM_ANY)
-            (void)scope_stop(s, STOP_WON);
-        return;
-    }
-    if (error_sink_add(&s->errors, index, err) && failed &&
-        s->policy == THRUM_ALL)
-        (void)scope_stop(s, STOP_FAILED);
-}
-
 static void end_child(struct scope *s, uint32_t index, thrum_err *err,
                       bool permit)
 {
@@ -413,111 +391,7 @@ static void check(struct scope *s)
     }
 }
 
-/* --------------------------------------------------------------------- errors */
-
-/* Who asks for a kind gets it without memory, too; only the text is poorer. */
-static thrum_err *or_plain(thrum_err *e, const thrum_kind *kind, int rc)
-{
-    return thrum_err_is(e, kind) ? e : thrum_rc(rc);
-}
-
-/* What a cancel comes to when nothing failed but by being canceled. */
-static thrum_err *canceled(struct scope *s)
-{
-    uint32_t stops = load_relaxed(&s->stops); /* nobody is left to set one */
-
-    if (scope_canceled_outside(s))
-        return thrum_rc(-ECANCELED);
-    if (stops & STOP_DEADLINE)
-        return or_plain(thrum_fail_(s->where, &THRUM_TIMEOUT,
-                                    "%s: the deadline passed",
-                                    s->name == NULL ? "scope" : s->name),
-                        &THRUM_TIMEOUT, -ETIMEDOUT);
-    if ((stops & STOP_CANCEL) == 0) /* the policy, which has had its say */
-        return s->policy == THRUM_FIRST ? thrum_rc(-ECANCELED) : NULL;
-    if (!s->of_task)
-        return NULL;
-    if (s->why == NULL)
-        return thrum_rc(-ECANCELED);
-    return or_plain(
-        thrum_fail_(s->where, &THRUM_CANCELED, "canceled: %s", s->why),
-        &THRUM_CANCELED, -ECANCELED);
-}
-
-/* Of the children, and of the body where it counts as one of them. */
-static thrum_err *fold(struct scope *s)
-{
-    bool by_us = load_relaxed(&s->stops) != 0 || scope_canceled_outside(s);
-    thrum_err *err;
-
-    if (error_sink_is_empty(&s->errors))
-        return NULL;
-    err = error_sink_fold(
-        &s->errors, s->policy == THRUM_SETTLE ? PRIMARY_LOWEST : PRIMARY_FIRST,
-        by_us ? CANCELED_DROP : CANCELED_KEEP);
-    return err != NULL ? err : canceled(s);
-}
-
-static bool chooses(const struct scope *s)
-{
-    return s->policy == THRUM_ANY || s->policy == THRUM_FIRST;
-}
-
-/* THRUM_ANY and THRUM_FIRST. The body has its own say. */
-static thrum_err *fold_choice(struct scope *s, thrum_err *body)
-{
-    bool won = (load_relaxed(&s->stops) & STOP_WON) != 0;
-    thrum_err *err = NULL;
-
-    if (won && s->policy == THRUM_ANY)
-        thrum_err_drop(error_sink_fold(&s->errors, PRIMARY_FIRST,
-                                       CANCELED_DROP)); /* the losers' */
-    else
-        err = fold(s);
-    if (body != NULL && error_is_canceled(body)) {
-        thrum_err_drop(body);
-        body = won || err != NULL ? NULL : canceled(s);
-    } else if (body != NULL && err != NULL && error_is_canceled(err)) {
-        thrum_err_drop(err);
-        err = NULL;
-    }
-    if (!won && err == NULL && body == NULL &&
-        load_relaxed(&s->children) >> 32 == 0 && load_relaxed(&s->own) == 0)
-        err = thrum_fail_(s->where, &THRUM_ERROR,
-                          "nothing to choose from: no child");
-    return thrum_err_add(err, body);
-}
-
-/* The body has failed while children are at work. */
-static void body_failed(struct scope *s, thrum_err *body)
-{
-    bool failed = !error_is_canceled(body);
-
-    if (!chooses(s))
-        (void)error_sink_add(&s->errors, ERROR_NO_INDEX, body);
-    if (failed && s->policy != THRUM_SETTLE)
-        (void)scope_stop(s, STOP_FAILED);
-}
-
-/* Nobody but the body had anything to say. */
-static thrum_err *alone(struct scope *s, thrum_err *body)
-{
-    if (thrum_err_count(body) == 1 && !error_is_canceled(body))
-        return body;
-    (void)error_sink_add(&s->errors, ERROR_NO_INDEX, body);
-    return fold(s);
-}
-
-thrum_err *scope_fold_alone(struct scope *around, thrum_err *err)
-{
-    struct error_sink sink = {0};
-
-    if (err == NULL || thrum_err_count(err) == 1 || !scope_canceled(around))
-        return err;
-    (void)error_sink_add(&sink, ERROR_NO_INDEX, err);
-    err = error_sink_fold(&sink, PRIMARY_FIRST, CANCELED_DROP);
-    return err != NULL ? err : thrum_rc(-ECANCELED);
-}
+/* ------------------------------------------------------------------- closing */
 
 thrum_err *scope_join(struct scope *s, thrum_err *body)
 {
@@ -526,19 +400,16 @@ thrum_err *scope_join(struct scope *s, thrum_err *body)
     if (any) {
         sched_point(POINT_CALL);
         if (unlikely(body != NULL))
-            body_failed(s, body);
+            scope_body_failed(s, body);
         wait_for_children(s);
     }
     tsan_rely(s);                          /* also on those that ended before */
     if (unlikely(load_relaxed(&s->timed))) /* all who set it have gone [C2] */
         alarm_silence(s);
-    if (unlikely(chooses(s)))
-        return fold_choice(s, body);
-    if (likely(error_sink_is_empty(&s->errors)))
-        return likely(body == NULL) ? NULL : alone(s, body);
-    if (!any && body != NULL)
-        (void)error_sink_add(&s->errors, ERROR_NO_INDEX, body);
-    return fold(s);
+    if (likely(body == NULL && s->policy <= THRUM_SETTLE &&
+               error_sink_is_empty(&s->errors)))
+        return NULL;
+    return scope_fold(s, body, any);
 }
 
 thrum_err *scope_close(struct scope *s, thrum_err *body)

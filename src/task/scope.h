@@ -10,9 +10,10 @@
  * `own`, without a locked instruction, and adds them to the word when it lets go
  * of the body. Until then the word is that much too low, but never near 0.
  *
- * One scope, several files: scope.c opens, joins, closes; cancel.c is the tree;
- * permits.c the limit; alarm.c the deadline and `slow`; defer.c the clean-up;
- * report.c what the program is told; local.c what is bound.
+ * One scope, several files: scope.c opens, joins, closes; fold.c is what becomes
+ * of errors; cancel.c is the tree; permits.c the limit; alarm.c the deadline and
+ * `slow`; defer.c the clean-up; report.c what the program is told; local.c what
+ * is bound.
  *
  * Invariants
  *   I1  A scope is open from scope_open to scope_close, by one task; scopes of a
@@ -224,10 +225,6 @@ scope_here_end(struct stack *stack, struct thrum_here_ *here, thrum_err *err)
     return err;
 }
 
-/* The error of a task that got no scope of its own, as that would have folded
- * it. `around`: the one it ran in. */
-thrum_err *scope_fold_alone(struct scope *around, thrum_err *err);
-
 /* The stack that the fork in `slot` runs on, by task/fork.c; NULL: it has not
  * begun there, or has ended. forker: whose it is. */
 struct stack *fork_runner(struct stack *forker, const void *slot);
@@ -257,8 +254,21 @@ void scope_call(struct stack *stack, struct thrum_job_ *job);
 /* Let go of it, for so many children that have ended. */
 void scope_let_go(struct scope *s, uint32_t ended);
 
+/* --- fold.c --------------------------------------------------------------- */
+
 /* What a child's end means to the others, as the policy has it; consumes err. */
 void scope_ended(struct scope *s, size_t index, thrum_err *err);
+
+/* The body has failed while children are at work. */
+void scope_body_failed(struct scope *s, thrum_err *body);
+
+/* What all of it comes to, the body's error with it; had_children: that was given
+ * to scope_body_failed, if there was one. */
+thrum_err *scope_fold(struct scope *s, thrum_err *body, bool had_children);
+
+/* The error of a task that got no scope of its own, as that would have folded
+ * it. `around`: the one it ran in. */
+thrum_err *scope_fold_alone(struct scope *around, thrum_err *err);
 
 /* --- cancel.c ------------------------------------------------------------- */
 
