@@ -9,31 +9,20 @@
 #include <stdio.h>
 #include <thrum.h>
 
-struct call {
-    thrum_time takes;
-    bool done;
-};
-
 static thrum_err *answer(void *arg)
 {
-    struct call *call = arg;
+    thrum_time *takes = arg;
 
-    THRUM_TRY(thrum_sleep(call->takes));
-    call->done = true;
-    return NULL;
+    return thrum_rc(thrum_sleep(*takes));
 }
 
 static thrum_err *run(thrum_time work_takes, thrum_time stop_takes)
 {
-    struct call work = {.takes = work_takes}, stop = {.takes = stop_takes};
-    thrum_job jobs[] = {{.fn = answer, .arg = &work},
-                        {.fn = answer, .arg = &stop}};
+    thrum_job jobs[] = {{.fn = answer, .arg = &work_takes},
+                        {.fn = answer, .arg = &stop_takes}};
 
     THRUM_TRY(thrum_gather(jobs, 2, THRUM_FIRST));
-    if (work.done)
-        puts("the work is done");
-    if (stop.done)
-        puts("somebody wants us to stop");
+    puts(jobs[0].won ? "the work is done" : "somebody wants us to stop");
     return NULL;
 }
 

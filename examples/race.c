@@ -5,7 +5,7 @@
  * the error has them all. One that sleeps before it starts is a fallback.
  *
  * Pitfall: two may arrive before the loser hears of it. So each has its own place
- * for the result.
+ * for the result, and jobs[i].won says whose counts.
  */
 #include <stdio.h>
 #include <thrum.h>
@@ -38,7 +38,7 @@ static thrum_err *download(struct mirror *mirrors)
         jobs[i] = (thrum_job){.fn = fetch, .arg = &mirrors[i]};
     THRUM_TRY(thrum_gather(jobs, MIRRORS, THRUM_ANY));
     for (int i = 0; i < MIRRORS; i++)
-        if (mirrors[i].file)
+        if (jobs[i].won)
             printf("%s from %s\n", mirrors[i].file, mirrors[i].name);
     return NULL;
 }

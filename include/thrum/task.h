@@ -145,6 +145,7 @@ typedef struct thrum_job {
     thrum_fn *fn;
     void *arg;
     thrum_err *err; /* filled in under THRUM_SETTLE, then the caller's */
+    bool won;       /* filled in: under THRUM_ANY and THRUM_FIRST, the winner */
 } thrum_job;
 
 /* Call all jobs in parallel and wait for all of them.
@@ -158,7 +159,10 @@ typedef struct thrum_job {
  *             itself was canceled and jobs were cut short: THRUM_CANCELED, with
  *             the failures of the others behind it, and every jobs[i].err NULL.
  *             THRUM_ANY, THRUM_FIRST: NULL if a job won, else the errors; one
- *             too if there is no job.
+ *             too if there is no job. jobs[i].won is true for the one whose end
+ *             decided, and for no other: a loser may have succeeded as well,
+ *             before it heard of it. If the first to end has failed, it has won
+ *             under THRUM_FIRST, and its error is returned.
  *
  * When a job fails, wins or ends first, as the policy has it, the others are
  * canceled, and those that have not begun are left out. All have ended when it

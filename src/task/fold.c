@@ -5,26 +5,26 @@
 
 #include <errno.h>
 
-void scope_ended(struct scope *s, size_t index, thrum_err *err)
+bool scope_ended(struct scope *s, size_t index, thrum_err *err)
 {
     bool failed = err != NULL && !error_is_canceled(err);
 
     if (s->policy == THRUM_FIRST) {
         if ((load_relaxed(&s->stops) & STOP_WON) != 0 || /* a hint */
-            !scope_stop(s, STOP_WON))
+            !scope_stop(s, STOP_WON)) {
             thrum_err_drop(err);
-        else if (err != NULL)
+            return false;
+        }
+        if (err != NULL)
             (void)error_sink_add(&s->errors, index, err);
-        return;
+        return true;
     }
-    if (err == NULL) {
-        if (s->policy == THRUM_ANY)
-            (void)scope_stop(s, STOP_WON);
-        return;
-    }
+    if (err == NULL)
+        return s->policy == THRUM_ANY && scope_stop(s, STOP_WON);
     if (error_sink_add(&s->errors, index, err) && failed &&
         s->policy == THRUM_ALL)
         (void)scope_stop(s, STOP_FAILED);
+    return false;
 }
 
 /* Who asks for a kind gets it without memory, too; only the text is poorer. */

@@ -41,18 +41,19 @@ struct part {
     struct thrum_job_ *slot;
 };
 
-/* The scope takes part in every end only if its policy wants to know. */
-static void ended(struct loop *l, size_t index, thrum_err *err)
+/* The scope takes part in every end only if its policy wants to know. True: it
+ * has won. */
+static bool ended(struct loop *l, size_t index, thrum_err *err)
 {
-    if (unlikely(err != NULL || l->scope.policy > THRUM_SETTLE))
-        scope_ended(&l->scope, index, err);
+    return unlikely(err != NULL || l->scope.policy > THRUM_SETTLE) &&
+           scope_ended(&l->scope, index, err);
 }
 
 /* Canceled: these are not called. */
 static void leave_out(struct loop *l, size_t lo, size_t hi)
 {
     (void)hi;
-    ended(l, lo, thrum_rc(-ECANCELED));
+    (void)ended(l, lo, thrum_rc(-ECANCELED));
 }
 
 static void run_chunk(struct loop *l, size_t lo, size_t hi, void *acc)
@@ -80,7 +81,7 @@ static void run_apart(struct loop *l, struct part *p)
     if (l->how != NULL) {
         p->acc = alloc(l->how->size);
         if (p->acc == NULL) {
-            ended(l, p->lo, thrum_rc(-ENOMEM));
+            (void)ended(l, p->lo, thrum_rc(-ENOMEM));
             return;
         }
         l->how->init(p->acc, l->ctx);
@@ -187,7 +188,7 @@ static void gather_step(struct loop *l, size_t lo, size_t hi, void *acc)
 
     (void)acc;
     for (size_t i = lo; i < hi; i++)
-        ended(l, i, call_job(stack, &jobs[i]));
+        jobs[i].won = ended(l, i, call_job(stack, &jobs[i]));
 }
 
 static void settle_step(struct loop *l, size_t lo, size_t hi, void *acc)
@@ -199,7 +200,8 @@ static void settle_step(struct loop *l, size_t lo, size_t hi, void *acc)
     for (size_t i = lo; i < hi; i++) {
         jobs[i].err = call_job(stack, &jobs[i]);
         if (jobs[i].err != NULL && error_is_canceled(jobs[i].err))
-            ended(l, i, thrum_rc(-ECANCELED)); /* that it was cut short */
+            /* that it was cut short */
+            (void)ended(l, i, thrum_rc(-ECANCELED));
     }
 }
 
@@ -235,8 +237,10 @@ thrum_err *thrum_gather(thrum_job *jobs, size_t n, thrum_policy policy)
     REQUIRE(worker_current() != NULL, "call it from a task");
     REQUIRE(jobs != NULL || n == 0, "no jobs");
     REQUIRE((unsigned)policy <= THRUM_FIRST, "an unknown policy");
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         REQUIRE(jobs[i].fn != NULL, "a job without a function");
+        jobs[i].won = false;
+    }
     if (policy != THRUM_SETTLE)
         return run_loop(&l, &opts, 0, n, 1, NULL);
     l.step = settle_step;
@@ -266,7 +270,7 @@ static void call_each(struct loop *l, struct stack *stack, size_t i)
     struct thrum_here_ here;
 
     scope_here_begin(stack, &here);
-    ended(l, i, scope_here_end(stack, &here, e->fn(i, e->ctx)));
+    (void)ended(l, i, scope_here_end(stack, &here, e->fn(i, e->ctx)));
 }
 
 static void each_step(struct loop *l, size_t lo, size_t hi, void *acc)
@@ -288,7 +292,7 @@ static void each_limited_step(struct loop *l, size_t lo, size_t hi, void *acc)
     (void)lo, (void)hi, (void)acc;
     while ((i = add_relaxed(&e->next, 1)) < e->n) { /* nothing to carry */
         if (scope_canceled(&l->scope)) {
-            ended(l, i, thrum_rc(-ECANCELED));
+            (void)ended(l, i, thrum_rc(-ECANCELED));
             return;
         }
         call_each(l, stack, i);
@@ -334,7 +338,7 @@ static void for_step(struct loop *l, size_t lo, size_t hi, void *acc)
 
     (void)acc;
     scope_here_begin(stack, &here);
-    ended(l, lo, scope_here_end(stack, &here, r->fn(lo, hi, r->ctx)));
+    (void)ended(l, lo, scope_here_end(stack, &here, r->fn(lo, hi, r->ctx)));
 }
 
 thrum_err *thrum_for(size_t lo, size_t hi, size_t grain, thrum_range_fn *fn,
@@ -356,7 +360,8 @@ static void reduce_step(struct loop *l, size_t lo, size_t hi, void *acc)
     struct thrum_here_ here;
 
     scope_here_begin(stack, &here);
-    ended(l, lo, scope_here_end(stack, &here, l->how->fn(lo, hi, acc, l->ctx)));
+    (void)ended(l, lo,
+                scope_here_end(stack, &here, l->how->fn(lo, hi, acc, l->ctx)));
 }
 
 thrum_err *thrum_reduce(size_t lo, size_t hi, size_t grain,

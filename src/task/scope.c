@@ -242,7 +242,7 @@ static void end_child(struct scope *s, uint32_t index, thrum_err *err,
     if (unlikely(s->supervised))
         report_child(s, err);
     else if (unlikely(err != NULL || s->policy > THRUM_SETTLE))
-        scope_ended(s, index, err);
+        (void)scope_ended(s, index, err);
     if (permit) /* after that: who comes in next fails later */
         permits_give(&s->permits);
 }

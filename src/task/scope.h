@@ -256,8 +256,9 @@ void scope_let_go(struct scope *s, uint32_t ended);
 
 /* --- fold.c --------------------------------------------------------------- */
 
-/* What a child's end means to the others, as the policy has it; consumes err. */
-void scope_ended(struct scope *s, size_t index, thrum_err *err);
+/* What a child's end means to the others, as the policy has it; consumes err.
+ * True: it has won. */
+bool scope_ended(struct scope *s, size_t index, thrum_err *err);
 
 /* The body has failed while children are at work. */
 void scope_body_failed(struct scope *s, thrum_err *body);

@@ -18,6 +18,7 @@ struct family {
     struct gate begin;
     _Atomic unsigned counted; /* as the stories like */
     thrum_err *err[MANY];     /* of a settled gather */
+    size_t won;               /* of a gather: who; SIZE_MAX, nobody */
 };
 
 static struct family *family;
@@ -63,17 +64,29 @@ static thrum_err *as_gather(struct family *f, thrum_policy policy)
 
     for (size_t i = 0; i < f->n; i++) {
         member[i] = (struct member){i, f};
-        jobs[i] = (thrum_job){.fn = live_as_task, .arg = &member[i]};
+        jobs[i] = (thrum_job){
+            .fn = live_as_task, .arg = &member[i], .won = true};
     }
     e = thrum_gather(jobs, f->n, policy);
-    for (size_t i = 0; i < f->n; i++)
+    f->won = SIZE_MAX;
+    for (size_t i = 0; i < f->n; i++) {
         f->err[i] = policy == THRUM_SETTLE ? jobs[i].err : NULL;
+        CHECK(!jobs[i].won || f->won == SIZE_MAX);
+        f->won = jobs[i].won ? i : f->won;
+    }
+    CHECK(f->won == SIZE_MAX || policy == THRUM_ANY || policy == THRUM_FIRST);
     return e;
 }
 
 static thrum_err *as_each(struct family *f, thrum_policy policy)
 {
     return thrum_each(f->n, live, f, .policy = policy);
+}
+
+/* Only a gather says who. */
+static bool has_won(const struct family *f, lives *way, size_t who)
+{
+    return way != as_gather || f->won == who;
 }
 
 static lives *const ways[] = {as_scope, as_gather, as_each};
@@ -261,15 +274,18 @@ static thrum_err *any_story(void *arg)
 
         f->fn[6] = succeed;
         expect_ok(ways[w](f, THRUM_ANY));
+        CHECK(has_won(f, ways[w], 6));
 
         f = prepare(10, fail_when_canceled); /* the losers' errors */
         f->fn[6] = succeed;
         expect_ok(ways[w](f, THRUM_ANY));
+        CHECK(has_won(f, ways[w], 6));
 
         f = prepare(10, wait); /* failures before decide nothing */
         f->fn[0] = f->fn[3] = f->fn[9] = fail_count;
         f->fn[5] = succeed_when_all_failed;
         expect_ok(ways[w](f, THRUM_ANY));
+        CHECK(has_won(f, ways[w], 5));
         CHECK(!thrum_canceled());
     }
     return NULL;
@@ -290,6 +306,7 @@ static thrum_err *any_fails(void *arg)
         size_t first = thrum_err_index(e);
 
         CHECK(atomic_load(&f->counted) == 10); /* no failure cancels */
+        CHECK(has_won(f, ways[w], SIZE_MAX));
         CHECK(thrum_err_count(e) == 10 && first < 10);
         for (size_t i = 1; i < 10; i++)
             CHECK(thrum_err_index(thrum_err_at(e, i)) ==
@@ -319,11 +336,13 @@ static thrum_err *first_story(void *arg)
         f = prepare(10, fail_when_canceled);
         f->fn[2] = succeed;
         expect_ok(ways[w](f, THRUM_FIRST));
+        CHECK(has_won(f, ways[w], 2));
 
         f = prepare(10, fail_when_canceled);
         f->fn[5] = fail_first;
         f->fn[0] = wait;
         expect_indices(ways[w](f, THRUM_FIRST), 1, (size_t[]){5});
+        CHECK(has_won(f, ways[w], 5));
         CHECK(!thrum_canceled());
     }
     return NULL;
@@ -347,6 +366,8 @@ static thrum_err *race(void *arg)
         e = ways[w](f, THRUM_FIRST);
         CHECK(e == NULL ||
               (thrum_err_count(e) == 1 && thrum_err_index(e) % 2 == 0));
+        CHECK(e == NULL || has_won(f, ways[w], thrum_err_index(e)));
+        CHECK(ways[w] != as_gather || e != NULL || f->won % 2 == 1);
         thrum_err_drop(e);
         f = prepare(20, succeed);
         expect_ok(ways[w](f, THRUM_FIRST));
