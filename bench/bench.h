@@ -18,7 +18,7 @@
 
 #include <thrum/run.h>
 
-enum { BENCH_CASES = 10 };
+enum { BENCH_CASES = 11 };
 
 struct bench_case {
     const char *name;

@@ -3,9 +3,10 @@
  * Connecting is not counted.
  *
  * The floor is an epoll loop as one writes it by hand: level-triggered, one read
- * and one write for each event. The other case is a task for each connection that
- * reads and writes, on one worker. Both are asked by the same program, a process
- * of its own on another core; how fast that is limits the requests a second.
+ * and one write for each event. `ring` is a loop around io_uring (lib/ring.h). The
+ * other case is a task for each connection that reads and writes, on one worker.
+ * All are asked by the same program, a process of its own on another core; how fast
+ * that is limits the requests a second.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -23,6 +24,7 @@
 #include <thrum.h>
 
 #include "bench.h"
+#include "lib/ring.h"
 
 enum { MESSAGE = 64, EVENTS = 256, MOST = 1000 };
 
@@ -145,7 +147,7 @@ static void start_generator(void)
     from_generator = out[0];
 }
 
-/* --------------------------------------------------------------- the two servers */
+/* --------------------------------------------------------------- the three servers */
 
 static int listen_here(void)
 {
@@ -231,6 +233,74 @@ static void serve_bare(int listener)
     close(set);
 }
 
+enum { RECEIVE, SEND };
+
+/* What an entry was for comes back with its end. */
+static struct io_uring_sqe *entry(unsigned opcode, unsigned i, unsigned buffer)
+{
+    struct io_uring_sqe *e = ring_entry();
+
+    e->fd = (int)i;
+    e->flags = IOSQE_FIXED_FILE;
+    e->opcode = (uint8_t)(opcode == SEND ? IORING_OP_SEND : IORING_OP_RECV);
+    e->user_data = opcode | (uint64_t)i << 8 | (uint64_t)buffer << 32;
+    return e;
+}
+
+/* Until there is an end. */
+static void receive(unsigned i)
+{
+    struct io_uring_sqe *e = entry(RECEIVE, i, 0);
+
+    e->flags |= IOSQE_BUFFER_SELECT;
+    e->ioprio = IORING_RECV_MULTISHOT;
+}
+
+static void answer_end(const struct io_uring_cqe *end)
+{
+    unsigned i = (uint32_t)end->user_data >> 8;
+    unsigned buffer = end->flags >> IORING_CQE_BUFFER_SHIFT;
+    struct io_uring_sqe *e;
+
+    if ((end->user_data & 0xff) == SEND) {
+        must(end->res == MESSAGE, "ring: send");
+        ring_give_back((unsigned)(end->user_data >> 32));
+        return;
+    }
+    must(end->res >= 0, "ring: receive");
+    left -= end->res == 0;
+    if (end->res == 0)
+        return;
+    e = entry(SEND, i, buffer);
+    e->addr = (uintptr_t)ring_buffer(buffer);
+    e->len = (uint32_t)end->res;
+    count_answer();
+    if (!(end->flags & IORING_CQE_F_MORE))
+        receive(i);
+}
+
+static void serve_ring(int listener)
+{
+    static int fds[MOST];
+    struct io_uring_cqe end;
+
+    left = now.connections;
+    for (unsigned i = 0; i < left; i++) {
+        fds[i] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        must(fds[i] >= 0, "accept");
+    }
+    ring_register(fds, left);
+    for (unsigned i = 0; i < left; i++)
+        receive(i);
+    while (left > 0) {
+        ring_wait();
+        while (ring_ended(&end))
+            answer_end(&end);
+    }
+    for (unsigned i = 0; i < now.connections; i++)
+        close(fds[i]);
+}
+
 static thrum_err *echo(void *arg)
 {
     int fd = *(int *)arg;
@@ -260,9 +330,21 @@ static thrum_err *serve_tasks(void *arg)
 
 /* ---------------------------------------------------------------------- the cases */
 
-static double rate[2]; /* requests a second, of the last round */
+enum server { EPOLL, RING, TASKS, SERVERS };
 
-static void measure(bool tasks, unsigned connections)
+static double rate[SERVERS]; /* requests a second, of the last round */
+
+static void serve(enum server server, int listener)
+{
+    if (server == EPOLL)
+        serve_bare(listener);
+    else if (server == RING)
+        serve_ring(listener);
+    else
+        bench_call(1, serve_tasks, &listener);
+}
+
+static void measure(enum server server, unsigned connections)
 {
     int listener = listen_here();
     struct order done;
@@ -274,27 +356,37 @@ static void measure(bool tasks, unsigned connections)
         now.requests /= 4;
     answers = 0;
     must(write(to_generator, &now, sizeof now) == sizeof now, "generator");
-    if (tasks)
-        bench_call(1, serve_tasks, &listener);
-    else
-        serve_bare(listener);
+    serve(server, listener);
     must(read(from_generator, &done, sizeof done) == sizeof done, "generator");
     close(listener);
     requests = (double)(now.requests - now.connections);
-    rate[tasks] = requests * 1e9 / (double)(time_to - time_from);
+    rate[server] = requests * 1e9 / (double)(time_to - time_from);
     bench_add((cpu_to - cpu_from) / requests);
+}
+
+static void measure_ring(unsigned connections)
+{
+    if (!ring_open())
+        return;
+    measure(RING, connections);
+    ring_close();
 }
 
 #define CASES(n)                                                               \
     static void epoll_##n(unsigned workers)                                    \
     {                                                                          \
         (void)workers;                                                         \
-        measure(false, n);                                                     \
+        measure(EPOLL, n);                                                     \
+    }                                                                          \
+    static void ring_##n(unsigned workers)                                     \
+    {                                                                          \
+        (void)workers;                                                         \
+        measure_ring(n);                                                       \
     }                                                                          \
     static void tasks_##n(unsigned workers)                                    \
     {                                                                          \
         (void)workers;                                                         \
-        measure(true, n);                                                      \
+        measure(TASKS, n);                                                     \
     }
 
 CASES(1)
@@ -304,13 +396,13 @@ CASES(1000)
 static void epoll_rate(unsigned workers)
 {
     (void)workers;
-    bench_add(rate[0]);
+    bench_add(rate[EPOLL]);
 }
 
 static void tasks_rate(unsigned workers)
 {
     (void)workers;
-    bench_add(rate[1]);
+    bench_add(rate[TASKS]);
 }
 
 int main(int argc, char **argv)
@@ -320,10 +412,13 @@ int main(int argc, char **argv)
         .rounds = 7,
         .cases = {
             {"epoll, 1 connection", "us CPU", epoll_1, true, NULL},
+            {"ring, 1 connection", "us CPU", ring_1, true, NULL},
             {"tasks, 1 connection", "us CPU", tasks_1, true, NULL},
             {"epoll, 1000", "us CPU", epoll_1000, true, NULL},
+            {"ring, 1000", "us CPU", ring_1000, true, "epoll, 1000"},
             {"tasks, 1000", "us CPU", tasks_1000, true, "epoll, 1000"},
             {"epoll, 100", "us CPU", epoll_100, true, NULL},
+            {"ring, 100", "us CPU", ring_100, true, "epoll, 100"},
             {"tasks, 100", "us CPU", tasks_100, true, "epoll, 100"},
             {"epoll, 100: rate", "req/s", epoll_rate, true, NULL},
             {"tasks, 100: rate", "req/s", tasks_rate, true, NULL},

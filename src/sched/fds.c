@@ -39,8 +39,10 @@ bool sched_look_at_fds(struct sched *s, struct worker *w)
         load_relaxed(&s->keeper) != IDLE_NOBODY)  /* a hint */
         return false;
     n = poll_wait(&s->poller.set, w->events, POLLER_BATCH, 0);
-    if (n > 0)
+    if (n > 0) {
+        w->woken = n;
         deliver_of_look(s, w->events, n);
+    }
     return n > 0;
 }
 

@@ -241,6 +241,7 @@ static void deliver(struct sched *s, struct worker *w)
     int n = w->told;
 
     w->told = 0;
+    w->woken = n;
     poller_deliver(&s->poller, w->events, n);
 }
 

@@ -70,7 +70,8 @@ struct worker {
     struct ctx home; /* the thread's first stack */
     struct sanitize_fiber home_fiber;
 
-    int told; /* events it was told of, and has not delivered */
+    int told;  /* events it was told of, and has not delivered */
+    int woken; /* a hint: so many of its jobs were, by what it has delivered */
     struct poll_event events[POLLER_BATCH];
 
     struct queue queue;

@@ -6,7 +6,8 @@
 
 enum {
     SPARES_HOT = 64,
-    FRAMES = 4 * CACHE_LINE,
+    FRAMES = 20 * CACHE_LINE,
+    HEAD = 5 * CACHE_LINE,
     SPARES_LEAST = SANITIZE_NOSYNC ? 32 : 1, /* see run_elsewhere */
 };
 
@@ -140,17 +141,31 @@ static void run(struct stack *s, struct thrum_job_ *job)
     store_relaxed(&s->site, NULL); /* as above */
 }
 
-/* While this job's stack runs, that of the next one can come into the cache: its
- * head, and the frames that are returned through first. If it is a job of another
- * kind that is in vain, and does no harm. */
-fetches void fetch_next(struct worker *w, const struct thrum_job_ *job)
+/* Is the next job's stack in no cache, most likely? Many others have run since it
+ * did; or the kernel has, for who is told of a descriptor goes there. */
+static inline bool next_is_cold(struct worker *w)
 {
-    const char *next;
+    if (likely(w->woken == 0))
+        return queue_is_long(&w->queue);
+    w->woken--;
+    return true;
+}
 
-    if (likely(job->next == NULL) || !queue_is_long(&w->queue))
+/* While s runs, the stack of the job after its own can come into the cache: its
+ * head, and the frames that are returned through first, taken to lie as deep as
+ * those of s. If it is a job of another kind that is in vain, and does no harm. */
+fetches void fetch_next(struct worker *w, const struct stack *s)
+{
+    const char *next, *frames, *end;
+
+    if (likely(s->resume.next == NULL) || !next_is_cold(w))
         return;
-    next = (const char *)stack_of_resume(job->next);
-    for (int i = -FRAMES; i <= SEGMENT_HEAD; i += CACHE_LINE)
+    next = (const char *)stack_of_resume(s->resume.next);
+    frames = next - ((const char *)s - (const char *)s->ctx.sp);
+    end = next - frames < FRAMES ? next : frames + FRAMES;
+    for (; frames < end; frames += CACHE_LINE)
+        __builtin_prefetch(frames, 1);
+    for (int i = 0; i < HEAD; i += CACHE_LINE)
         __builtin_prefetch(next + i, 1);
 }
 
@@ -160,7 +175,7 @@ static void resume_run(struct thrum_job_ *job)
     struct stack *s = worker_current();
 
     tsan_promise(s); /* to whom its further segments go */
-    fetch_next(s->worker, job);
+    fetch_next(s->worker, stack_of_resume(job));
     switch_stacks(s, stack_of_resume(job), bury, NULL);
 }
 
@@ -178,8 +193,9 @@ static struct stack *stack_for(struct worker *w, struct thrum_job_ *job)
     struct stack *s;
 
     if (job != NULL && is_resume(job)) {
-        fetch_next(w, job);
-        return stack_of_resume(job);
+        s = stack_of_resume(job);
+        fetch_next(w, s);
+        return s;
     }
     s = spare_get(w);
     if (s != NULL)
