@@ -11,6 +11,7 @@
 #include <thrum.h>
 
 #include "../lib/ended.h"
+#include "../lib/noted.h"
 
 enum { TASKS_MAX = 40, STEPS_MAX = 160, KIDS_MAX = 4, DEPTH_MAX = 5 };
 enum { CHANS = 3, MUTEXES = 2, EVENTS = 2, CASES = 3, MANY = 3, DEFERS = 6 };
@@ -92,7 +93,6 @@ struct step {
     struct clean_up clean_ups[DEFERS];
     int cleaned;
     int64_t closed_at;
-    bool called; /* what was offloaded */
 };
 
 struct task {

@@ -41,9 +41,16 @@ static struct {
     uint64_t written, read;
 } flow;
 
-/* -------------------------------------------------------------------- channels */
-
 enum { NUMBERS = 256 };
+
+/* What one tells another in plain memory. */
+static struct {
+    unsigned items[TASKS_MAX * NUMBERS];
+    bool closed[CHANS], set[EVENTS];
+    unsigned locked[MUTEXES], inside;
+} told;
+
+/* -------------------------------------------------------------------- channels */
 
 static void note_sent(struct task *t, struct chan *c, unsigned item)
 {
@@ -57,7 +64,7 @@ static void note_received(struct task *t, struct chan *c, unsigned item)
 {
     unsigned *heard = &t->heard[c - chans][item / NUMBERS];
 
-    must(item % NUMBERS > *heard);
+    must(item % NUMBERS > *heard && told.items[item] == item);
     *heard = item % NUMBERS;
     c->received++;
     c->sum_received += item;
@@ -65,13 +72,16 @@ static void note_received(struct task *t, struct chan *c, unsigned item)
 
 static unsigned next_item(const struct task *t, unsigned after)
 {
-    return (unsigned)(t - program.tasks) * NUMBERS + t->sent + 1 + after;
+    unsigned item = (unsigned)(t - program.tasks) * NUMBERS + t->sent + 1 +
+                    after;
+
+    return told.items[item] = item;
 }
 
 static void note(struct task *t, struct chan *c, bool sends,
                  const unsigned *items, int64_t n)
 {
-    must(n != -EPIPE || c->closed);
+    must(n != -EPIPE || (c->closed && told.closed[c - chans]));
     for (int64_t i = 0; i < n; i++)
         if (sends)
             note_sent(t, c, items[i]);
@@ -169,7 +179,8 @@ static thrum_err *close_channel(struct step *s)
 {
     struct chan *c = &chans[s->which % CHANS];
 
-    c->closed = true;
+    if (!c->closed)
+        c->closed = told.closed[c - chans] = true;
     thrum_chan_close(&c->chan);
     return NULL;
 }
@@ -234,6 +245,7 @@ static thrum_err *hold(struct task *t, struct step *s)
         return thrum_rc(rc);
     must(mutexes[m].owner == NULL);
     mutexes[m].owner = t;
+    told.locked[m]++;
     if (s->op == OP_LOCK)
         err = run_steps(t, s->body);
     else
@@ -255,6 +267,7 @@ static thrum_err *wait_for_signal(struct task *t, struct step *s)
     rc = attempted(a, thrum_cond_wait(&mutexes[m].cond, &mutexes[m].mutex));
     must(mutexes[m].owner == NULL);
     mutexes[m].owner = t;
+    told.locked[m]++;
     if (rc == 0) {
         must(mutexes[m].owed-- > 0);
         return NULL;
@@ -297,6 +310,8 @@ static thrum_err *with_permit(struct task *t, struct step *s)
     if (rc != 0)
         return thrum_rc(rc);
     must(++inside <= program.permits);
+    if (program.permits == 1)
+        told.inside++;
     err = run_steps(t, s->body);
     inside--;
     thrum_sem_release(&sem);
@@ -305,18 +320,21 @@ static thrum_err *with_permit(struct task *t, struct step *s)
 
 static thrum_err *set(struct step *s)
 {
-    events[s->which % EVENTS].set = true;
-    thrum_event_set(&events[s->which % EVENTS].event);
+    unsigned e = s->which % EVENTS;
+
+    if (!events[e].set)
+        events[e].set = told.set[e] = true;
+    thrum_event_set(&events[e].event);
     return NULL;
 }
 
 static thrum_err *await(struct task *t, struct step *s)
 {
+    unsigned e = s->which % EVENTS;
     struct attempt a = attempt(t, s);
-    int64_t rc = attempted(a,
-                           thrum_event_wait(&events[s->which % EVENTS].event));
+    int64_t rc = attempted(a, thrum_event_wait(&events[e].event));
 
-    must(rc == -ECANCELED || (rc == 0 && events[s->which % EVENTS].set));
+    must(rc == -ECANCELED || (rc == 0 && events[e].set && told.set[e]));
     return thrum_rc(rc);
 }
 
@@ -362,12 +380,11 @@ static thrum_err *call(void *called)
 static thrum_err *offload(struct task *t, struct step *s)
 {
     struct attempt a = attempt(t, s);
-    thrum_err *err;
+    bool called = false;
+    thrum_err *err = thrum_offload(call, &called);
 
-    s->called = false;
-    err = thrum_offload(call, &s->called);
     (void)attempted(a, err == NULL ? 0 : -ECANCELED);
-    must(s->called == (err == NULL));
+    must(called == (err == NULL));
     must(err == NULL || thrum_err_is(err, &THRUM_CANCELED));
     return err;
 }
@@ -378,7 +395,7 @@ enum { ROOM = 4096 };
 
 static thrum_err *use_pipe(struct task *t, struct step *s)
 {
-    static char bytes[ROOM];
+    char bytes[ROOM] = {0};
     size_t size = 1 + s->which * (size_t)500;
     struct attempt a = attempt(t, s);
     int64_t n;
@@ -462,12 +479,24 @@ bool things_block(const struct step *s)
     }
 }
 
+static void note_things(void)
+{
+    NOTED(chans);
+    NOTED(mutexes);
+    NOTED(events);
+    NOTED(sem);
+    NOTED(inside);
+    NOTED(flow);
+}
+
 void things_make(void)
 {
+    note_things();
     memset(chans, 0, sizeof chans);
     memset(mutexes, 0, sizeof mutexes);
     memset(events, 0, sizeof events);
     memset(&flow, 0, sizeof flow);
+    memset(&told, 0, sizeof told);
     for (int i = 0; i < CHANS; i++)
         must(thrum_chan_init(&chans[i].chan, sizeof(unsigned),
                              program.capacity[i]) == 0);
