@@ -23,7 +23,9 @@
  *                         checks what the library promises to tasks. The
  *                         library itself must then be compiled without
  *                         -fsanitize=thread (and with -DTHRUM_TSAN_LINKED, so
- *                         that these functions are still there). As accesses
+ *                         that these functions are still there), and all that
+ *                         uses it with that: the fast paths of forks and
+ *                         mutexes are in there. As accesses
  *                         from one stack are ordered, each job gets another
  *                         one (sched/worker.c)
  */

@@ -70,6 +70,13 @@ static enum op sensible(enum op op, const struct place *in)
     return op;
 }
 
+static bool has_body(const struct step *s)
+{
+    return s->op == OP_SCOPE || s->op == OP_FORK || s->op == OP_LOCK ||
+           s->op == OP_ACQUIRE ||
+           ((s->op == OP_LOCK_READ || s->op == OP_LOCK_WRITE) && !s->firm);
+}
+
 static void read_options(struct step *s, uint8_t b)
 {
     s->defers = (b & 7) % (DEFERS + 1);
@@ -102,6 +109,11 @@ static void read_inner(struct reader *r, struct step *s, struct place in)
         in.around = s->target; /* which it may outlive no more than that */
         read_kids(r, s, in, 1);
     }
+    s->tries = (s->options & 1) != 0;
+    if (s->op == OP_LOCK_READ || s->op == OP_LOCK_WRITE) {
+        s->firm = (s->options & 2) != 0 && !in.locked && !in.inside;
+        in.inside = true;
+    }
     if (s->op == OP_WAIT || s->op == OP_SIGNAL || s->op == OP_BROADCAST)
         s->which = in.mutex;
     if (s->op == OP_LOCK) {
@@ -109,8 +121,7 @@ static void read_inner(struct reader *r, struct step *s, struct place in)
         in.locked = true;
         in.mutex = s->which % MUTEXES;
     }
-    if (s->op == OP_SCOPE || s->op == OP_FORK || s->op == OP_LOCK ||
-        s->op == OP_ACQUIRE)
+    if (has_body(s))
         s->body = read_list(r, in);
 }
 
@@ -134,7 +145,8 @@ static struct step *read_list(struct reader *r, struct place in)
         s->which = options & 7;
         s->options = options >> 3 & 15;
         s->ignores = options >> 7;
-        program.pipes = program.pipes || op == OP_READ || op == OP_WRITE;
+        program.streams = program.streams ||
+                          (op >= OP_WRITE && op <= OP_HANG_UP);
         program.spawns = program.spawns || op == OP_SPAWN;
         *to = s;
         to = &s->next;
@@ -149,10 +161,11 @@ void program_read(const uint8_t *bytes, size_t n)
     uint8_t rooms = byte(&r);
 
     program.task_count = program.step_count = 0;
-    program.pipes = program.spawns = false;
+    program.streams = program.spawns = false;
     for (int i = 0; i < CHANS; i++)
         program.capacity[i] = rooms >> 2 * i & 3;
     program.permits = 1 + (rooms >> 6 & 1);
+    program.keeps = rooms >> 7 ? 4 : 1;
     (void)read_task(&r, (struct place){.depth = 0});
 }
 
@@ -161,12 +174,15 @@ void program_read(const uint8_t *bytes, size_t n)
 static void show_list(const struct step *s, int indent)
 {
     static const char *const names[OPS] = {
-        "end",       "fail",     "sleep",     "yield",    "check",
-        "send",      "recv",     "try_send",  "try_recv", "send_many",
-        "recv_many", "select",   "close",     "lock",     "lock firmly",
-        "wait",      "signal",   "broadcast", "acquire",  "set",
-        "await",     "generate", "offload",   "write",    "read",
-        "cancel",    "scope",    "spawn",     "fork",     "gather"};
+        "end",        "fail",      "sleep",        "yield",         "check",
+        "send",       "recv",      "try_send",     "try_recv",      "send_many",
+        "recv_many",  "select",    "close",        "tell",          "listen",
+        "hear",       "hush",      "lock",         "lock firmly",   "wait",
+        "signal",     "broadcast", "lock to read", "lock to write", "acquire",
+        "set",        "await",     "meet",         "add",           "done",
+        "await done", "write",     "read",         "hang up",       "generate",
+        "offload",    "cancel",    "scope",        "spawn",         "fork",
+        "gather"};
 
     for (; s != NULL; s = s->next) {
         fprintf(stderr, "%*s%s %u, %u%s\n", indent, "", names[s->op], s->which,
@@ -184,7 +200,8 @@ static void show_list(const struct step *s, int indent)
 
 void program_show(void)
 {
-    fprintf(stderr, "capacities %u, %u, %u; %u permits\n", program.capacity[0],
-            program.capacity[1], program.capacity[2], program.permits);
+    fprintf(stderr, "capacities %u, %u, %u; %u permits; %u kept\n",
+            program.capacity[0], program.capacity[1], program.capacity[2],
+            program.permits, program.keeps);
     show_list(program.tasks[0].first, 0);
 }

@@ -11,9 +11,11 @@
 #include <thrum.h>
 
 #include "../lib/ended.h"
+#include "../lib/noted.h"
 
 enum { TASKS_MAX = 40, STEPS_MAX = 160, KIDS_MAX = 4, DEPTH_MAX = 5 };
-enum { CHANS = 3, MUTEXES = 2, EVENTS = 2, CASES = 3, MANY = 3, DEFERS = 6 };
+enum { CHANS = 3, MUTEXES = 2, RWLOCKS = 2, EVENTS = 2, BARRIERS = 2 };
+enum { LATCHES = 2, STREAMS = 3, CASES = 3, MANY = 3, DEFERS = 6 };
 
 enum op {
     OP_END, /* of a list */
@@ -29,18 +31,29 @@ enum op {
     OP_RECV_MANY,
     OP_SELECT,
     OP_CLOSE,
+    OP_TELL, /* all who listen to the broadcast */
+    OP_LISTEN,
+    OP_HEAR,
+    OP_HUSH,      /* close it */
     OP_LOCK,      /* a mutex, and do the body */
     OP_LOCK_FIRM, /* the same, whatever is canceled; the body is a yield */
     OP_WAIT,      /* for the condition of the mutex that is held */
     OP_SIGNAL,
     OP_BROADCAST,
+    OP_LOCK_READ, /* an rwlock, and do the body */
+    OP_LOCK_WRITE,
     OP_ACQUIRE, /* a permit, and do the body */
     OP_SET,
     OP_AWAIT, /* an event */
+    OP_MEET,  /* at a barrier */
+    OP_ADD,   /* to a latch */
+    OP_DONE,
+    OP_AWAIT_DONE,
+    OP_WRITE, /* to a pipe or a socket */
+    OP_READ,
+    OP_HANG_UP, /* one end of it */
     OP_GENERATE,
     OP_OFFLOAD,
-    OP_WRITE, /* to the pipe */
-    OP_READ,
     OP_CANCEL, /* a scope around */
     OP_SCOPE,  /* open one, spawn the kids, do the body, close it */
     OP_SPAWN,  /* the kid, into a scope around */
@@ -81,6 +94,7 @@ struct step {
     int limit, defers;   /* of a scope */
     bool fails, hurries; /* some of the deferred functions; a short timeout */
     bool ignores;        /* that it was canceled */
+    bool tries, firm;    /* does not wait; waits whatever is canceled */
     struct step *next, *body;
     struct task *kids;
     struct step *around; /* of a scope: the next one */
@@ -92,7 +106,6 @@ struct step {
     struct clean_up clean_ups[DEFERS];
     int cleaned;
     int64_t closed_at;
-    bool called; /* what was offloaded */
 };
 
 struct task {
@@ -115,8 +128,8 @@ struct program {
     struct task tasks[TASKS_MAX];
     struct step steps[STEPS_MAX];
     int task_count, step_count;
-    unsigned capacity[CHANS], permits;
-    bool pipes, spawns; /* there is one that uses, or does, that */
+    unsigned capacity[CHANS], permits, keeps;
+    bool streams, spawns; /* there is one that uses, or does, that */
 };
 
 extern struct program program;

@@ -11,7 +11,31 @@ static const thrum_key AROUND = {.name = "around"};
 
 bool deadlocked, program_ended;
 
+/* Told before it begins, and by it in the end. */
+static struct {
+    bool begin, end;
+} told[TASKS_MAX];
+
 static thrum_err *run_task(void *task);
+
+/* ---------------------------------------------------------------- in plain memory */
+
+static void tell_begin(const struct task *t)
+{
+    told[t - program.tasks].begin = true;
+}
+
+static void hear_end(const struct task *t)
+{
+    must(told[t - program.tasks].end == t->ended);
+}
+
+static void hear_children(const struct region *r)
+{
+    for (int i = 0; i < program.task_count; i++)
+        if (program.tasks[i].in == r)
+            hear_end(&program.tasks[i]);
+}
 
 /* ------------------------------------------------------------------ cancellation */
 
@@ -68,6 +92,7 @@ static bool spawn(struct task *t, struct step *s, struct step *into,
     kid->in = &into->region;
     kid->spawner = into != s && into->limit > 0 ? t : NULL;
     into->region.begun++;
+    tell_begin(kid);
     t->pending = s;
     rc = thrum_spawn(&into->scope, run_task, kid, 0);
     /* It asks for a cancel only if it has to wait. */
@@ -85,6 +110,7 @@ static thrum_err *clean(void *arg)
     int index = (int)(c - s->clean_ups);
 
     must(s->region.ended == s->region.begun);
+    hear_children(&s->region);
     must(index == s->defers - 1 - s->cleaned++);
     must(deadlocked || !thrum_canceled() ||
          thrum_now() >= s->closed_at + THRUM_SEC(10)); /* its grace */
@@ -138,6 +164,7 @@ static thrum_err *in_scope(struct task *t, struct step *s)
     t->at = s->region.parent;
     c.expired = thrum_scope_expired(&s->scope);
     must(s->cleaned == s->defers);
+    hear_children(&s->region);
     region_check(&s->region, c, err);
     return err;
 }
@@ -157,6 +184,7 @@ static thrum_err *keep(thrum_err *err, thrum_err *e)
 
 static void check_joined(const struct task *kid, const thrum_err *err)
 {
+    hear_end(kid);
     must(kid->began == kid->ended);
     must(ended_how(err) == (kid->began ? kid->came_to : CANCELED));
     must(kid->began || region_may(&kid->region));
@@ -174,6 +202,7 @@ static thrum_err *in_forks(struct task *t, struct step *s)
         region_init(&kid->region, t->at);
         kid->in = NULL;
         kid->spawner = NULL;
+        tell_begin(kid);
         thrum_fork(&forks[n], run_task, kid);
     }
     err = run_steps(t, s->body);
@@ -219,10 +248,12 @@ static thrum_err *in_gather(struct task *t, struct step *s)
         region_init(&kid->region, &s->region);
         kid->in = &s->region;
         kid->spawner = NULL;
+        tell_begin(kid);
         jobs[n++] = (thrum_job){.fn = run_task, .arg = kid};
     }
     s->region.begun = (int)n;
     err = thrum_gather(jobs, n, s->region.policy);
+    hear_children(&s->region);
     for (struct task *kid = s->kids; kid != NULL; kid = kid->next)
         if (!kid->began) {
             must(region_may(&s->region));
@@ -325,7 +356,7 @@ static thrum_err *run_task(void *arg)
     struct task *t = arg;
     thrum_err *err;
 
-    must(!t->began);
+    must(!t->began && told[t - program.tasks].begin);
     t->began = true;
     find_place(t);
     t->sent = 0;
@@ -335,7 +366,7 @@ static thrum_err *run_task(void *arg)
     err = run_steps(t, t->first);
     must(t->at == &t->region);
     t->came_to = ended_how(err);
-    t->ended = true;
+    t->ended = told[t - program.tasks].end = true;
     if (t->in != NULL) {
         t->in->running--;
         region_child(t->in, err);
@@ -347,17 +378,21 @@ thrum_err *program_run(void *unused)
 {
     struct task *root = &program.tasks[0];
 
+    NOTED(program);
+    NOTED(deadlocked);
     deadlocked = program_ended = false;
     for (int i = 0; i < program.task_count; i++) {
         program.tasks[i].began = program.tasks[i].ended = false;
         program.tasks[i].pending = NULL;
+        program.tasks[i].in = NULL;
     }
+    memset(told, 0, sizeof told);
     for (int i = 0; i < program.step_count; i++)
         program.steps[i].cleaned = 0;
     things_make();
     region_init(&root->region, NULL);
     root->spawner = NULL;
-    root->in = NULL;
+    tell_begin(root);
     thrum_err_drop(run_task(root));
     for (int i = 0; i < program.task_count; i++)
         must(program.tasks[i].began == program.tasks[i].ended);
