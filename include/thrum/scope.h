@@ -246,7 +246,8 @@ THRUM_API bool thrum_canceled(void);
 /* For long computations: stop here if canceled, and let others run now and then.
  *
  * Call from:  anywhere.
- * Suspends:   a task, at every 128th call, when others are ready.
+ * Suspends:   a task, at every 128th call, when others are ready; its own forks
+ *             are not among those.
  * Returns:    0
  *             -ECANCELED  the task is canceled
  * Cost:       as thrum_canceled.

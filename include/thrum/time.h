@@ -35,11 +35,12 @@ THRUM_API thrum_time thrum_now(void);
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_sleep(thrum_time duration);
 
-/* Let other tasks that are ready run first.
+/* Let other tasks that are ready run first, and forks of this one.
  *
  * Call from:  a task; on another thread it does nothing.
  * Suspends:   when another task is ready.
- * Cost:       no allocation.
+ * Cost:       no allocation; a stack for each fork that is open. In recursion call
+ *             thrum_checkpoint, which leaves them where they are.
  */
 THRUM_API THRUM_SUSPENDS void thrum_yield(void);
 

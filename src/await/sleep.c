@@ -89,5 +89,5 @@ void thrum_yield(void)
 
     sched_point(POINT_YIELD);
     if (s != NULL)
-        worker_yield(s);
+        worker_yield_to_forks(s);
 }

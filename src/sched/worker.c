@@ -466,7 +466,6 @@ void worker_yield(struct stack *s)
 
     worker_require_no_mutex(s, "others to run");
     settle(s);
-    give_forks(s);
     job = sched_take(w->sched, w);
     if (job == NULL && !sched_must_leave(w->sched))
         return;
@@ -475,6 +474,12 @@ void worker_yield(struct stack *s)
         put_back(w, job);
     else
         switch_stacks(s, to, push_left, NULL);
+}
+
+void worker_yield_to_forks(struct stack *s)
+{
+    give_forks(s);
+    worker_yield(s);
 }
 
 /* ------------------------------------------------------------ in a simulation */

@@ -67,8 +67,13 @@ static inline void worker_require_no_mutex(struct stack *s, const char *what)
 }
 #endif
 
-/* Let the jobs that are ready go first, if there are any. */
+/* Let the jobs that are ready go first, if there are any. Its forks stay with it,
+ * and can be taken once it goes on: were each given a stack here, a recursion that
+ * yields now and then would be walked in breadth, and fill the memory. */
 void worker_yield(struct stack *s);
+
+/* The same; its forks are among the jobs that are ready. */
+void worker_yield_to_forks(struct stack *s);
 
 /* Is less than half of stack s in use, which the caller stands on? Jobs that are
  * called where one waits nest, one above the other. */

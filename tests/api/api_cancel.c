@@ -362,6 +362,41 @@ static void a_checkpoint_lets_others_run(void **state)
     on_runtimes(check_often, NULL);
 }
 
+/* A recursion of forks, by one worker: how many calls are open at once? */
+static struct walk {
+    size_t open, most;
+} walked;
+
+enum { DEPTH = 12 };
+
+static thrum_err *walk(void *depth)
+{
+    uintptr_t below = (uintptr_t)depth - 1;
+    thrum_task t;
+    thrum_err *e;
+
+    if (++walked.open > walked.most)
+        walked.most = walked.open;
+    CHECK(thrum_checkpoint() == 0);
+    if (below > 0) {
+        thrum_fork(&t, walk, (void *)below);
+        e = walk((void *)below);
+        expect_ok(thrum_err_add(e, thrum_join(&t)));
+    }
+    walked.open--;
+    return NULL;
+}
+
+static void checkpoints_leave_a_recursion_as_deep_as_it_is(void **state)
+{
+    thrum_opts one = {.workers = 1};
+
+    (void)state;
+    expect_ok(thrum_run(&one, walk, (void *)(uintptr_t)DEPTH));
+    assert_int_equal(walked.open, 0);
+    assert_int_equal(walked.most, DEPTH);
+}
+
 static void where_no_scope_is_open_nothing_is_canceled(void **state)
 {
     thrum_scope s;
@@ -452,6 +487,7 @@ int main(void)
         cmocka_unit_test(what_is_around_a_canceled_scope_is_not_canceled),
         cmocka_unit_test(a_shield_stops_what_comes_from_outside),
         cmocka_unit_test(a_checkpoint_lets_others_run),
+        cmocka_unit_test(checkpoints_leave_a_recursion_as_deep_as_it_is),
         cmocka_unit_test(where_no_scope_is_open_nothing_is_canceled),
         cmocka_unit_test(a_job_of_offload_asks_for_the_task_that_waits),
     };
