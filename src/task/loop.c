@@ -237,10 +237,10 @@ thrum_err *thrum_gather(thrum_job *jobs, size_t n, thrum_policy policy)
     REQUIRE(worker_current() != NULL, "call it from a task");
     REQUIRE(jobs != NULL || n == 0, "no jobs");
     REQUIRE((unsigned)policy <= THRUM_FIRST, "an unknown policy");
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         REQUIRE(jobs[i].fn != NULL, "a job without a function");
+    for (size_t i = 0; i < n; i++)
         jobs[i].won = false;
-    }
     if (policy != THRUM_SETTLE)
         return run_loop(&l, &opts, 0, n, 1, NULL);
     l.step = settle_step;

@@ -85,7 +85,7 @@ static int run_in_place(struct scope *s, const struct thrum_site_ *site,
     return 0;
 }
 
-static void fill(struct record *r, struct scope *s, struct stack *stack,
+static void fill(struct record *r, struct scope *s,
                  const struct thrum_site_ *site, thrum_fn *fn, const void *arg,
                  size_t copy)
 {
@@ -104,8 +104,6 @@ static void fill(struct record *r, struct scope *s, struct stack *stack,
         r->has_trace = (r->trace.hi | r->trace.lo) != 0;
     }
     r->permit = s->limited;
-    r->index = scope_enter(s, stack);
-    tsan_promise(&r->job);
 }
 
 int spawn_into(struct scope *s, const struct thrum_site_ *site, thrum_fn *fn,
@@ -131,7 +129,9 @@ int spawn_into(struct scope *s, const struct thrum_site_ *site, thrum_fn *fn,
             permits_give(&s->permits);
         return -ENOMEM;
     }
-    fill(r, s, stack, site, fn, arg, copy);
+    fill(r, s, site, fn, arg, copy);
+    r->index = scope_enter(s, stack);
+    tsan_promise(&r->job);
     if (!here) {
         sched_submit(s->sched, &r->job);
         return 0;
