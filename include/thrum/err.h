@@ -144,8 +144,8 @@ THRUM_API THRUM_NODISCARD thrum_err *thrum_rc(int64_t rc);
 
 /* Put two errors into one group: e = thrum_err_add(e, rollback(tx));
  *
- * The leaves of other come after those of into. Sixteen leaves are kept, the
- * rest are counted.
+ * The leaves of other come after those of into. Sixteen leaves are kept; the
+ * rest are counted, but for cancellations.
  *
  * Call from:  anywhere but a signal handler.
  * Suspends:   never.

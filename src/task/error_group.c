@@ -97,10 +97,22 @@ thrum_err *picked_done(struct picked *p)
 
 /* --- adding and splitting ------------------------------------------------ */
 
+/* One cancellation more beside so many; counted, it might have been a failure. */
+static bool is_needless(const struct picked *p, const struct leaf *leaf)
+{
+    return p->count == p->room && error_kind_is(leaf->kind, &THRUM_CANCELED);
+}
+
 void picked_take(struct picked *p, thrum_err *e)
 {
-    for (size_t i = 0; i < error_leaves(e); i++)
-        picked_add(p, error_leaf(e, i));
+    for (size_t i = 0; i < error_leaves(e); i++) {
+        struct leaf *leaf = error_leaf(e, i);
+
+        if (is_needless(p, leaf))
+            p->lost += leaf->head.lost;
+        else
+            picked_add(p, leaf);
+    }
     if (e->leaves)
         p->lost += e->lost; /* a leaf brings its own */
     thrum_err_drop(e);

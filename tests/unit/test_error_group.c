@@ -1,6 +1,6 @@
 /* Errors as groups: are leaves added, taken out and shared as thrum/err.h says?
  * How: called one by one, then from several threads at once. */
-#include "task/error.h"
+#include "task/error_sink.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -75,6 +75,22 @@ static void add_keeps_sixteen_and_counts_the_rest(void **state)
     assert_int_equal(thrum_err_count(e), 1021);
     assert_message(thrum_err_at(e, 15), "number 14");
     assert_null(thrum_err_at(e, 16));
+    thrum_err_drop(e);
+}
+
+/* Or what was canceled so often would look like a failure. */
+static void add_does_not_count_cancellations_beside_sixteen(void **state)
+{
+    thrum_err *e = NULL;
+
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        e = thrum_err_add(e, thrum_rc(-ECANCELED));
+    assert_int_equal(thrum_err_count(e), 16);
+    assert_true(error_is_canceled(e));
+    e = thrum_err_add(e, thrum_rc(-EIO));
+    assert_int_equal(thrum_err_count(e), 17);
+    assert_false(error_is_canceled(e));
     thrum_err_drop(e);
 }
 
@@ -249,6 +265,7 @@ int main(void)
         cmocka_unit_test(add_with_success_is_the_other),
         cmocka_unit_test(add_keeps_the_primary_and_the_order),
         cmocka_unit_test(add_keeps_sixteen_and_counts_the_rest),
+        cmocka_unit_test(add_does_not_count_cancellations_beside_sixteen),
         cmocka_unit_test(add_does_not_change_what_others_see),
         cmocka_unit_test(add_takes_the_same_error_twice),
         cmocka_unit_test(a_leaf_outlives_its_group_if_kept),
