@@ -59,6 +59,9 @@ extern "C" {
  *   THRUM_FIRST   whoever ends first decides, and cancels the others: their
  *                 errors are dropped.
  *
+ * A child that was canceled alone, and comes to THRUM_CANCELED, has not failed:
+ * under ALL it cancels nobody.
+ *
  * Under ANY and FIRST an error of the body itself is always returned, and a
  * scope that had no child fails: there was nothing to choose from. */
 typedef enum { THRUM_ALL, THRUM_SETTLE, THRUM_ANY, THRUM_FIRST } thrum_policy;
