@@ -110,16 +110,13 @@ THRUM_API void thrum_block_leave(void);
 #define THRUM_OFFLOAD_I_(fn, arg, ...)                                         \
     thrum_offload_ex_((fn), (arg),                                             \
                       THRUM_OFFLOAD_OPTS_(#fn " at " THRUM_HERE, __VA_ARGS__))
-#if !defined(__cplusplus)
+#ifndef __cplusplus
 #define THRUM_OFFLOAD_OPTS_(at, ...)                                           \
     (&(const thrum_offload_opts){.where = at, __VA_ARGS__})
-#elif __cplusplus >= 202002L
-#define THRUM_OFFLOAD_OPTS_(at, ...)                                           \
-    (&static_cast<const thrum_offload_opts &>(                                 \
-        thrum_offload_opts{.where = at, __VA_ARGS__}))
 #else
+#pragma GCC system_header /* an option that is left out is no warning */
 #define THRUM_OFFLOAD_OPTS_(at, ...)                                           \
     (&static_cast<const thrum_offload_opts &>(                                 \
-        thrum_offload_opts{at, nullptr, 0, nullptr, nullptr, 0}))
+        __extension__(thrum_offload_opts){.where = at, __VA_ARGS__}))
 #endif
 #endif

@@ -114,16 +114,13 @@ thrum_process_start_(thrum_process *p, char *const *argv,
 
 #define THRUM_PROCESS_I_(p, argv, ...)                                         \
     thrum_process_start_((p), (argv), THRUM_PROCESS_OPTS_(__VA_ARGS__))
-#if !defined(__cplusplus)
+#ifndef __cplusplus
 #define THRUM_PROCESS_OPTS_(...)                                               \
     (&(const thrum_process_opts){.where = THRUM_HERE, __VA_ARGS__})
-#elif __cplusplus >= 202002L
-#define THRUM_PROCESS_OPTS_(...)                                               \
-    (&static_cast<const thrum_process_opts &>(                                 \
-        thrum_process_opts{.where = THRUM_HERE, __VA_ARGS__}))
 #else
+#pragma GCC system_header /* an option that is left out is no warning */
 #define THRUM_PROCESS_OPTS_(...)                                               \
     (&static_cast<const thrum_process_opts &>(                                 \
-        thrum_process_opts{THRUM_HERE, 0, 0, 0, nullptr, nullptr, 0, 0}))
+        __extension__(thrum_process_opts){.where = THRUM_HERE, __VA_ARGS__}))
 #endif
 #endif

@@ -59,6 +59,9 @@ extern "C" {
  *   THRUM_FIRST   whoever ends first decides, and cancels the others: their
  *                 errors are dropped.
  *
+ * A child that was canceled alone, and comes to THRUM_CANCELED, has not failed:
+ * under ALL it cancels nobody.
+ *
  * Under ANY and FIRST an error of the body itself is always returned, and a
  * scope that had no child fails: there was nothing to choose from. */
 typedef enum { THRUM_ALL, THRUM_SETTLE, THRUM_ANY, THRUM_FIRST } thrum_policy;
@@ -68,6 +71,7 @@ typedef struct thrum_scope {
     void *opaque_[56];
 } thrum_scope;
 
+/* In any order; in C++, by its rules, in this one. */
 typedef struct thrum_scope_opts {
     const char *where;    /* filled in by the macros */
     const char *name;     /* for messages and reports; NULL: none */
@@ -308,22 +312,18 @@ THRUM_API void thrum_defer_(thrum_scope *, thrum_fn *, void *arg,
 #endif
 
 /* The macros above end their arguments with an option that says nothing, so that
- * there is always one. C++ before C++20 has no designated initialisers: there the
- * options are left out. */
+ * there is always one. */
 #define THRUM_SCOPE_OPEN_(s, ...)                                              \
     thrum_scope_open_((s), THRUM_SCOPE_OPTS_(__VA_ARGS__))
 #define THRUM_WITH_(fn, arg, ...)                                              \
     thrum_with_((fn), (arg), THRUM_SCOPE_OPTS_(__VA_ARGS__))
-#if !defined(__cplusplus)
+#ifndef __cplusplus
 #define THRUM_SCOPE_OPTS_(...)                                                 \
     (&(const thrum_scope_opts){.where = THRUM_HERE, __VA_ARGS__})
-#elif __cplusplus >= 202002L
+#else
+#pragma GCC system_header /* an option that is left out is no warning */
 #define THRUM_SCOPE_OPTS_(...)                                                 \
     (&static_cast<const thrum_scope_opts &>(                                   \
-        thrum_scope_opts{.where = THRUM_HERE, __VA_ARGS__}))
-#else
-#define THRUM_SCOPE_OPTS_(...)                                                 \
-    (&static_cast<const thrum_scope_opts &>(thrum_scope_opts{                  \
-        THRUM_HERE, nullptr, 0, 0, THRUM_ALL, 0, 0, false, 0, 0, {0, 0}, 0}))
+        __extension__(thrum_scope_opts){.where = THRUM_HERE, __VA_ARGS__}))
 #endif
 #endif

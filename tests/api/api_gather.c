@@ -310,6 +310,43 @@ static void gathering_nests(void **state)
     on_runtimes(gather_deep, NULL);
 }
 
+/* Alone: the others are not. */
+static thrum_err *be_canceled(void *unused)
+{
+    (void)unused;
+    thrum_scope_cancel(NULL, NULL);
+    return thrum_rc(thrum_sleep(0));
+}
+
+static thrum_err *count_on(void *arg)
+{
+    CHECK(thrum_checkpoint() == 0);
+    ++*(_Atomic unsigned *)arg;
+    return NULL;
+}
+
+static thrum_err *gather_one_canceled(void *unused)
+{
+    _Atomic unsigned counted = 0;
+    thrum_job jobs[JOBS] = {{.fn = be_canceled}};
+    thrum_err *e;
+
+    (void)unused;
+    for (int i = 1; i < JOBS; i++)
+        jobs[i] = (thrum_job){.fn = count_on, .arg = &counted};
+    e = thrum_gather(jobs, JOBS, THRUM_ALL);
+    CHECK(thrum_err_kind(e) == &THRUM_CANCELED && thrum_err_count(e) == 1);
+    thrum_err_drop(e);
+    CHECK(counted == JOBS - 1);
+    return NULL;
+}
+
+static void a_job_canceled_alone_cancels_nobody(void **state)
+{
+    (void)state;
+    on_runtimes(gather_one_canceled, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +358,7 @@ int main(void)
         cmocka_unit_test(what_failed_first_leads),
         cmocka_unit_test(settled_errors_are_left_in_the_jobs),
         cmocka_unit_test(gathering_nests),
+        cmocka_unit_test(a_job_canceled_alone_cancels_nobody),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

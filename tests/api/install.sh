@@ -33,6 +33,30 @@ sanitize=${SAN:+-fsanitize=$SAN}
 } >"$dir/all.c"
 cp "$dir/all.c" "$dir/all.cc"
 
+# Options in C++, which had no designated initialisers before C++20.
+cat >"$dir/options.cc" <<'END'
+#include <thrum.h>
+
+static thrum_err *rest(void *)
+{
+    return thrum_rc(thrum_sleep(THRUM_SEC(30)));
+}
+
+static thrum_err *app(void *)
+{
+    thrum_err *e = thrum_with(rest, nullptr, .timeout = THRUM_MS(1));
+    bool over = thrum_err_is(e, &THRUM_TIMEOUT);
+
+    thrum_err_drop(e);
+    return over ? nullptr : thrum_fail(&THRUM_ERROR, "no timeout");
+}
+
+int main()
+{
+    return thrum_report(thrum_run(nullptr, app, nullptr));
+}
+END
+
 # build_and_run COMPILER SOURCE FLAG...
 # shellcheck disable=SC2046,SC2086 # flags and commands are made of words
 build_and_run() {
@@ -61,6 +85,10 @@ if command -v "$cxx" >/dev/null; then
     # shellcheck disable=SC2046
     build_and_run "$cxx" "$dir/all.cc" $(pkg-config --libs thrum) \
         "-Wl,-rpath,$lib"
+    for standard in c++17 c++20; do
+        build_and_run "$cxx" "$dir/options.cc" -std=$standard -Wpedantic \
+            "$lib/libthrum.a" -pthread
+    done
 else
     echo "skipped: no $cxx"
 fi
