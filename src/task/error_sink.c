@@ -341,6 +341,8 @@ static thrum_err *fold_all(const struct error_entry *at, const struct plan *p,
     f.spare = room > p->jobs ? room - p->jobs : 0;
     for (uint32_t i = 0; i < p->jobs; i++)
         fold_job(&f, &at[i]);
+    if (p->jobs > 0 && key_is_canceled(at[0].key))
+        f.out.lost = 0; /* as all are: counted, they would be failures */
     return picked_done(&f.out);
 }
 

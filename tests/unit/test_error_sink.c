@@ -208,6 +208,23 @@ static void a_cancellation_is_kept_while_there_is_room(void **state)
     thrum_err_drop(e);
 }
 
+/* One further out nobody could tell those that were only counted from failures. */
+static void many_cancellations_are_no_failure(void **state)
+{
+    (void)state;
+    for (int primary = PRIMARY_FIRST; primary <= PRIMARY_LOWEST; primary++) {
+        struct error_sink s = {0}, outer = {0};
+        for (size_t job = 0; job < 40; job++)
+            error_sink_add(&s, job, canceled());
+        thrum_err *e = error_sink_fold(&s, (enum error_primary)primary,
+                                       CANCELED_KEEP);
+        assert_true(error_is_canceled(e));
+        assert_int_equal(thrum_err_count(e), 16);
+        error_sink_add(&outer, 0, e);
+        assert_null(error_sink_fold(&outer, PRIMARY_FIRST, CANCELED_DROP));
+    }
+}
+
 static void what_wraps_a_cancellation_is_a_failure(void **state)
 {
     (void)state;
@@ -461,6 +478,7 @@ int main(void)
         cmocka_unit_test(nothing_but_dropped_cancellations_is_success),
         cmocka_unit_test(a_failure_after_cancellations_is_the_first),
         cmocka_unit_test(a_cancellation_is_kept_while_there_is_room),
+        cmocka_unit_test(many_cancellations_are_no_failure),
         cmocka_unit_test(what_wraps_a_cancellation_is_a_failure),
         cmocka_unit_test(the_leaves_of_a_job_get_its_index),
         cmocka_unit_test(a_job_with_many_failures_leaves_room_for_the_others),
