@@ -45,7 +45,10 @@ typedef struct thrum_opts {
      * in place of those that block (thrum_block_enter). 0: 256. */
     unsigned max_blocking;
     /* Bytes of a task's stack, committed on touch. 0: $THRUM_STACK, else 256
-     * KiB. At least 16 KiB. */
+     * KiB. At least 16 KiB. A task that waits when there is no memory for one
+     * more keeps its worker, which then resumes tasks, but begins none that may
+     * wait: if all workers come to that, and wait for what has not begun, the
+     * program hangs. (ulimit -v and vm.max_map_count bound how many there are.) */
     size_t stack_size;
     /* Pin worker i to the i-th usable CPU; not those that come later. */
     bool pin;
