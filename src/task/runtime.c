@@ -1,6 +1,7 @@
 #include "task/runtime.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -117,6 +118,12 @@ FORGET_IN_CHILD(forget)
 
 /* ------------------------------------------------------------ start and stop */
 
+/* Who has set it shall see why it has no effect. */
+static cold void complain(const char *name, const char *text, const char *why)
+{
+    fprintf(stderr, "thrum: %s=%s %s\n", name, text, why);
+}
+
 /* A number from the environment, or 0: not set, or none. */
 static size_t env_number(const char *name)
 {
@@ -124,10 +131,13 @@ static size_t env_number(const char *name)
     char *end;
     unsigned long long n;
 
-    if (text == NULL || *text == '\0' || *text == '-')
+    if (text == NULL || *text == '\0')
         return 0;
     n = strtoull(text, &end, 10);
-    return *end == '\0' ? (size_t)n : 0;
+    if (*end == '\0' && *text != '-')
+        return (size_t)n;
+    complain(name, text, "is no number: the default is taken");
+    return 0;
 }
 
 /* If the program does not say. True: by the CPUs, and they may change. */
@@ -142,23 +152,33 @@ static bool choose_workers(unsigned *workers)
     return by_cpus;
 }
 
+static bool is_stack_size(size_t bytes)
+{
+    return bytes >= STACK_LEAST && bytes <= SIZE_MAX / 4096;
+}
+
+static size_t choose_stack_size(void)
+{
+    size_t n = env_number("THRUM_STACK");
+
+    if (n != 0 && !is_stack_size(n))
+        complain("THRUM_STACK", getenv("THRUM_STACK"),
+                 "is no size of a stack: 16384 bytes at least");
+    return n == 0 ? STACK_DEFAULT : n;
+}
+
 static int fill_in(thrum_opts *o, bool *by_cpus)
 {
     *by_cpus = o->workers == 0 && choose_workers(&o->workers) && !o->pin;
     if (o->stack_size == 0)
-        o->stack_size = env_number("THRUM_STACK");
-    if (o->stack_size == 0)
-        o->stack_size = STACK_DEFAULT;
+        o->stack_size = choose_stack_size();
     if (o->max_blocking == 0)
         o->max_blocking = BLOCKING_DEFAULT;
     if (o->grace <= 0)
         o->grace = GRACE_DEFAULT;
     if (o->guest)
         o->workers = 1;
-    if (o->workers > IDLE_MAX || o->stack_size < STACK_LEAST ||
-        o->stack_size > SIZE_MAX / 4096)
-        return -EINVAL;
-    return 0;
+    return o->workers > IDLE_MAX || !is_stack_size(o->stack_size) ? -EINVAL : 0;
 }
 
 int runtime_start(struct thrum_rt **out, const thrum_opts *opts,

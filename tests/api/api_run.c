@@ -231,11 +231,27 @@ static void read_stack(void)
     expect_ok(thrum_stop(rt));
 }
 
+static void expect_said(void (*act)(void), const char *const *lines)
+{
+    struct end end = end_of(act);
+
+    assert_int_equal(end.status, 0);
+    for (; *lines != NULL; lines++)
+        assert_non_null(strstr(end.said, *lines));
+}
+
 static void the_environment_says_what_the_options_do_not(void **state)
 {
+    static const char *const of_workers[] = {"THRUM_WORKERS=-3 is no number",
+                                             "THRUM_WORKERS=two is no number",
+                                             NULL};
+    static const char *const of_stack[] = {
+        "THRUM_STACK=8192 is no size of a stack", "THRUM_STACK=1M is no number",
+        NULL};
+
     (void)state;
-    assert_lives(read_workers);
-    assert_lives(read_stack);
+    expect_said(read_workers, of_workers);
+    expect_said(read_stack, of_stack);
 }
 
 /* --- call and post ----------------------------------------------------------------- */
