@@ -79,7 +79,8 @@ typedef struct thrum_scope_opts {
     thrum_time deadline;  /* or at this instant; 0: never */
     thrum_policy policy;  /* THRUM_ALL */
     unsigned limit;       /* most children at once; 0: no limit */
-    unsigned max_errors;  /* how many are kept, the rest is counted; 0: 16 */
+    unsigned max_errors;  /* how many are kept, the rest is counted (but not if
+                           * all are cancellations); 0: 16 */
     bool shield;          /* cancels from outside are not heard */
     thrum_time slow;      /* tell on_slow when it takes longer; 0: 1 s after it
                           * was canceled, if children are still at work */
