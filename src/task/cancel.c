@@ -33,7 +33,7 @@
 #include <errno.h>
 
 #include "os/clock.h"
-#include "task/scope.h"
+#include "task/runtime.h"
 
 enum {
     LINKED = 1,
@@ -90,6 +90,16 @@ bool scope_ask_canceled(struct scope *s)
     return stopped;
 }
 
+bool scope_is_stopped(const struct scope *s)
+{
+    const struct scope *c = s;
+
+    while (c->parent != NULL && !c->shield &&
+           load_acquire(&c->stops) == 0) /* [K3] */
+        c = c->parent;
+    return load_acquire(&c->stops) != 0; /* [K3] */
+}
+
 bool scope_canceled_outside(struct scope *s)
 {
     return !s->shield && s->parent != NULL && scope_canceled(s->parent);
@@ -123,7 +133,7 @@ static void link_into_parent(struct scope *s)
 }
 
 /* Several tasks of a scope may do so at once: each goes all the way. */
-static void link_up(struct scope *s)
+void scope_link(struct scope *s)
 {
     struct scope *c;
 
@@ -149,6 +159,20 @@ void scope_unlink(struct scope *s)
     if (s->next != NULL)
         s->next->prev = s->prev;
     spin_unlock(&p->lock);
+}
+
+/* Who puts a call into the pool's queue asks after that whether s is canceled. If
+ * the walk went by before the flag was set, who set it hears so, and has the pool
+ * look; and by the pool's lock all who come after that hear it, too. So nothing
+ * hangs on the order of the flag itself. */
+void scope_has_calls(struct scope *s)
+{
+    if (load_relaxed(&s->calls) != 0)
+        return;
+    scope_link(s);
+    spin_lock(&s->lock);
+    store_relaxed(&s->calls, 1);
+    spin_unlock(&s->lock);
 }
 
 /* ------------------------------------------------------------------ waiting */
@@ -181,8 +205,8 @@ static void unlist(struct scope *s, struct scope_wait *w)
  * has been claimed already. */
 static void show(struct scope *s, struct scope_wait *w, bool deaf)
 {
-    link_up(s);
     w->deaf = deaf;
+    scope_link(s);
     list(s, w);
     if (!deaf && scope_canceled(s))
         (void)wait_wake(&w->wait, WAKE_CANCEL);
@@ -263,7 +287,15 @@ struct claimed {
     struct stack *here; /* the caller's, or NULL */
     struct chain ready; /* the tasks of its runtime */
     struct scope_wait *rest, **end;
+    struct sched *calls; /* whose pool is to look; NULL: none */
 };
+
+static void note_calls(struct claimed *all, struct sched *sched)
+{
+    if (all->calls != NULL && all->calls != sched)
+        runtime_sweep_calls(all->calls); /* of several: under the locks */
+    all->calls = sched;
+}
 
 static void note_claimed(struct claimed *all, struct scope_wait *w)
 {
@@ -281,6 +313,8 @@ static void claim_all(struct scope *s, struct claimed *all)
 {
     struct scope_wait *w, *next;
 
+    if (unlikely(load_relaxed(&s->calls) != 0)) /* under the lock */
+        note_calls(all, s->sched);
     for (w = s->waits; w != NULL; w = next) {
         next = w->next;
         if (w->deaf)
@@ -345,6 +379,8 @@ static void wake_inside(struct scope *s)
     struct scope_wait *next;
 
     claim_inside(s, &all);
+    if (unlikely(all.calls != NULL))
+        runtime_sweep_calls(all.calls);
     if (all.here != NULL)
         sched_push_chain(all.here->worker, &all.ready);
     for (struct scope_wait *w = all.rest; w != NULL; w = next) {

@@ -101,6 +101,7 @@ static void init(struct scope *s, struct scope *parent, struct stack *stack,
     store_relaxed(&s->stops, 0);       /* nobody else knows it yet */
     store_relaxed(&s->children, BODY); /* likewise */
     store_relaxed(&s->own, 0);
+    store_relaxed(&s->calls, 0);
     store_relaxed(&s->lock.held, 0);
     store_relaxed(&s->linked, 0);
     s->inner = NULL;
@@ -116,7 +117,7 @@ void scope_open_task(struct scope *s, struct scope *parent, struct stack *stack,
     s->name = site->name;
     s->where = site->where;
     s->of_task = true;
-    s->sched = stack->worker->sched;
+    s->sched = stack != NULL ? stack->worker->sched : parent->sched;
     init(s, parent, stack, false);
     s->framed = true;
     set_innermost(stack, s);

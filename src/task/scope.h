@@ -110,6 +110,7 @@ struct scope {
     _Atomic uint64_t children; /* [C1] [C2] [C3] */
     struct wait *closer;       /* written before [C3] */
     _Atomic uint32_t own;      /* by who opened it: not in `children` yet */
+    _Atomic uint32_t calls;    /* lock: some are the blocking pool's */
 
     /* set if the flag before says so */
     struct permits permits;
@@ -178,7 +179,8 @@ thrum_err *scope_join(struct scope *s, thrum_err *body);
  * as long as they. False: some go on. */
 bool scope_join_by(struct scope *s, struct wait *w, int64_t until);
 
-/* A task's own scope, on stack `stack`, inside `parent`. */
+/* A task's own scope, on stack `stack`, inside `parent`. NULL: the child runs on a
+ * thread that is no worker, whose scope is `parent`. */
 void scope_open_task(struct scope *s, struct scope *parent, struct stack *stack,
                      const struct thrum_site_ *site);
 
@@ -335,6 +337,16 @@ void scope_cancel(struct scope *s, const char *why);
 /* As scope_stop, of one that may be closing just now, and is then still there: nobody
  * is told if it takes long to end. */
 void scope_tell(struct scope *s, enum stop why);
+
+/* From here on a cancel of s, or of one around it, has the blocking pool look for
+ * children that need not be called any more. */
+void scope_has_calls(struct scope *s);
+
+/* Is s canceled, or one around it? Has no effect, and asks no clock. */
+bool scope_is_stopped(const struct scope *s);
+
+/* Let who looks on find s, which waits for nothing. */
+void scope_link(struct scope *s);
 
 /* Let a parked scope's waiters be found no more: the last act of a close. */
 void scope_unlink(struct scope *s);

@@ -342,6 +342,18 @@ static thrum_err *spawn_no_bytes(void *arg)
     return NULL;
 }
 
+static thrum_err *spawn_blocking_no_bytes(void *arg)
+{
+    (void)arg;
+    CHECK(thrum_spawn_blocking(NULL, nothing, NULL, 8) == 0);
+    return NULL;
+}
+
+static void spawn_blocking_nothing(void)
+{
+    run(spawn_blocking_no_bytes);
+}
+
 static void spawn_no_function(void)
 {
     run(spawn_null);
@@ -359,6 +371,7 @@ static void arguments_that_make_no_sense_are_refused(void **state)
     assert_stops(spawn_without_scope, "thrum_spawn", "scope");
     assert_stops(spawn_without_runtime, "thrum_spawn", "runtime");
     assert_stops(spawn_no_function, "thrum_spawn", "function");
+    assert_stops(spawn_blocking_nothing, "thrum_spawn_blocking", "argument");
     assert_stops(spawn_copy_of_nothing, "thrum_spawn", "bytes");
 }
 
