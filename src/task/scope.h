@@ -274,8 +274,15 @@ thrum_err *scope_fold_alone(struct scope *around, thrum_err *err);
 /* --- cancel.c ------------------------------------------------------------- */
 
 /* In `seen`. Ask the clock each time: no runtime keeps its deadline, or one's
- * around it. */
-#define SEEN_NEVER UINT64_MAX
+ * around it. And: it is canceled, or one around it is. */
+#define SEEN_NEVER    UINT64_MAX
+#define SEEN_CANCELED (UINT64_MAX - 1)
+
+/* For a scope that begins in this one, and hears what that hears: what is known. */
+static inline uint64_t scope_seen(struct scope *parent)
+{
+    return load_acquire(&parent->seen); /* [K11] */
+}
 
 /* A wait that a cancel ends. */
 struct scope_wait {
