@@ -264,7 +264,7 @@ void alarm_report(struct scope *s, const thrum_err *err)
 
 void thrum_scope_set_deadline(thrum_scope *scope, thrum_time at)
 {
-    struct scope *s = scope_given(scope);
+    struct scope *s = scope_given(scope, __func__);
     int64_t now = clock_now();
 
     spin_lock(&s->lock);

@@ -408,7 +408,7 @@ void scope_cancel(struct scope *s, const char *why)
 
 void thrum_scope_cancel(thrum_scope *scope, const char *why)
 {
-    struct scope *s = scope_given(scope);
+    struct scope *s = scope_given(scope, __func__);
 
     sched_point(POINT_CALL);
     scope_cancel(s, why);

@@ -198,11 +198,11 @@ struct scope *scope_own(void)
     return s;
 }
 
-struct scope *scope_given(thrum_scope *scope)
+struct scope *scope_given(thrum_scope *scope, const char *func)
 {
     struct scope *s = scope == NULL ? scope_own() : scope_of(scope);
 
-    REQUIRE(s != NULL, "no scope is open here");
+    REQUIRE_OF(func, s != NULL, "no scope is open here");
     return s;
 }
 

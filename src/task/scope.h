@@ -150,8 +150,9 @@ struct scope *scope_current(void);
  * own yet, one is made. (Without memory it is the scope around.) */
 struct scope *scope_own(void);
 
-/* What the caller gave: NULL stands for the innermost. Dies if there is none. */
-struct scope *scope_given(thrum_scope *s);
+/* What the caller gave to `func`: NULL stands for the innermost. Dies if there is
+ * none. */
+struct scope *scope_given(thrum_scope *s, const char *func);
 
 /* The innermost scope is not of the running task, but of one that it works for:
  * a job of thrum_offload, a part of a loop. */
