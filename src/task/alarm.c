@@ -25,7 +25,7 @@ static int64_t later(int64_t now, thrum_time by)
 {
     if (by <= 0)
         return now;
-    return by > CLOCK_NEVER - 1 - now ? CLOCK_NEVER - 1 : now + by;
+    return by > CLOCK_NEVER - now ? CLOCK_NEVER : now + by;
 }
 
 /* When it was opened, if that was only noted. */
