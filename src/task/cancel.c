@@ -4,7 +4,9 @@
  * up to a shield; and because that is seldom news, each scope keeps the number
  * of cancels there had been in the process when it last looked in vain (`seen`).
  * As long as that number stays, one load and a compare are an answer. Once it is
- * canceled `seen` is no more the number, so who asks looks up and acquires [K1].
+ * canceled `seen` is no more the number, so who asks looks up and acquires [K1];
+ * and because that is for good he says so in all on his way (SEEN_CANCELED): who
+ * leaves many scopes, one after the other, need not go all the way from each.
  *
  * So running tasks register nowhere. A wait does: it is put into a list of its
  * scope, and the first wait in a scope links that into its parent's list of
@@ -27,6 +29,7 @@
  *   [K4] linked             -> [K5] a waiter trusts it  the lists above
  *   [K6] bind               -> [K7] get                 the binding
  *   [K8] timed              -> [K9] who asks            the deadline
+ *   [K10] SEEN_CANCELED     -> [K11] who asks, or opens what came before the cancel
  *   All else is under the locks.
  */
 
@@ -57,11 +60,14 @@ static void count(struct scope *c, uint32_t stops)
     (void)or_acq_rel(&c->stops, STOP_COUNTED); /* [K1] */
 }
 
-/* Its own cancel; a deadline that nobody else keeps. */
+/* Its own cancel, or one that is known; a deadline that nobody else keeps. */
 static bool is_stopped(struct scope *c)
 {
-    uint32_t stops = load_acquire(&c->stops); /* [K3] */
+    uint32_t stops;
 
+    if (load_acquire(&c->seen) == SEEN_CANCELED) /* [K11] */
+        return true;
+    stops = load_acquire(&c->stops); /* [K3] */
     if (stops != 0) {
         count(c, stops);
         return true;
@@ -74,20 +80,32 @@ static bool is_stopped(struct scope *c)
     return false;
 }
 
+/* All from s up to the one that is stopped. */
+static void note_canceled(struct scope *s, struct scope *stopped)
+{
+    for (; s != stopped; s = s->parent)
+        store_release(&s->seen, SEEN_CANCELED);  /* [K10] */
+    if (load_relaxed(&s->seen) != SEEN_CANCELED) /* many share it */
+        store_release(&s->seen, SEEN_CANCELED);  /* [K10] */
+}
+
+/* A number that is kept may be older than the one that was there, or take the
+ * place of SEEN_CANCELED: then it is asked again, no more. */
 bool scope_ask_canceled(struct scope *s)
 {
     uint64_t number = load_acquire(&thrum_cancels_); /* [K3] */
-    bool stopped = false;
+    struct scope *c = s;
 
-    for (struct scope *c = s; c != NULL && !stopped; c = c->parent) {
-        stopped = is_stopped(c);
-        if (c->shield)
-            break;
+    while (!is_stopped(c)) {
+        if (c->shield || c->parent == NULL) {
+            if (load_relaxed(&s->seen) != SEEN_NEVER)
+                store_relaxed(&s->seen, number);
+            return false;
+        }
+        c = c->parent;
     }
-    /* An older one than is there only makes it be asked again. */
-    if (!stopped && load_relaxed(&s->seen) != SEEN_NEVER)
-        store_relaxed(&s->seen, number);
-    return stopped;
+    note_canceled(s, c);
+    return true;
 }
 
 bool scope_is_stopped(const struct scope *s)
@@ -426,7 +444,7 @@ void scope_cancel(struct scope *s, const char *why)
 
 void thrum_scope_cancel(thrum_scope *scope, const char *why)
 {
-    struct scope *s = scope_given(scope);
+    struct scope *s = scope_given(scope, __func__);
 
     sched_point(POINT_CALL);
     scope_cancel(s, why);

@@ -151,8 +151,9 @@ struct scope *scope_current(void);
  * own yet, one is made. (Without memory it is the scope around.) */
 struct scope *scope_own(void);
 
-/* What the caller gave: NULL stands for the innermost. Dies if there is none. */
-struct scope *scope_given(thrum_scope *s);
+/* What the caller gave to `func`: NULL stands for the innermost. Dies if there is
+ * none. */
+struct scope *scope_given(thrum_scope *s, const char *func);
 
 /* The innermost scope is not of the running task, but of one that it works for:
  * a job of thrum_offload, a part of a loop. */
@@ -276,8 +277,15 @@ thrum_err *scope_fold_alone(struct scope *around, thrum_err *err);
 /* --- cancel.c ------------------------------------------------------------- */
 
 /* In `seen`. Ask the clock each time: no runtime keeps its deadline, or one's
- * around it. */
-#define SEEN_NEVER UINT64_MAX
+ * around it. And: it is canceled, or one around it is. */
+#define SEEN_NEVER    UINT64_MAX
+#define SEEN_CANCELED (UINT64_MAX - 1)
+
+/* For a scope that begins in this one, and hears what that hears: what is known. */
+static inline uint64_t scope_seen(struct scope *parent)
+{
+    return load_acquire(&parent->seen); /* [K11] */
+}
 
 /* A wait that a cancel ends. */
 struct scope_wait {

@@ -395,6 +395,18 @@ static void for_outside(void)
     expect_ok(thrum_for(0, 10, 0, part, NULL));
 }
 
+static thrum_err *no_item(void *item, void *arg, bool *end)
+{
+    (void)item, (void)arg;
+    *end = true;
+    return NULL;
+}
+
+static void pipeline_without_runtime(void)
+{
+    expect_ok(thrum_pipeline_run(&(thrum_pipeline){.source = no_item}));
+}
+
 static thrum_err *gather_nothing(void *arg)
 {
     thrum_job job = {.fn = NULL};
@@ -445,6 +457,7 @@ static void calls_from_the_wrong_place_are_refused(void **state)
     (void)state;
     assert_stops(gather_outside, "thrum_gather", "task");
     assert_stops(for_outside, "thrum_for", "task");
+    assert_stops(pipeline_without_runtime, "thrum_pipeline_run", "runtime");
     assert_stops(gather_no_function, "thrum_gather", "function");
     assert_stops(reduce_no_size, "thrum_reduce", "size");
     assert_stops(run_no_function, "thrum_run", "function");

@@ -59,8 +59,9 @@ struct scope *scope_current(void)
     return NULL;
 }
 
-struct scope *scope_given(thrum_scope *s)
+struct scope *scope_given(thrum_scope *s, const char *func)
 {
+    (void)func;
     return scope_of(s);
 }
 
