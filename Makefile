@@ -4,6 +4,8 @@
 # make style       the style guide alone
 # make cover       every test, and which lines none of them has run
 # make fuzz        random programs against a model, for SECONDS (20)
+# make models      the models, with TIMES (10) as many executions, of new seeds
+#                  (SEED=7: those that 7 stands for)
 # make soak        all features at once, for SECONDS (20): does anything pile up?
 # make bench       numbers; MODE=short is quicker, MODE=check only checks, and
 #                  B=fib_forkjoin runs that one
@@ -127,7 +129,7 @@ TESTS    := $(filter $(OUT)/tests/unit/%,$(WHITE)) $(MODEL) \
 SCRIPTS  := $(if $(COVER),,$(sort $(wildcard tests/api/*.sh tests/fault/*.sh)))
 STYLE    := $(sort $(wildcard tests/style/*.sh))
 
-.PHONY: all test check style cover fuzz soak bench examples demo install uninstall clean help \
+.PHONY: all test check style cover fuzz models soak bench examples demo install uninstall clean help \
         setup $(OUT)/thrum.pc
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
@@ -258,6 +260,13 @@ $(FUZZ): $(FUZZ_OBJ)
 	$(Q)build/fuzz/$@ -max_total_time=$$(($(SECONDS) / $(words $(FUZZ)))) \
 	    -max_len=256 -len_control=10 \
 	    -artifact_prefix=build/fuzz/$@- build/fuzz/$@.corpus tests/fuzz/$@/corpus
+
+# Two seeds have no execution in common but those that are enumerated.
+TIMES   ?= 10
+models: $(MODEL)
+	$(Q)seed=$(or $(SEED),$$(date +%s)); echo "THRUM_SEED=$$seed"; \
+	    THRUM_MODEL_TIMES=$(TIMES) THRUM_SEED=$$seed TIMEOUT=86400 \
+	    sh tests/run.sh $^
 
 soak: $(OUT)/tests/stress/soak/soak
 	$(Q)THRUM_STRESS_S=$(SECONDS) $(RUN) $<
