@@ -49,14 +49,13 @@ looks_at_errors() {
 run() {
     variable=$1 nth=$2
     shift 2
-    : >"$dir/report"
+    : >"$dir/report" >"$dir/raw"
     (
         export "$variable=$nth" FAIL_LIBC=$libc FAIL_SECONDS=10 \
             FAIL_REPORT="$dir/report" LD_PRELOAD="$dir/failing.so"
         exec "$@"
-    ) >"$dir/raw" 2>"$dir/errors"
+    ) >>"$dir/raw" 2>&1
     status=$?
-    cat "$dir/errors" >>"$dir/raw"
     failed='' live=''
     read -r failed live <"$dir/report"
 }
@@ -78,6 +77,7 @@ wrong() {
     elif [ "$live" -gt "$usual" ]; then
         echo "leaks $((live - usual)) blocks"
     elif [ $status = 0 ] && ! looks_at_errors "$name" &&
+        ! cmp -s "$dir/raw" "$dir/first" &&
         ! plain | cmp -s - "$dir/expected" &&
         ! grep -qE "$error" "$dir/raw"; then
         echo "ends well with another output"
@@ -93,6 +93,7 @@ sweep() {
     shift
     number=$((number + 1))
     run FAIL_AT 0 "$@"
+    cp "$dir/raw" "$dir/first"
     plain >"$dir/expected"
     usual=$live
     if [ $status != 0 ] || [ -z "$live" ]; then
