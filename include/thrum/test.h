@@ -53,8 +53,11 @@
  * called, each name one address of its own (127.x.y.z). One may listen at any address
  * and port, and who dials what nobody listens at is refused. They behave as TCP does,
  * but are Unix sockets: options of TCP, and getpeername(2), do not know them; a
- * listening socket is one from the first connection on. One that failed, or is closed
- * by thrum_close with SO_LINGER of nothing, is reset for the other end.
+ * listening socket is one from the first connection on. An end is told as TCP tells
+ * it, if it was closed by thrum_close: what is written after is lost, once; and one
+ * that failed, or was closed with something unread, or with SO_LINGER of nothing, is
+ * reset for the other end. After close(2) one is told the end at once. Who shuts
+ * down reading tells the writer.
  *
  * Not simulated: other threads, disks, timerfd and whatever else comes
  * from outside (a wait for it is a deadlock), what the program asks of the kernel

@@ -11,6 +11,22 @@ bool call_canceled(void)
     return scope != NULL && scope_canceled(scope);
 }
 
+/* No descriptor needs an entry for it, but that of a simulation's. */
+ssize_t call_once(struct call *c, attempt *try, unsigned what)
+{
+    int no = 0;
+
+    if (call_canceled())
+        return -ECANCELED;
+    if (!simulated())
+        return try(c);
+    c->f = fd_of(c->fd, &no);
+    if (c->f == NULL)
+        return no;
+    c->seen = fd_see(c->f);
+    return simulate_try(c, try, what);
+}
+
 ssize_t call_until_done(struct call *c, attempt *try, unsigned what)
 {
     ssize_t rc = 0;

@@ -11,4 +11,7 @@ bool call_canceled(void);
  * file is not waited for. */
 ssize_t call_until_done(struct call *c, attempt *try, unsigned what);
 
+/* Try, and say -EAGAIN where that waits. */
+ssize_t call_once(struct call *c, attempt *try, unsigned what);
+
 #endif

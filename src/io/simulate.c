@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -128,18 +129,58 @@ static ssize_t try_now(struct call *c, attempt *try, enum transfer_kind kind,
     return try(c);
 }
 
-/* The other end did not just close it. */
-static bool is_reset(const struct call *c, unsigned what, ssize_t rc)
+static size_t length_of(const struct call *c)
 {
-    return (rc == -EPIPE || (rc == 0 && what == POLL_READ)) &&
-           loopback_was_reset(c->fd);
+    const struct iovec *v = c->u.vector.v;
+    size_t count = (size_t)c->u.vector.count, n = 0;
+
+    if (c->kind == CALL_SOME)
+        return c->u.some.n;
+    if (c->kind == CALL_MESSAGE) {
+        v = c->u.message.m->msg_iov;
+        count = c->u.message.m->msg_iovlen;
+    }
+    for (size_t i = 0; i < count; i++)
+        n += v[i].iov_len;
+    return n;
 }
 
-/* It does not go on, for this end or the other. */
-static void break_off(int fd)
+/* A reset is no news to who was told before that nothing more comes. */
+static int break_off(int fd, unsigned what, int failed)
 {
-    loopback_reset(fd);
-    transfer_break(fd);
+    if (loopback_is_end(fd) && transfer_poll(fd, POLLRDHUP) > 0)
+        failed = what == POLL_READ ? 0 : -EPIPE;
+    else if (failed == -EPIPE && loopback_is_end(fd))
+        failed = -ECONNRESET;
+    if (failed != 0)
+        loopback_break(fd);
+    return failed;
+}
+
+static ssize_t try_stream(struct call *c, attempt *try, unsigned what,
+                          int failed)
+{
+    size_t n = length_of(c);
+    ssize_t rc;
+
+    if (failed != 0 && failed != -ECANCELED)
+        failed = break_off(c->fd, what, failed);
+    if (failed != 0)
+        return failed;
+    rc = try_now(c, try, TRANSFER_STREAM, what);
+    if (what == POLL_WRITE ? rc == -EPIPE
+                           : (rc == 0 && n > 0) || rc == -ECONNRESET)
+        return loopback_ended(c->fd, rc, n);
+    return rc;
+}
+
+static ssize_t try_other(struct call *c, attempt *try, enum transfer_kind kind,
+                         unsigned what, int failed)
+{
+    ssize_t rc = failed == 0 ? try_now(c, try, kind, what) : failed;
+
+    return c->kind == CALL_WAIT && rc > 0 ? loopback_polled(c->fd, (int)rc)
+                                          : rc;
 }
 
 /* The number may be another file's by then. */
@@ -159,14 +200,10 @@ ssize_t simulate_try(struct call *c, attempt *try, unsigned what)
 
     if (was_closed_since(c))
         return -EBADF;
-    rc = failed == 0 ? try_now(c, try, kind, what) : failed;
-    if (kind == TRANSFER_STREAM && c->kind != CALL_ACCEPT &&
-        c->kind != CALL_WAIT) {
-        if (failed != 0 && failed != -ECANCELED)
-            break_off(c->fd);
-        else if (is_reset(c, what, rc))
-            rc = -ECONNRESET;
-    }
+    rc = kind == TRANSFER_STREAM && c->kind != CALL_ACCEPT &&
+                 c->kind != CALL_WAIT
+             ? try_stream(c, try, what, failed)
+             : try_other(c, try, kind, what, failed);
     sched_point(POINT_CALL);
     return rc;
 }
@@ -193,12 +230,6 @@ int simulate_listen(const struct sockaddr *addr, socklen_t size)
     int rc = meet_fate(of_opening);
 
     return rc < 0 ? rc : loopback_listen(here(), addr, size);
-}
-
-void simulate_close(int fd)
-{
-    if (loopback_closes_by_reset(fd))
-        loopback_reset(fd);
 }
 
 int simulate_call(enum simulated_call call)

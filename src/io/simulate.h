@@ -46,9 +46,6 @@ ssize_t simulate_try(struct call *c, attempt *try, unsigned what);
 int simulate_connect(int fd, const struct sockaddr *addr, socklen_t size);
 int simulate_listen(const struct sockaddr *addr, socklen_t size);
 
-/* Before a close. */
-void simulate_close(int fd);
-
 /* Before a call that has no descriptor yet, one of a file, or a start: 0,
  * -ECANCELED or how it has failed. */
 enum simulated_call {

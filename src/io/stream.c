@@ -8,6 +8,7 @@
 
 #include "io/call.h"
 #include "io/simulate.h"
+#include "os/loopback.h"
 #include "os/transfer.h"
 
 /* ------------------------------------------- what is no socket, and what is */
@@ -232,7 +233,7 @@ ssize_t thrum_recvmsg(int fd, struct msghdr *message, int flags)
         .fd = fd, .kind = CALL_MESSAGE, .u.message = {message, flags}};
 
     if (flags & MSG_DONTWAIT)
-        return call_canceled() ? -ECANCELED : try_recvmsg(&c);
+        return call_once(&c, try_recvmsg, POLL_READ);
     return call_until_done(&c, try_recvmsg, POLL_READ);
 }
 
@@ -243,7 +244,7 @@ ssize_t thrum_sendmsg(int fd, const struct msghdr *message, int flags)
                      .u.message = {(struct msghdr *)(uintptr_t)message, flags}};
 
     if (flags & MSG_DONTWAIT)
-        return call_canceled() ? -ECANCELED : try_sendmsg(&c);
+        return call_once(&c, try_sendmsg, POLL_WRITE);
     return call_until_done(&c, try_sendmsg, POLL_WRITE);
 }
 
@@ -276,6 +277,6 @@ int thrum_wait_fd(int fd, int events)
 int thrum_close(int fd)
 {
     if (simulated())
-        simulate_close(fd);
+        loopback_close(fd);
     return fd_close(fd);
 }

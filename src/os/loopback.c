@@ -20,7 +20,7 @@ enum {
     BLOCK = 256,
     GAP = 1024, /* so many numbers in a row are not open: none above is */
     FIRST_PORT = 32768,
-    RESETS = 256
+    NOTES = 1024
 };
 
 /* An address, with no other bytes in it. */
@@ -364,18 +364,29 @@ int loopback_accept(int fd, struct sockaddr *addr, socklen_t *size)
     return rc;
 }
 
-/* -------------------------------------------------------------------- resets */
+/* ------------------------------------------------------------------ their ends */
 
 /* Of a connection: that of who has connected, or of who has accepted. */
 struct end {
-    uint32_t client;
+    uint32_t client; /* 0: of none */
     bool accepted;
 };
 
-/* Who is to hear of one. The oldest that nobody has asked for are forgotten. */
-static struct end resets[RESETS]; /* lock: resets_lock */
-static unsigned next_reset;       /* lock: resets_lock */
-static struct lock resets_lock = LOCK_INITIALIZER;
+/* What one end has to hear of the other. */
+enum how {
+    UNKNOWN = 0, /* it has not ended, or not by loopback_close */
+    CLOSED = 1,  /* what is written next is lost */
+    RESET = 2,   /* to be told once */
+    OVER = 4     /* all has been told */
+};
+
+/* The oldest are forgotten. */
+static struct note {
+    struct end of;
+    enum how how;
+} notes[NOTES];            /* lock: notes_lock */
+static unsigned next_note; /* lock: notes_lock */
+static struct lock notes_lock = LOCK_INITIALIZER;
 
 static bool end_is(int fd, struct end *end)
 {
@@ -393,41 +404,115 @@ static bool end_is(int fd, struct end *end)
     return end->client != 0;
 }
 
-void loopback_reset(int fd)
+bool loopback_is_end(int fd)
 {
     struct end end;
 
-    if (!end_is(fd, &end))
-        return;
-    end.accepted = !end.accepted;
-    lock_acquire(&resets_lock);
-    resets[next_reset++ % RESETS] = end;
-    lock_release(&resets_lock);
+    return end_is(fd, &end);
 }
 
-bool loopback_was_reset(int fd)
+/* Under the lock. */
+static struct note *find_note(struct end of)
 {
-    bool was = false;
+    for (unsigned i = 0; i < NOTES; i++)
+        if (notes[i].of.client == of.client &&
+            notes[i].of.accepted == of.accepted)
+            return &notes[i];
+    return NULL;
+}
+
+static void note(struct end of, enum how how)
+{
+    struct note *n;
+
+    lock_acquire(&notes_lock);
+    n = find_note(of);
+    if (n == NULL)
+        n = &notes[next_note++ % NOTES];
+    *n = (struct note){of, how};
+    lock_release(&notes_lock);
+}
+
+/* If it is one of these it is told with this. */
+static enum how hear(int fd, unsigned told)
+{
+    enum how how = UNKNOWN;
+    struct note *n;
     struct end end;
 
     if (!end_is(fd, &end))
-        return false;
-    lock_acquire(&resets_lock);
-    for (unsigned i = 0; i < RESETS; i++)
-        if (resets[i].client == end.client &&
-            resets[i].accepted == end.accepted) {
-            resets[i].client = 0;
-            was = true;
-        }
-    lock_release(&resets_lock);
-    return was;
+        return how;
+    lock_acquire(&notes_lock);
+    n = find_note(end);
+    if (n != NULL) {
+        how = n->how;
+        if (how & told)
+            n->how = OVER;
+    }
+    lock_release(&notes_lock);
+    return how;
 }
 
-bool loopback_closes_by_reset(int fd)
+/* Before it is: an end that was said, by this one or the other, is not taken back by
+ * a reset. */
+static enum how how_it_closes(int fd)
 {
     struct linger linger = {0, 0};
     socklen_t size = sizeof linger;
+    char byte = 0;
+    bool said = send(fd, &byte, 0, MSG_NOSIGNAL) < 0;
 
-    return getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 &&
-           linger.l_onoff != 0 && linger.l_linger == 0;
+    if ((getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 &&
+         linger.l_onoff != 0 && linger.l_linger == 0) ||
+        recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+        return said ? OVER : RESET;
+    return transfer_poll(fd, POLLRDHUP) > 0 ? OVER : CLOSED;
+}
+
+void loopback_close(int fd)
+{
+    struct end end;
+
+    if (!end_is(fd, &end) || hear(fd, CLOSED | RESET) != UNKNOWN)
+        return; /* the other one is gone */
+    end.accepted = !end.accepted;
+    note(end, how_it_closes(fd));
+}
+
+void loopback_break(int fd)
+{
+    struct end end;
+
+    if (end_is(fd, &end)) {
+        note(end, OVER);
+        end.accepted = !end.accepted;
+        note(end, RESET);
+    }
+    transfer_break(fd);
+}
+
+ssize_t loopback_ended(int fd, ssize_t rc, size_t n)
+{
+    bool writes = rc == -EPIPE;
+
+    switch (hear(fd, writes ? CLOSED | RESET : RESET)) {
+    case CLOSED:
+        return writes ? (ssize_t)n : rc;
+    case RESET:
+        return -ECONNRESET;
+    case OVER:
+        return writes ? rc : 0;
+    case UNKNOWN:
+        break;
+    }
+    return writes && option(fd, SO_ERROR) == ECONNRESET ? -ECONNRESET : rc;
+}
+
+int loopback_polled(int fd, int events)
+{
+    enum how how = hear(fd, 0);
+
+    if (how == CLOSED)
+        return events & ~POLLHUP; /* one may still write */
+    return how == RESET ? events | POLLERR : events;
 }

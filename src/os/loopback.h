@@ -36,12 +36,28 @@ int loopback_connect(const void *net, int fd, const struct sockaddr *addr,
 /* As transfer_accept; the address of who has connected is the one it stands for. */
 int loopback_accept(int fd, struct sockaddr *addr, socklen_t *size);
 
-/* Unix sockets know an end only. So who ends a connection by a reset says so before,
- * and who finds it ended asks, once: was it by one? */
-void loopback_reset(int fd);
-bool loopback_was_reset(int fd);
+/* The end of a connection: Unix sockets know one kind, TCP several. So who closes
+ * says so before, and who finds it ended asks.
+ *
+ *   closed   the other end has heard of it when it has read all; what it writes next
+ *            is lost, and after that it is told -EPIPE
+ *   reset    (SO_LINGER of nothing, or there is something that was not read)
+ *            its next call is told -ECONNRESET, a read when it has read all; those
+ *            after find the end, or -EPIPE. But if it was told before that no more
+ *            comes it hears nothing of the reset.
+ *
+ * Of who is closed by close(2) nothing is noted. */
+bool loopback_is_end(int fd);
+void loopback_close(int fd);
 
-/* To close it resets the connection (SO_LINGER of nothing). */
-bool loopback_closes_by_reset(int fd);
+/* It ends for both, and is reset for the other one. */
+void loopback_break(int fd);
+
+/* A read has said 0 or -ECONNRESET, or a write of n bytes -EPIPE: what it is to
+ * say. */
+ssize_t loopback_ended(int fd, ssize_t rc, size_t n);
+
+/* What poll(2) says. */
+int loopback_polled(int fd, int events);
 
 #endif

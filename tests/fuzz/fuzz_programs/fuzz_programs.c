@@ -9,6 +9,7 @@
  * of another is told in plain memory, for ThreadSanitizer with TSAN_NOSYNC. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <thrum/test.h>
 
@@ -28,23 +29,36 @@ void differs(const char *file, int line, const char *what)
     abort();
 }
 
+/* No descriptor is left open: the lowest number that is free is what it was. */
+static int lowest_free(void)
+{
+    int fd = dup(0);
+
+    must(fd >= 0 && close(fd) == 0);
+    return fd;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
     thrum_sim_opts opts = {.rounds = 1, .quiet = true};
     thrum_err *err;
+    int lowest;
 
     if (n < 2)
         return 0;
     opts.seed = (uint64_t)bytes[0] << 8 | bytes[1];
     program_read(bytes + 2, n - 2);
+    opts.io_fault = program.faults ? 0.1 : 0;
+    opts.programs = things_programs;
+    lowest = lowest_free();
     err = thrum_sim(&opts, program_run, NULL);
     if (err != NULL && (!program_ended || !deadlocked))
         (void)thrum_report(thrum_err_ref(err));
     must(err == NULL ? !deadlocked
                      : deadlocked && thrum_err_is(err, &THRUM_DEADLOCK));
-    must(program_ended);
+    must(program_ended && lowest_free() == lowest);
     thrum_err_drop(err);
     return 0;
 }

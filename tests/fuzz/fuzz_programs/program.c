@@ -50,7 +50,8 @@ static void read_kids(struct reader *r, struct step *s, struct place in, int n)
 
 static bool has_kids(enum op op)
 {
-    return op == OP_SCOPE || op == OP_SPAWN || op == OP_FORK || op == OP_GATHER;
+    return op == OP_SCOPE || op == OP_SPAWN || op == OP_FORK ||
+           op == OP_GATHER || op == OP_COMPLETE;
 }
 
 /* What makes no sense where it is becomes something that does. */
@@ -58,7 +59,8 @@ static enum op sensible(enum op op, const struct place *in)
 {
     if (has_kids(op) && in->depth >= DEPTH_MAX)
         return OP_YIELD;
-    if ((op == OP_CANCEL || op == OP_SPAWN) && in->around == NULL)
+    if ((op == OP_CANCEL || op == OP_SPAWN || op == OP_DEADLINE) &&
+        in->around == NULL)
         return OP_CHECK;
     if ((op == OP_SIGNAL || op == OP_BROADCAST) && !in->locked)
         return OP_YIELD;
@@ -95,7 +97,7 @@ static struct step *scope_around(const struct step *s, struct step *around)
 static void read_inner(struct reader *r, struct step *s, struct place in)
 {
     s->around = in.around;
-    if (s->op == OP_CANCEL || s->op == OP_SPAWN)
+    if (s->op == OP_CANCEL || s->op == OP_SPAWN || s->op == OP_DEADLINE)
         s->target = scope_around(s, in.around);
     if (s->op == OP_SCOPE) {
         in.around = s;
@@ -103,7 +105,7 @@ static void read_inner(struct reader *r, struct step *s, struct place in)
         read_kids(r, s, in,
                   s == program.steps ? 2 + s->which % 3
                                      : s->which % (KIDS_MAX + 1));
-    } else if (s->op == OP_FORK || s->op == OP_GATHER) {
+    } else if (s->op == OP_FORK || s->op == OP_GATHER || s->op == OP_COMPLETE) {
         read_kids(r, s, in, 1 + s->which % KIDS_MAX);
     } else if (s->op == OP_SPAWN) {
         in.around = s->target; /* which it may outlive no more than that */
@@ -125,12 +127,21 @@ static void read_inner(struct reader *r, struct step *s, struct place in)
         s->body = read_list(r, in);
 }
 
+static enum op read_op(uint8_t b)
+{
+    struct focus f = program.focus;
+
+    if (f.first == OP_END || b < 128)
+        return (enum op)(b % OPS);
+    return (enum op)((unsigned)f.first + b % (unsigned)(f.last - f.first + 1));
+}
+
 static struct step *read_list(struct reader *r, struct place in)
 {
     struct step *first = NULL, **to = &first;
 
     while (program.step_count < STEPS_MAX && r->at != r->end) {
-        enum op op = sensible((enum op)(byte(r) % OPS), &in);
+        enum op op = sensible(read_op(byte(r)), &in);
         uint8_t options;
         struct step *s;
 
@@ -148,11 +159,23 @@ static struct step *read_list(struct reader *r, struct place in)
         program.streams = program.streams ||
                           (op >= OP_WRITE && op <= OP_HANG_UP);
         program.spawns = program.spawns || op == OP_SPAWN;
+        program.connects = program.connects || (op >= OP_DIAL && op <= OP_PART);
         *to = s;
         to = &s->next;
         read_inner(r, s, in);
     }
     return first;
+}
+
+/* What is rarely met by chance half of the steps are of. */
+static void read_header(uint8_t b)
+{
+    static const struct focus all[] = {
+        {OP_DIAL, OP_PART}, {OP_ONCE, OP_BACKGROUND}, {OP_WRITE, OP_HANG_UP}};
+    unsigned which = b >> 2 & 3;
+
+    program.faults = (b & 3) == 3;
+    program.focus = which < 3 ? all[which] : (struct focus){OP_END, OP_END};
 }
 
 void program_read(const uint8_t *bytes, size_t n)
@@ -161,7 +184,8 @@ void program_read(const uint8_t *bytes, size_t n)
     uint8_t rooms = byte(&r);
 
     program.task_count = program.step_count = 0;
-    program.streams = program.spawns = false;
+    program.streams = program.spawns = program.connects = false;
+    read_header(byte(&r));
     for (int i = 0; i < CHANS; i++)
         program.capacity[i] = rooms >> 2 * i & 3;
     program.permits = 1 + (rooms >> 6 & 1);
@@ -174,15 +198,19 @@ void program_read(const uint8_t *bytes, size_t n)
 static void show_list(const struct step *s, int indent)
 {
     static const char *const names[OPS] = {
-        "end",        "fail",      "sleep",        "yield",         "check",
-        "send",       "recv",      "try_send",     "try_recv",      "send_many",
-        "recv_many",  "select",    "close",        "tell",          "listen",
-        "hear",       "hush",      "lock",         "lock firmly",   "wait",
-        "signal",     "broadcast", "lock to read", "lock to write", "acquire",
-        "set",        "await",     "meet",         "add",           "done",
-        "await done", "write",     "read",         "hang up",       "generate",
-        "offload",    "cancel",    "scope",        "spawn",         "fork",
-        "gather"};
+        "end",        "fail",      "sleep",        "yield",
+        "check",      "send",      "recv",         "try_send",
+        "try_recv",   "send_many", "recv_many",    "select",
+        "close",      "tell",      "listen",       "hear",
+        "hush",       "lock",      "lock firmly",  "wait",
+        "signal",     "broadcast", "lock to read", "lock to write",
+        "acquire",    "set",       "await",        "meet",
+        "add",        "done",      "await done",   "write",
+        "read",       "hang up",   "dial",         "accept",
+        "put",        "get",       "part",         "generate",
+        "offload",    "once",      "flow",         "process",
+        "background", "cancel",    "deadline",     "scope",
+        "spawn",      "fork",      "gather",       "complete"};
 
     for (; s != NULL; s = s->next) {
         fprintf(stderr, "%*s%s %u, %u%s\n", indent, "", names[s->op], s->which,
@@ -200,8 +228,8 @@ static void show_list(const struct step *s, int indent)
 
 void program_show(void)
 {
-    fprintf(stderr, "capacities %u, %u, %u; %u permits; %u kept\n",
+    fprintf(stderr, "capacities %u, %u, %u; %u permits; %u kept%s\n",
             program.capacity[0], program.capacity[1], program.capacity[2],
-            program.permits, program.keeps);
+            program.permits, program.keeps, program.faults ? "; faults" : "");
     show_list(program.tasks[0].first, 0);
 }

@@ -16,6 +16,7 @@
 enum { TASKS_MAX = 40, STEPS_MAX = 160, KIDS_MAX = 4, DEPTH_MAX = 5 };
 enum { CHANS = 3, MUTEXES = 2, RWLOCKS = 2, EVENTS = 2, BARRIERS = 2 };
 enum { LATCHES = 2, STREAMS = 3, CASES = 3, MANY = 3, DEFERS = 6 };
+enum { CONNECTIONS = 2, ONCES = 2 };
 
 enum op {
     OP_END, /* of a list */
@@ -52,13 +53,24 @@ enum op {
     OP_WRITE, /* to a pipe or a socket */
     OP_READ,
     OP_HANG_UP, /* one end of it */
+    OP_DIAL,
+    OP_ACCEPT,
+    OP_PUT, /* into a connection */
+    OP_GET,
+    OP_PART, /* with it, in one of some ways */
     OP_GENERATE,
     OP_OFFLOAD,
-    OP_CANCEL, /* a scope around */
-    OP_SCOPE,  /* open one, spawn the kids, do the body, close it */
-    OP_SPAWN,  /* the kid, into a scope around */
-    OP_FORK,   /* the kids, do the body, join them */
-    OP_GATHER, /* the kids */
+    OP_ONCE,
+    OP_FLOW, /* a pipeline */
+    OP_PROCESS,
+    OP_BACKGROUND, /* a task of thrum_root */
+    OP_CANCEL,     /* a scope around */
+    OP_DEADLINE,   /* move that of one */
+    OP_SCOPE,      /* open one, spawn the kids, do the body, close it */
+    OP_SPAWN,      /* the kid, into a scope around */
+    OP_FORK,       /* the kids, do the body, join them */
+    OP_GATHER,     /* the kids */
+    OP_COMPLETE,   /* the kids, one after the other */
     OPS
 };
 
@@ -74,6 +86,8 @@ struct region {
     bool called;      /* canceled by thrum_scope_cancel, thrum_task_cancel */
     bool may, must;   /* be canceled, from here on */
     int64_t deadline; /* from which on it may, too */
+    unsigned moves, moving; /* of that: begun, under way */
+    bool vague;             /* two at once */
     thrum_policy policy;
     int begun, running, most, ended; /* its children */
     unsigned ends;                   /* a set of how they did */
@@ -124,12 +138,20 @@ struct task {
     unsigned heard[CHANS][TASKS_MAX]; /* the latest of each sender */
 };
 
+/* Of kinds of steps; OP_END: none. */
+struct focus {
+    enum op first, last;
+};
+
 struct program {
     struct task tasks[TASKS_MAX];
     struct step steps[STEPS_MAX];
     int task_count, step_count;
     unsigned capacity[CHANS], permits, keeps;
+    bool faults; /* calls fail */
+    struct focus focus;
     bool streams, spawns; /* there is one that uses, or does, that */
+    bool connects;
 };
 
 extern struct program program;
@@ -202,6 +224,9 @@ void things_end(void);
 
 /* Do a step with one of them. */
 thrum_err *things_step(struct task *t, struct step *s);
+
+/* What its processes are. */
+extern const struct thrum_sim_program things_programs[];
 
 /* Is it right that this step waits? */
 bool things_block(const struct step *s);

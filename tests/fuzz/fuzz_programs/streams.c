@@ -37,6 +37,21 @@ static size_t size_of(const struct step *s)
     return 1 + s->which * (size_t)500;
 }
 
+/* One that fails ends both ways; perhaps nobody has told of it yet. */
+static bool is_fault(const struct stream *f, int64_t rc)
+{
+    return program.faults && !is_pipe(f) &&
+           (rc == -ECONNRESET || rc == -ETIMEDOUT || rc == -EPIPE);
+}
+
+static void note_fault(const struct stream *f, int64_t rc)
+{
+    if (!is_fault(f, rc) || (rc == -EPIPE && (f->ended || f->gone)))
+        return;
+    for (int i = 1; i < STREAMS; i++)
+        all[i].ended = all[i].gone = true;
+}
+
 static thrum_err *put(struct task *t, struct step *s)
 {
     struct stream *f = stream_of(s);
@@ -52,7 +67,9 @@ static thrum_err *put(struct task *t, struct step *s)
     a = attempt(t, s);
     n = attempted(a, thrum_write(f->in, bytes, size));
     must((n > 0 && n <= (int64_t)size) || n == -ECANCELED ||
-         (n == -EPIPE && (f->gone || f->ended)) || (n == -EBADF && f->ended));
+         (n == -EPIPE && (f->gone || f->ended)) || (n == -EBADF && f->ended) ||
+         is_fault(f, n));
+    note_fault(f, n);
     if (n > 0) {
         f->written += (uint64_t)n;
         parts[number_of(s)].written = (size_t)n;
@@ -85,7 +102,9 @@ static thrum_err *get(struct task *t, struct step *s)
     a = attempt(t, s);
     n = attempted(a, thrum_read(f->out, bytes, size));
     must((n > 0 && n <= (int64_t)size) || n == -ECANCELED ||
-         (n == 0 && (f->ended || f->gone)) || (n == -EBADF && f->gone));
+         (n == 0 && (f->ended || f->gone || (program.faults && !is_pipe(f)))) ||
+         (n == -EBADF && f->gone) || is_fault(f, n));
+    note_fault(f, n);
     if (n > 0) {
         note_read(f, bytes, n);
         f->read += (uint64_t)n;
@@ -158,7 +177,7 @@ static void balance(const struct stream *f)
 {
     int left;
 
-    if (is_pipe(f) && f->gone)
+    if (is_pipe(f) ? f->gone : program.faults)
         return;
     must(ioctl(f->out, FIONREAD, &left) == 0);
     must(f->written == f->read + (uint64_t)left);

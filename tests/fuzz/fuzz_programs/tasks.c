@@ -50,6 +50,8 @@ static bool is_right_to_wait(struct step *s)
 {
     if (s->op == OP_SCOPE)
         return is_full(s);
+    if (s->op == OP_COMPLETE)
+        return s->region.ended < s->region.begun;
     return s->op == OP_SPAWN ? is_full(s->target) : things_block(s);
 }
 
@@ -267,6 +269,77 @@ static thrum_err *in_gather(struct task *t, struct step *s)
     return err;
 }
 
+/* ------------------------------------------------------------- one after the other */
+
+/* Their ends are told as they come; then those that are left are canceled. */
+static int take_some(struct task *t, struct step *s, thrum_completed *c,
+                     bool *taken, thrum_job *jobs)
+{
+    thrum_job *job;
+    int rc = 1;
+
+    for (int i = 0; i < s->which && rc > 0; i++) {
+        struct attempt a = attempt(t, s);
+
+        a.must = a.must && i < s->region.begun; /* else it is the end */
+        rc = (int)attempted(a, thrum_completed_next(c, &job));
+        if (rc <= 0)
+            break;
+        must(!taken[job - jobs]);
+        taken[job - jobs] = true;
+        check_joined(job->arg, job->err);
+        must(((struct task *)job->arg)->ended || region_may(&s->region));
+        thrum_err_drop(job->err);
+    }
+    return rc;
+}
+
+static void check_rest(struct step *s, const bool *taken, const thrum_err *err)
+{
+    unsigned ends = 0;
+    int n = 0;
+
+    for (struct task *kid = s->kids; kid != NULL; kid = kid->next, n++) {
+        must(kid->began == kid->ended);
+        hear_end(kid);
+        if (!taken[n] && kid->ended)
+            ends |= kid->came_to;
+    }
+    must(((ended_how(err) & FAILURE) != 0) == ((ends & FAILURE) != 0));
+    must(ended_how(err) != CANCELED || region_may(s->region.parent));
+}
+
+static thrum_err *in_completed(struct task *t, struct step *s)
+{
+    bool taken[KIDS_MAX] = {false};
+    thrum_job jobs[KIDS_MAX];
+    size_t n = 0, limit = s->options & 3;
+    thrum_completed c;
+    thrum_err *err;
+    int rc;
+
+    region_init(&s->region, t->at);
+    s->region.policy = THRUM_SETTLE;
+    s->region.most = limit > 0 ? (int)limit : TASKS_MAX;
+    for (struct task *kid = s->kids; kid != NULL; kid = kid->next) {
+        region_init(&kid->region, &s->region);
+        kid->in = &s->region;
+        kid->spawner = NULL;
+        tell_begin(kid);
+        jobs[n++] = (thrum_job){.fn = run_task, .arg = kid};
+    }
+    s->region.begun = (int)n;
+    must(thrum_completed_open(&c, jobs, n, limit) == 0);
+    t->at = &s->region;
+    rc = take_some(t, s, &c, taken, jobs);
+    must(rc != 0 || s->region.ended == s->region.begun);
+    s->region.may = s->region.called = true;
+    err = thrum_completed_close(&c);
+    t->at = s->region.parent;
+    check_rest(s, taken, err);
+    return thrum_err_add(thrum_rc(rc < 0 ? rc : 0), err);
+}
+
 /* ------------------------------------------------------------------------- steps */
 
 static thrum_err *cancel(struct step *s)
@@ -274,6 +347,41 @@ static thrum_err *cancel(struct step *s)
     s->target->region.may = s->target->region.called = true;
     thrum_scope_cancel(&s->target->scope, NULL);
     s->target->region.must = true;
+    return NULL;
+}
+
+/* The earliest up to a shield; unknown if two have moved one at once. */
+static void check_deadline(const struct region *at)
+{
+    thrum_time first = INT64_MAX;
+
+    for (const struct region *r = at; r != NULL;
+         r = r->shield ? NULL : r->parent) {
+        if (r->vague || r->moving > 0)
+            return;
+        first = r->deadline < first ? r->deadline : first;
+    }
+    must(first <= thrum_now() || thrum_deadline() == first);
+}
+
+static thrum_err *move_deadline(struct task *t, struct step *s)
+{
+    struct region *r = &s->target->region;
+    thrum_time old = r->deadline, at = thrum_now() + s->which * THRUM_US(50);
+    unsigned move = ++r->moves;
+
+    if (s->options & 1)
+        at = INT64_MAX;
+    r->may = r->may || thrum_now() >= old;
+    r->moving++;
+    r->deadline = at < old ? at : old;
+    thrum_scope_set_deadline(&s->target->scope, at);
+    r->may = r->may || thrum_now() >= r->deadline;
+    r->vague = r->vague || --r->moving > 0 || r->moves != move;
+    if (!r->vague)
+        r->deadline = at;
+    r->must = r->must || (s->which == 0 && !(s->options & 1));
+    check_deadline(t->at);
     return NULL;
 }
 
@@ -308,6 +416,8 @@ static thrum_err *run_step(struct task *t, struct step *s)
         return check(t, s);
     case OP_CANCEL:
         return cancel(s);
+    case OP_DEADLINE:
+        return move_deadline(t, s);
     case OP_SCOPE:
         return in_scope(t, s);
     case OP_SPAWN:
@@ -318,6 +428,8 @@ static thrum_err *run_step(struct task *t, struct step *s)
         return in_forks(t, s);
     case OP_GATHER:
         return in_gather(t, s);
+    case OP_COMPLETE:
+        return in_completed(t, s);
     default:
         return things_step(t, s);
     }

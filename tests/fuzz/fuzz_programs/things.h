@@ -13,7 +13,8 @@ struct things {
     bool (*blocks)(const struct step *s); /* it is right that it waits */
 };
 
-extern const struct things channels, broadcasts, locks, meetings, streams;
+extern const struct things channels, broadcasts, locks, meetings, streams,
+    connections, calls;
 
 /* The number of a step in the program. */
 static inline unsigned number_of(const struct step *s)
