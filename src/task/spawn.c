@@ -10,6 +10,9 @@
 #include "task/record.h"
 #include "task/spawn.h"
 
+/* All that a spawn goes through: what the caller gave stays in registers. */
+#define inlined static inline __attribute__((always_inline))
+
 enum {
     BURST = 256,   /* unstarted jobs, its own, before a spawner lets them run */
     TOGETHER = 32, /* children that let go of their scope at once */
@@ -87,8 +90,8 @@ static int run_in_place(struct scope *s, const struct spawned *what,
     return 0;
 }
 
-static inline void fill(struct record *r, struct scope *s,
-                        const struct spawned *what, size_t room)
+inlined void fill(struct record *r, struct scope *s, const struct spawned *what,
+                  size_t room)
 {
     store_relaxed(&r->job.site, what->site); /* nobody else knows it yet */
     store_relaxed(&r->job.scope, scope_public(s));
@@ -105,32 +108,34 @@ static inline void fill(struct record *r, struct scope *s,
     r->permit = s->limited;
 }
 
-static inline struct record *make(struct scope *s, const struct spawned *what,
-                                  size_t room,
-                                  thrum_err *(*call)(thrum_fn *, void *),
-                                  int *rc)
+/* A full scope, or one with room again. True: with a permit of it. *rc: if not. */
+static cold bool enter_limited(struct scope *s, struct spawned what,
+                               thrum_err *(*call)(thrum_fn *, void *), int *rc)
 {
-    struct stack *stack = worker_current();
+    enum permit permit = take_permit(s);
+
+    if (permit == PERMIT_CANCELED)
+        *rc = -ECANCELED;
+    else if (permit == PERMIT_IN_PLACE)
+        *rc = run_in_place(s, &what, call);
+    return permit == PERMIT_TAKEN;
+}
+
+inlined struct record *make(struct scope *s, struct stack *stack,
+                            const struct spawned *what, size_t room,
+                            thrum_err *(*call)(thrum_fn *, void *), int *rc)
+{
     bool here = stack != NULL && stack->worker->sched == s->sched;
-    struct record *r;
+    struct record *r = NULL;
 
-    if (!here && sched_is_gone(s->sched)) {
-        *rc = -ENOTRECOVERABLE;
+    *rc = -ENOTRECOVERABLE;
+    if (!here && sched_is_gone(s->sched))
         return NULL;
-    }
-    if (s->limited) {
-        enum permit permit = take_permit(s);
-
-        if (permit != PERMIT_TAKEN) {
-            *rc = permit == PERMIT_CANCELED ? -ECANCELED
-                                            : run_in_place(s, what, call);
-            return NULL;
-        }
-    }
-    r = what->copy > SIZE_MAX - room
-            ? NULL
-            : record_get(here ? stack->worker : NULL, room + what->copy);
-    if (r == NULL) {
+    if (s->limited && !enter_limited(s, *what, call, rc))
+        return NULL;
+    if (likely(what->copy <= SIZE_MAX - room))
+        r = record_get(here ? stack->worker : NULL, room + what->copy);
+    if (unlikely(r == NULL)) {
         if (s->limited)
             permits_give(&s->permits);
         *rc = -ENOMEM;
@@ -138,13 +143,13 @@ static inline struct record *make(struct scope *s, const struct spawned *what,
     }
     fill(r, s, what, room);
     r->index = scope_enter(s, stack);
+    *rc = 0;
     return r;
 }
 
-static inline void push(struct scope *s, struct record *r, bool may_wait)
+inlined void push(struct scope *s, struct stack *stack, struct record *r,
+                  bool may_wait)
 {
-    struct stack *stack = worker_current();
-
     tsan_promise(&r->job);
     if (stack == NULL || stack->worker->sched != s->sched) {
         sched_submit(s->sched, &r->job);
@@ -161,22 +166,29 @@ struct record *spawn_record(struct scope *s, const struct spawned *what,
                             size_t room, thrum_err *(*call)(thrum_fn *, void *),
                             int *rc)
 {
-    return make(s, what, room, call, rc);
+    return make(s, worker_current(), what, room, call, rc);
 }
 
 void record_push(struct scope *s, struct record *r, bool may_wait)
 {
-    push(s, r, may_wait);
+    push(s, worker_current(), r, may_wait);
+}
+
+inlined int start(struct scope *s, const struct spawned *what, bool may_wait)
+{
+    struct stack *stack = worker_current();
+    struct record *r;
+    int rc;
+
+    r = make(s, stack, what, 0, NULL, &rc);
+    if (likely(r != NULL))
+        push(s, stack, r, may_wait);
+    return rc;
 }
 
 int spawn_into(struct scope *s, const struct spawned *what, bool may_wait)
 {
-    int rc = 0;
-    struct record *r = make(s, what, 0, NULL, &rc);
-
-    if (r != NULL)
-        push(s, r, may_wait);
-    return rc;
+    return start(s, what, may_wait);
 }
 
 static inline void demand(bool holds, const char *called, const char *what)
@@ -185,8 +197,8 @@ static inline void demand(bool holds, const char *called, const char *what)
         die("%s: %s", called, what);
 }
 
-struct scope *spawn_check(thrum_scope *scope, const struct spawned *what,
-                          const char *called)
+inlined struct scope *check(thrum_scope *scope, const struct spawned *what,
+                            const char *called)
 {
     struct scope *s = scope == NULL ? scope_own() : scope_of(scope);
 
@@ -202,10 +214,16 @@ struct scope *spawn_check(thrum_scope *scope, const struct spawned *what,
     return s;
 }
 
+struct scope *spawn_check(thrum_scope *scope, const struct spawned *what,
+                          const char *called)
+{
+    return check(scope, what, called);
+}
+
 int thrum_spawn_(thrum_scope *scope, const struct thrum_site_ *site,
                  thrum_fn *fn, const void *arg, size_t copy)
 {
     struct spawned what = {site, fn, arg, copy};
 
-    return spawn_into(spawn_check(scope, &what, "thrum_spawn"), &what, true);
+    return start(check(scope, &what, "thrum_spawn"), &what, true);
 }
