@@ -54,6 +54,7 @@ struct worker {
     /* const since the thread runs: where its thread-locals are */
     struct thrum_deque_ **current_at;
     int *errno_at;
+    struct unwinding *unwinding_at; /* or NULL */
 
     /* this worker only */
     struct stack *spare;
@@ -68,6 +69,7 @@ struct worker {
     _Atomic(struct poller_own *) own; /* this thread's; io/uring.c's, or NULL */
     bool own_tried;
     struct ctx home; /* the thread's first stack */
+    struct unwinding home_unwinding;
     struct sanitize_fiber home_fiber;
 
     int told;  /* events it was told of, and has not delivered */

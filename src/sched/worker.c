@@ -37,6 +37,7 @@ static __attribute__((noinline)) void find_locals(struct worker *w)
 {
     w->current_at = &thrum_current_;
     w->errno_at = &errno;
+    w->unwinding_at = unwinding_here();
 }
 
 /* ---------------------------------------------------------------- switching */
@@ -62,8 +63,10 @@ static inline void leave(struct worker *w, struct stack *from,
     w->after_arg = arg;
 }
 
-static inline void stand_on(struct worker *w, struct stack *to)
+static inline void stand_on(struct worker *w, struct stack *to,
+                            struct unwinding *left)
 {
+    unwinding_change(w->unwinding_at, left, &to->unwinding);
     to->worker = w;
     *w->current_at = &to->deque;
     store_release(&w->stack, to); /* [S6] */
@@ -75,7 +78,7 @@ static switches_stacks void switch_stacks(struct stack *from, struct stack *to,
 {
     from->saved_errno = *from->worker->errno_at;
     leave(from->worker, from, after, arg);
-    stand_on(from->worker, to);
+    stand_on(from->worker, to, &from->unwinding);
     sanitize_switch_begin(&from->fiber, &to->fiber, false);
     ctx_switch(&from->ctx, &to->ctx);
     arrive(from);
@@ -213,6 +216,7 @@ static switches_stacks void go_home(struct stack *s)
     tsan_promise(w);
     w->left = s;
     *w->current_at = NULL;
+    unwinding_change(w->unwinding_at, &s->unwinding, &w->home_unwinding);
     sanitize_switch_begin(&s->fiber, &w->home_fiber, false);
     ctx_switch(&s->ctx, &w->home);
     arrive(s);
@@ -222,7 +226,7 @@ static switches_stacks void leave_home(struct worker *w, struct stack *to)
 {
     tsan_promise(w); /* what this thread has done so far */
     leave(w, NULL, NULL, NULL);
-    stand_on(w, to);
+    stand_on(w, to, &w->home_unwinding);
     sanitize_switch_begin(&w->home_fiber, &to->fiber, false);
     ctx_switch(&w->home, &to->ctx);
     sanitize_switch_end(&w->home_fiber, NULL);
@@ -395,7 +399,7 @@ static inline int swap(struct stack *s, struct stack *to)
     }
     s->saved_errno = *at;
     *at = theirs;
-    stand_on(w, to);
+    stand_on(w, to, &s->unwinding);
     return ctx_swap(&s->ctx, &to->ctx);
 }
 
