@@ -3,7 +3,7 @@
  *
  * The C++ run time keeps them for a thread. A task that waits in a handler, or in
  * a destructor that an exception calls, may go on on another thread, and others
- * run on its own meanwhile: so they change with the stack.
+ * run on its own meanwhile: so who leaves a stack takes them away first.
  */
 #ifndef OS_UNWIND_H
 #define OS_UNWIND_H
@@ -19,22 +19,28 @@ struct unwinding {
 /* This thread's; NULL: the program has no C++ run time. */
 struct unwinding *unwinding_here(void);
 
-static inline bool unwinding_any(const struct unwinding *u)
+static inline bool unwinding_any(const struct unwinding *here)
 {
-    return (u->caught != NULL) | (u->uncaught != 0);
+    return unlikely(here != NULL) &&
+           unlikely((here->caught != NULL) | (here->uncaught != 0));
 }
 
-/* Stack `to` is about to be run, in the place of `from`. at: unwinding_here. While
- * a stack runs its own is empty. */
-static inline void unwinding_change(struct unwinding *at,
-                                    struct unwinding *from,
-                                    struct unwinding *to)
+/* What is there; then there is none. */
+static inline struct unwinding unwinding_take(struct unwinding *here)
 {
-    if (likely(at == NULL || !(unwinding_any(at) | unwinding_any(to))))
-        return;
-    *from = *at;
-    *at = *to;
-    *to = (struct unwinding){0};
+    struct unwinding taken = {0};
+
+    if (here != NULL) {
+        taken = *here;
+        *here = (struct unwinding){0};
+    }
+    return taken;
+}
+
+static inline void unwinding_put(struct unwinding *here, struct unwinding taken)
+{
+    if (here != NULL)
+        *here = taken;
 }
 
 #endif

@@ -29,6 +29,7 @@
 #include "base/rng.h"
 #include "os/forked.h"
 #include "os/thread.h"
+#include "os/unwind.h"
 #include "parts/idle.h"
 #include "parts/inbox.h"
 #include "parts/parker.h"
@@ -69,7 +70,6 @@ struct worker {
     _Atomic(struct poller_own *) own; /* this thread's; io/uring.c's, or NULL */
     bool own_tried;
     struct ctx home; /* the thread's first stack */
-    struct unwinding home_unwinding;
     struct sanitize_fiber home_fiber;
 
     int told;  /* events it was told of, and has not delivered */

@@ -31,7 +31,6 @@
 #include "base/sanitize.h"
 #include "os/spin.h"
 #include "os/ctx.h"
-#include "os/unwind.h"
 #include "parts/deque.h"
 
 struct arena;
@@ -52,9 +51,8 @@ struct stack {
     /* const after it was made */
     unsigned valgrind_id;
     bool guarded;
-    bool sim_polls;             /* not const: of a simulation, as sim_rank */
-    char *low;                  /* the first byte above the guard */
-    struct unwinding unwinding; /* while it is at rest */
+    bool sim_polls; /* not const: of a simulation, as sim_rank */
+    char *low;      /* the first byte above the guard */
 
     _Atomic(void *) child_of; /* for reports: whose child runs on it, */
     _Atomic(const struct thrum_site_ *) child_site; /* and where it was made */

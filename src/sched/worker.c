@@ -63,22 +63,37 @@ static inline void leave(struct worker *w, struct stack *from,
     w->after_arg = arg;
 }
 
-static inline void stand_on(struct worker *w, struct stack *to,
-                            struct unwinding *left)
+static inline void stand_on(struct worker *w, struct stack *to)
 {
-    unwinding_change(w->unwinding_at, left, &to->unwinding);
     to->worker = w;
     *w->current_at = &to->deque;
     store_release(&w->stack, to); /* [S6] */
+}
+
+static void switch_stacks(struct stack *from, struct stack *to,
+                          worker_after *after, void *arg);
+
+/* With exceptions at work. */
+static cold void switch_unwinding(struct stack *from, struct stack *to,
+                                  worker_after *after, void *arg)
+{
+    struct unwinding mine = unwinding_take(from->worker->unwinding_at);
+
+    switch_stacks(from, to, after, arg);
+    unwinding_put(from->worker->unwinding_at, mine);
 }
 
 /* Not inlined: nothing derived from the thread lives across it. */
 static switches_stacks void switch_stacks(struct stack *from, struct stack *to,
                                           worker_after *after, void *arg)
 {
+    if (unwinding_any(from->worker->unwinding_at)) {
+        switch_unwinding(from, to, after, arg);
+        return;
+    }
     from->saved_errno = *from->worker->errno_at;
     leave(from->worker, from, after, arg);
-    stand_on(from->worker, to, &from->unwinding);
+    stand_on(from->worker, to);
     sanitize_switch_begin(&from->fiber, &to->fiber, false);
     ctx_switch(&from->ctx, &to->ctx);
     arrive(from);
@@ -216,7 +231,6 @@ static switches_stacks void go_home(struct stack *s)
     tsan_promise(w);
     w->left = s;
     *w->current_at = NULL;
-    unwinding_change(w->unwinding_at, &s->unwinding, &w->home_unwinding);
     sanitize_switch_begin(&s->fiber, &w->home_fiber, false);
     ctx_switch(&s->ctx, &w->home);
     arrive(s);
@@ -224,13 +238,17 @@ static switches_stacks void go_home(struct stack *s)
 
 static switches_stacks void leave_home(struct worker *w, struct stack *to)
 {
+    struct unwinding mine = unwinding_take(
+        w->unwinding_at); /* a guest's host's */
+
     tsan_promise(w); /* what this thread has done so far */
     leave(w, NULL, NULL, NULL);
-    stand_on(w, to, &w->home_unwinding);
+    stand_on(w, to);
     sanitize_switch_begin(&w->home_fiber, &to->fiber, false);
     ctx_switch(&w->home, &to->ctx);
     sanitize_switch_end(&w->home_fiber, NULL);
     tsan_rely(w);
+    unwinding_put(w->unwinding_at, mine);
 }
 
 /* The thread ends; the stack is a spare one from then on. */
@@ -399,22 +417,28 @@ static inline int swap(struct stack *s, struct stack *to)
     }
     s->saved_errno = *at;
     *at = theirs;
-    stand_on(w, to, &s->unwinding);
+    stand_on(w, to);
     return ctx_swap(&s->ctx, &to->ctx);
 }
 
 /* Apart, so that the way without it needs no frame. */
 static cold int settle_and_swap(struct stack *s, struct stack *to)
 {
+    struct unwinding mine = unwinding_take(s->worker->unwinding_at);
+    int rc;
+
     settle(s);
     give_forks(s);
-    return swap(s, to);
+    rc = swap(s, to);
+    unwinding_put(s->worker->unwinding_at, mine);
+    return rc;
 }
 
 int worker_swap(struct stack *s, struct stack *to)
 {
     if (unlikely(load_relaxed(&s->deque.pending) != NULL || /* its own */
-                 thrum_in_use_(deque_first_slot(&s->deque))))
+                 thrum_in_use_(deque_first_slot(&s->deque)) ||
+                 unwinding_any(s->worker->unwinding_at)))
         return settle_and_swap(s, to);
     return swap(s, to);
 }
