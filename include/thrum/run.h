@@ -48,7 +48,8 @@ typedef struct thrum_opts {
      * KiB. At least 16 KiB. A task that waits when there is no memory for one
      * more keeps its worker, which then resumes tasks, but begins none that may
      * wait: if all workers come to that, and wait for what has not begun, the
-     * program hangs. (ulimit -v and vm.max_map_count bound how many there are.) */
+     * program hangs. A line on stderr tells of the first one, and thrum_dump does.
+     * (ulimit -v and vm.max_map_count bound how many there are.) */
     size_t stack_size;
     /* Pin worker i to the i-th usable CPU; not those that come later. */
     bool pin;

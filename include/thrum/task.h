@@ -14,7 +14,9 @@
  * thread than the one it was suspended on: do not keep the address of a
  * thread-local or of errno across a call that suspends, and hold no
  * pthread_mutex_t across one. (A library built with DEBUG=1 ends the program if
- * one does, and says which, and where. It must be linked dynamically to libc.)
+ * one does, and says which, and where. It must be linked dynamically to libc.) A
+ * C++ exception is its task's own, and may be caught around waits and before them,
+ * but never leaves the function of a task.
  *
  * No task outlives its scope: closing one waits for all that was spawned in it.
  * Tasks may thus use the caller's variables.

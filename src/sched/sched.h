@@ -29,6 +29,7 @@
 #include "base/rng.h"
 #include "os/forked.h"
 #include "os/thread.h"
+#include "os/unwind.h"
 #include "parts/idle.h"
 #include "parts/inbox.h"
 #include "parts/parker.h"
@@ -54,6 +55,7 @@ struct worker {
     /* const since the thread runs: where its thread-locals are */
     struct thrum_deque_ **current_at;
     int *errno_at;
+    struct unwinding *unwinding_at; /* or NULL */
 
     /* this worker only */
     struct stack *spare;

@@ -163,6 +163,7 @@ struct stack *stack_get(struct stack_pool *pool)
     } else {
         border = carve(pool, true);
     }
+    store_relaxed(&pool->lacks, s == NULL && border == NULL); /* locked */
     spin_unlock(&pool->lock);
 
     if (border != NULL)

@@ -82,8 +82,9 @@ struct stack_pool {
     struct arena *arenas;          /* lock */
     size_t made;                   /* lock */
     _Atomic uint32_t
-        trimming;          /* one does: the kernel lets in no more [A3] [A4] */
-    _Atomic size_t spares; /* written with the lock; not the cold ones */
+        trimming;           /* one does: the kernel lets in no more [A3] [A4] */
+    _Atomic size_t spares;  /* written with the lock; not the cold ones */
+    _Atomic uint32_t lacks; /* likewise: the last one asked for was not had */
 };
 
 void stack_pool_init(struct stack_pool *pool, size_t stack_bytes,

@@ -1,5 +1,7 @@
 #include "sched/wait.h"
 
+#include <stdio.h>
+
 #include "os/clock.h"
 
 enum { NO_STACK_NS = 1000000 }; /* how often to look, out of memory */
@@ -18,10 +20,24 @@ static void fall_asleep(struct worker *here, struct stack *left, void *arg)
         sched_push(here, &left->resume);
 }
 
+/* Once in a process: what comes of it may be that the program hangs. */
+static void tell_of_no_stack(const struct stack_pool *pool)
+{
+    static _Atomic uint32_t told;
+
+    if (add_relaxed(&told, 1) == 0) /* nothing else is shared */
+        fprintf(
+            stderr,
+            "thrum: no memory for one more stack, of %zu bytes: a task that "
+            "waits keeps its worker, what has not begun may wait for it\n",
+            pool->stack_bytes);
+}
+
 /* There is no memory for a stack to go on with. Run what needs none in place,
  * and look again: as long as we are not asleep, a waker only leaves the cause. */
 static cold void sleep_in_place(struct wait *w)
 {
+    tell_of_no_stack(&w->sched->pool);
     while (load_acquire(&w->waiter.state) == WAITER_ARMED) { /* [W3] */
         struct parker never;
 

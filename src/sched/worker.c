@@ -36,6 +36,7 @@ static __attribute__((noinline)) void find_locals(struct worker *w)
 {
     w->current_at = &thrum_current_;
     w->errno_at = &errno;
+    w->unwinding_at = unwinding_here();
 }
 
 /* ---------------------------------------------------------------- switching */
@@ -68,10 +69,27 @@ static inline void stand_on(struct worker *w, struct stack *to)
     store_release(&w->stack, to); /* [S6] */
 }
 
+static void switch_stacks(struct stack *from, struct stack *to,
+                          worker_after *after, void *arg);
+
+/* With exceptions at work. */
+static cold void switch_unwinding(struct stack *from, struct stack *to,
+                                  worker_after *after, void *arg)
+{
+    struct unwinding mine = unwinding_take(from->worker->unwinding_at);
+
+    switch_stacks(from, to, after, arg);
+    unwinding_put(from->worker->unwinding_at, mine);
+}
+
 /* Not inlined: nothing derived from the thread lives across it. */
 static switches_stacks void switch_stacks(struct stack *from, struct stack *to,
                                           worker_after *after, void *arg)
 {
+    if (unwinding_any(from->worker->unwinding_at)) {
+        switch_unwinding(from, to, after, arg);
+        return;
+    }
     from->saved_errno = *from->worker->errno_at;
     leave(from->worker, from, after, arg);
     stand_on(from->worker, to);
@@ -219,6 +237,9 @@ static switches_stacks void go_home(struct stack *s)
 
 static switches_stacks void leave_home(struct worker *w, struct stack *to)
 {
+    struct unwinding mine = unwinding_take(
+        w->unwinding_at); /* a guest's host's */
+
     tsan_promise(w); /* what this thread has done so far */
     leave(w, NULL, NULL, NULL);
     stand_on(w, to);
@@ -226,6 +247,7 @@ static switches_stacks void leave_home(struct worker *w, struct stack *to)
     ctx_switch(&w->home, &to->ctx);
     sanitize_switch_end(&w->home_fiber, NULL);
     tsan_rely(w);
+    unwinding_put(w->unwinding_at, mine);
 }
 
 /* The thread ends; the stack is a spare one from then on. */
@@ -401,15 +423,21 @@ static inline int swap(struct stack *s, struct stack *to)
 /* Apart, so that the way without it needs no frame. */
 static cold int settle_and_swap(struct stack *s, struct stack *to)
 {
+    struct unwinding mine = unwinding_take(s->worker->unwinding_at);
+    int rc;
+
     settle(s);
     give_forks(s);
-    return swap(s, to);
+    rc = swap(s, to);
+    unwinding_put(s->worker->unwinding_at, mine);
+    return rc;
 }
 
 int worker_swap(struct stack *s, struct stack *to)
 {
     if (unlikely(load_relaxed(&s->deque.pending) != NULL || /* its own */
-                 thrum_in_use_(deque_first_slot(&s->deque))))
+                 thrum_in_use_(deque_first_slot(&s->deque)) ||
+                 unwinding_any(s->worker->unwinding_at)))
         return settle_and_swap(s, to);
     return swap(s, to);
 }

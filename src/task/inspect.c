@@ -122,6 +122,10 @@ static void dump(struct text *t, struct thrum_rt *rt)
     do {
         *t = empty;
         say(t, "thrum: who waits\n");
+        if (load_relaxed(&rt->sched.pool.lacks)) /* a hint */
+            say(t,
+                "  no memory for one more stack: a task that waits keeps its "
+                "worker, what has not begun may wait for it\n");
         walk(&ws, rt, t);
     } while (waits_begin_again(&ws));
     if (is_over(&ws, rt))

@@ -59,6 +59,58 @@ int main()
 }
 END
 
+# Two tasks on one worker, each in the handler of its exception while the other is.
+cat >"$dir/handlers.cc" <<'END'
+#include <thrum.h>
+
+static thrum_sem caught = THRUM_SEM_INIT(0), left = THRUM_SEM_INIT(0);
+
+static thrum_err *first(void *)
+{
+    int rc = 0;
+
+    try {
+        throw 1;
+    } catch (int) {
+        rc = thrum_sem_acquire(&caught);
+    }
+    thrum_sem_release(&left);
+    return thrum_rc(rc);
+}
+
+static thrum_err *second(void *)
+{
+    int again = 0;
+
+    try {
+        throw 2;
+    } catch (int) {
+        thrum_sem_release(&caught);
+        THRUM_TRY(thrum_sem_acquire(&left));
+        try {
+            throw;
+        } catch (int n) {
+            again = n;
+        }
+    }
+    return again == 2 ? nullptr : thrum_fail(&THRUM_ERROR, "not its own");
+}
+
+static thrum_err *app(void *)
+{
+    THRUM_TRY(thrum_spawn(nullptr, first, nullptr, 0));
+    return thrum_rc(thrum_spawn(nullptr, second, nullptr, 0));
+}
+
+int main()
+{
+    thrum_opts one = {};
+
+    one.workers = 1;
+    return thrum_report(thrum_run(&one, app, nullptr));
+}
+END
+
 # build_and_run COMPILER SOURCE FLAG...
 # shellcheck disable=SC2046,SC2086 # flags and commands are made of words
 build_and_run() {
@@ -85,8 +137,10 @@ case $CC in
 esac
 if command -v "$cxx" >/dev/null; then
     # shellcheck disable=SC2046
-    build_and_run "$cxx" "$dir/all.cc" $(pkg-config --libs thrum) \
-        "-Wl,-rpath,$lib"
+    for source in all handlers; do
+        build_and_run "$cxx" "$dir/$source.cc" $(pkg-config --libs thrum) \
+            "-Wl,-rpath,$lib"
+    done
     for standard in c++11 c++17 c++20; do
         build_and_run "$cxx" "$dir/options.cc" -std=$standard -Wpedantic \
             "$lib/libthrum.a" -pthread

@@ -1,6 +1,6 @@
-/* Do tasks go on when the kernel has no more memory for their stacks? How: child
- * processes whose address space is bounded once the runtime runs; every task must
- * end, and after the bound is lifted all is as before. */
+/* Do tasks go on when the kernel has no more memory for their stacks, and is it
+ * told? How: child processes whose address space is bounded once the runtime runs;
+ * every task must end, and after the bound is lifted all is as before. */
 #include "lib/sweep.h"
 
 #include <limits.h>
@@ -225,6 +225,73 @@ static void a_thousand_tasks_go_on_so_too(void **state)
     assert_lives(many_tasks);
 }
 
+/* --- what is told ------------------------------------------------------------------ */
+
+enum { WAITERS = 100 };
+
+static thrum_event lifted;
+
+static thrum_err *wait_for_it(void *arg)
+{
+    (void)arg;
+    return thrum_rc(thrum_event_wait(&lifted));
+}
+
+static thrum_err *let_many_wait(void *arg)
+{
+    thrum_scope s;
+
+    (void)arg;
+    thrum_scope_open(&s, .name = "waiters");
+    for (int i = 0; i < WAITERS; i++)
+        CHECK(thrum_spawn(&s, wait_for_it, NULL, 0) == 0);
+    return thrum_scope_close(&s, NULL);
+}
+
+/* Until it says what is expected of it. */
+static void await_dump(thrum_rt *rt, int file, const char *expected)
+{
+    static char text[65536];
+    ssize_t n;
+
+    do {
+        CHECK(ftruncate(file, 0) == 0 && lseek(file, 0, SEEK_SET) == 0);
+        thrum_dump(rt, file);
+        n = pread(file, text, sizeof text - 1, 0);
+        text[n < 0 ? 0 : n] = '\0';
+    } while (strstr(text, expected) == NULL);
+}
+
+static void wait_and_dump(void)
+{
+    thrum_opts opts = {.workers = 2, .stack_size = 1 << 20};
+    int file = fileno(tmpfile());
+    thrum_rt *rt;
+
+    keep_heap();
+    CHECK(thrum_start(&rt, &opts) == 0);
+    CHECK(thrum_call(rt, nothing, NULL) == NULL);
+    bound();
+    CHECK(thrum_post(rt, let_many_wait, NULL, 0) == 0);
+    await_dump(rt, file, "no memory for one more stack");
+    unbound();
+    thrum_event_set(&lifted);
+    CHECK(thrum_stop(rt) == NULL);
+}
+
+static void who_waits_without_a_stack_is_told_of_once(void **state)
+{
+    char said[2048], *line;
+
+    (void)state;
+    if (SANITIZED || is_emulated())
+        skip(); /* they map as they go, or know no limit */
+    assert_int_equal(end_of(wait_and_dump, said, sizeof said), 0);
+    line = strstr(said, "thrum: no memory for one more stack");
+    assert_non_null(line);
+    assert_null(strstr(line + 1, "thrum:"));
+}
+
 /* --- offload, sleeping workers ------------------------------------------------------ */
 
 static thrum_err *short_call(void *arg)
@@ -323,6 +390,7 @@ int main(void)
         cmocka_unit_test(tasks_go_on_without_memory_for_stacks),
         cmocka_unit_test(calls_are_offloaded_without_memory_for_stacks),
         cmocka_unit_test(a_thousand_tasks_go_on_so_too),
+        cmocka_unit_test(who_waits_without_a_stack_is_told_of_once),
         cmocka_unit_test(without_memory_for_forks_the_program_is_told_and_ends),
     };
 

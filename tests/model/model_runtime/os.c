@@ -8,6 +8,7 @@
 #include "os/poll.h"
 #include "os/thread.h"
 #include "os/transfer.h"
+#include "os/unwind.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -208,6 +209,11 @@ void poll_ready_at(struct poll_set *set, int64_t until)
     (void)set;
     (void)until;
     abort();
+}
+
+struct unwinding *unwinding_here(void)
+{
+    return NULL;
 }
 
 int altstack_map(struct altstack *s)
