@@ -6,9 +6,26 @@
 
 #include <errno.h>
 
+#include "io/file.h"
+
 #include "io/call.h"
 #include "io/simulate.h"
 #include "io/uring.h"
+
+enum { NOT_ASKED = 63 }; /* so many times after it was */
+
+bool file_waits(int n, struct fd *f)
+{
+    uint8_t left = load_relaxed(&f->kept); /* a hint */
+
+    if (left == 0) {
+        if (!file_is_kept(n))
+            return file_is_on_disk(n); /* a pipe may be so, too */
+        left = NOT_ASKED + 1;
+    }
+    store_relaxed(&f->kept, (uint8_t)(left - 1)); /* likewise */
+    return false;
+}
 
 /* What fn left in *result; or why it was not called. */
 static ssize_t offload(thrum_fn *fn, void *arg, const ssize_t *result)
@@ -71,7 +88,11 @@ int thrum_open(const char *path, int flags, unsigned mode)
 static bool read_cached(struct file_call *c)
 {
     ssize_t rc = 1;
+    int no;
+    struct fd *f = fd_of(c->fd, &no);
 
+    if (f == NULL || file_waits(c->fd, f))
+        return false;
     while (rc > 0 && (rc = file_read_cached(c)) > 0) {
         c->bytes = (char *)c->bytes + rc;
         c->n -= (size_t)rc;

@@ -7,6 +7,7 @@
 #include <poll.h>
 
 #include "io/call.h"
+#include "io/file.h"
 #include "io/simulate.h"
 #include "os/transfer.h"
 
@@ -14,9 +15,12 @@
 
 static ssize_t try_readv(struct call *c)
 {
-    ssize_t rc = transfer_readv(c->fd, c->u.vector.v, c->u.vector.count);
+    ssize_t rc;
     int watched;
 
+    if (file_waits(c->fd, c->f))
+        return -EPERM;
+    rc = transfer_readv(c->fd, c->u.vector.v, c->u.vector.count);
     if (likely(rc != -EOPNOTSUPP))
         return rc;
     watched = fd_watch(c->fd, c->f); /* is it one that may be waited for? */
@@ -36,10 +40,12 @@ static bool is_quiet(void)
 static ssize_t try_writev(struct call *c)
 {
     bool quiet = is_quiet();
-    ssize_t rc = transfer_writev(c->fd, c->u.vector.v, c->u.vector.count,
-                                 quiet);
+    ssize_t rc;
     int watched;
 
+    if (file_waits(c->fd, c->f))
+        return -EPERM;
+    rc = transfer_writev(c->fd, c->u.vector.v, c->u.vector.count, quiet);
     if (likely(rc != -EOPNOTSUPP))
         return rc;
     watched = fd_watch(c->fd, c->f);

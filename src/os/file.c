@@ -39,18 +39,23 @@ ssize_t file_make(const struct file_call *c)
     return rc;
 }
 
-/* A negative place would be the one where the file is. What is not kept in memory
- * (O_DIRECT) would be waited for all the same. */
+/* A negative place would be the one where the file is. */
 ssize_t file_read_cached(const struct file_call *c)
 {
     struct iovec all = {c->bytes, c->n};
-    int flags = c->at < 0 ? -1 : fcntl(c->fd, F_GETFL);
     ssize_t rc;
 
-    if (flags < 0 || (flags & O_DIRECT))
+    if (c->at < 0)
         return -EAGAIN;
     rc = preadv2(c->fd, &all, 1, c->at, RWF_NOWAIT);
     return rc < 0 ? -EAGAIN : rc;
+}
+
+bool file_is_kept(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    return flags >= 0 && !(flags & O_DIRECT);
 }
 
 bool file_is_on_disk(int fd)
