@@ -2,7 +2,6 @@
  * or a thread of the blocking pool. */
 
 #include <thrum/io.h>
-#include <thrum/offload.h>
 
 #include <errno.h>
 
@@ -27,8 +26,7 @@ bool file_waits(int n, struct fd *f)
     return false;
 }
 
-/* What fn left in *result; or why it was not called. */
-static ssize_t offload(thrum_fn *fn, void *arg, const ssize_t *result)
+ssize_t file_elsewhere(thrum_fn *fn, void *arg, const ssize_t *result)
 {
     thrum_err *e = thrum_offload(fn, arg);
     int rc;
@@ -70,7 +68,7 @@ static ssize_t make(const struct file_call *c, enum simulated_call call)
         if (rc != -EAGAIN)
             return rc;
     }
-    return offload(work_make, &w, &w.result);
+    return file_elsewhere(work_make, &w, &w.result);
 }
 
 int thrum_open(const char *path, int flags, unsigned mode)
@@ -170,7 +168,7 @@ ssize_t thrum_sendfile(int to, int from, off_t *at, size_t n)
         seen = fd_see(f);
         rc = simulated() ? simulate_call(SIMULATE_FILE) : 0;
         if (rc == 0)
-            rc = offload(work_send, &w, &w.result);
+            rc = file_elsewhere(work_send, &w, &w.result);
         if (!w.no_room) /* or there is no thread: -EAGAIN as well */
             return rc;
         w.no_room = false;

@@ -1,7 +1,6 @@
 /* Reading and writing. */
 
 #include <thrum/io.h>
-#include <thrum/offload.h>
 
 #include <errno.h>
 #include <poll.h>
@@ -145,13 +144,8 @@ static thrum_err *block(void *arg)
 static ssize_t elsewhere(int fd, const struct iovec *v, int count, bool write)
 {
     struct blocking b = {fd, v, count, write, 0};
-    thrum_err *e = thrum_offload(block, &b);
 
-    if (e != NULL) {
-        b.result = -thrum_err_errno(e);
-        thrum_err_drop(e);
-    }
-    return b.result;
+    return file_elsewhere(block, &b, &b.result);
 }
 
 /* ------------------------------------------------------------ the functions */

@@ -1,7 +1,9 @@
 #include "os/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -49,6 +51,16 @@ ssize_t file_read_cached(const struct file_call *c)
         return -EAGAIN;
     rc = preadv2(c->fd, &all, 1, c->at, RWF_NOWAIT);
     return rc < 0 ? -EAGAIN : rc;
+}
+
+_Static_assert(offsetof(struct dirent, d_name) == 19, "as the kernel has it");
+
+ssize_t file_list(int fd, void *bytes, size_t n)
+{
+    ssize_t rc;
+
+    CALL(rc, getdents64(fd, bytes, n));
+    return rc;
 }
 
 bool file_is_kept(int fd)

@@ -30,6 +30,9 @@ ssize_t file_read_cached(const struct file_call *c);
 /* What is read and written is kept in memory: no O_DIRECT. */
 bool file_is_kept(int fd);
 
+/* What getdents64(2) says: entries of a directory, each as a struct dirent. */
+ssize_t file_list(int fd, void *bytes, size_t n);
+
 /* A regular file, or a disk. */
 bool file_is_on_disk(int fd);
 
