@@ -63,7 +63,7 @@ static bool is_own(const struct poll_event *e)
 static void deliver_one(const struct poller_hooks *hooks,
                         const struct poll_event *e)
 {
-    struct poller_own *o = (void *)((char *)poll_key(e) - 1);
+    struct poller_own *o;
 
     if (poll_key(e) == NULL)
         return;
@@ -71,6 +71,7 @@ static void deliver_one(const struct poller_hooks *hooks,
         hooks->ready(poll_key(e), poll_what(e));
         return;
     }
+    o = (void *)((char *)poll_key(e) - 1);
     tsan_acquire(o);
     (void)o->ready(o);
 }

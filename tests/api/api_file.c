@@ -10,7 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, PAGES = 64, MANY = 70 };
+enum { PAGE = 4096, PAGES = 64, PLACES = 16, MANY = 70 };
 
 static char path[] = "/tmp/thrum-file-XXXXXX"; /* of PAGES pages */
 static char fifo[sizeof path + 2];
@@ -309,7 +309,7 @@ static thrum_err *write_next(size_t i, void *fd)
 
 struct next {
     int fd;
-    _Atomic unsigned seen[PAGES];
+    _Atomic unsigned seen[PLACES];
 };
 
 static thrum_err *read_next(size_t i, void *arg)
@@ -321,7 +321,7 @@ static thrum_err *read_next(size_t i, void *arg)
     CHECK(thrum_read(n->fd, bytes, PAGE) == PAGE);
     for (size_t at = 1; at < PAGE; at++)
         CHECK(bytes[at] == bytes[0]);
-    CHECK(bytes[0] < PAGES);
+    CHECK(bytes[0] < PLACES);
     n->seen[bytes[0]]++;
     return NULL;
 }
@@ -334,12 +334,12 @@ static thrum_err *share_the_place(void *arg)
 
     (void)arg;
     CHECK(n.fd >= 0 && unlink(name) == 0);
-    expect_ok(thrum_each(PAGES, write_next, &n.fd));
-    CHECK(lseek(n.fd, 0, SEEK_CUR) == PAGES * PAGE);
+    expect_ok(thrum_each(PLACES, write_next, &n.fd));
+    CHECK(lseek(n.fd, 0, SEEK_CUR) == PLACES * PAGE);
     CHECK(lseek(n.fd, 0, SEEK_SET) == 0 && thrum_fsync(n.fd) == 0);
     (void)posix_fadvise(n.fd, 0, 0, POSIX_FADV_DONTNEED);
-    expect_ok(thrum_each(PAGES, read_next, &n));
-    for (size_t i = 0; i < PAGES; i++)
+    expect_ok(thrum_each(PLACES, read_next, &n));
+    for (size_t i = 0; i < PLACES; i++)
         CHECK(n.seen[i] == 1);
     CHECK(thrum_close(n.fd) == 0);
     return NULL;
