@@ -18,6 +18,7 @@
 #include <thrum/gen.h>
 #include <thrum/completed.h>
 #include <thrum/io.h>
+#include <thrum/dir.h>
 #include <thrum/process.h>
 #include <thrum/signal.h>
 #include <thrum/inspect.h>

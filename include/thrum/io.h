@@ -17,8 +17,9 @@
  *   - The mode of a descriptor of yours is not changed, blocking or not: others
  *     may share the file. (But thrum_accept and thrum_connect do make theirs
  *     non-blocking.) Sockets, pipes, terminals, eventfds and all else that
- *     epoll(7) knows are fine; for regular files the call is made on a thread of
- *     the blocking pool, as by thrum_offload, and then not canceled. One pitfall:
+ *     epoll(7) knows are fine; of regular files, what is not in memory is read and
+ *     written on a thread of the blocking pool, as by thrum_offload, and then not
+ *     canceled: each call at a place of its own, as read(2) says. One pitfall:
  *     a file for which the kernel cannot say whether a call would wait (a
  *     terminal; pipes before Linux 6.4) must not be shared with other readers.
  *   - Close with thrum_close: it tells those who wait. close(2) tells nobody, and

@@ -334,14 +334,20 @@ int fd_wait(int n, struct fd *f, const struct fd_seen *seen, unsigned what)
 
 /* ----------------------------------------------------------------- closing */
 
+static void forget_kind(struct fd *f)
+{
+    store_relaxed(&f->no_socket, 0); /* a hint */
+    store_relaxed(&f->kept, 0);      /* likewise */
+}
+
 void fd_fresh(int n)
 {
     int rc;
     struct fd *f = fd_of(n, &rc);
 
     if (f == NULL)
-        return;                      /* then nobody has ever waited for it */
-    store_relaxed(&f->no_socket, 0); /* a hint */
+        return; /* then nobody has ever waited for it */
+    forget_kind(f);
     if (load_relaxed(&f->poller) != NULL) /* no wait of this one has begun */
         forget(f);
 }
@@ -363,7 +369,7 @@ int fd_close(int n)
     }
     rc = transfer_close(n);
     if (f != NULL) {
-        store_relaxed(&f->no_socket, 0); /* a hint */
+        forget_kind(f);
         forget(f);
     }
     return rc;

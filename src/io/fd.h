@@ -58,6 +58,7 @@ struct fd {
 
     /* hints */
     _Atomic uint8_t tcp, no_socket;
+    _Atomic uint8_t kept; /* io/file.h: so many calls more it is not asked */
     _Atomic uint32_t dry; /* the tick to read, plus 1; or 0 */
 
     /* lock */

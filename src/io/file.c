@@ -2,16 +2,31 @@
  * or a thread of the blocking pool. */
 
 #include <thrum/io.h>
-#include <thrum/offload.h>
 
 #include <errno.h>
+
+#include "io/file.h"
 
 #include "io/call.h"
 #include "io/simulate.h"
 #include "io/uring.h"
 
-/* What fn left in *result; or why it was not called. */
-static ssize_t offload(thrum_fn *fn, void *arg, const ssize_t *result)
+enum { NOT_ASKED = 63 }; /* so many times after it was */
+
+bool file_waits(int n, struct fd *f)
+{
+    uint8_t left = load_relaxed(&f->kept); /* a hint */
+
+    if (left == 0) {
+        if (!file_is_kept(n))
+            return file_is_on_disk(n); /* a pipe may be so, too */
+        left = NOT_ASKED + 1;
+    }
+    store_relaxed(&f->kept, (uint8_t)(left - 1)); /* likewise */
+    return false;
+}
+
+ssize_t file_elsewhere(thrum_fn *fn, void *arg, const ssize_t *result)
 {
     thrum_err *e = thrum_offload(fn, arg);
     int rc;
@@ -53,7 +68,7 @@ static ssize_t make(const struct file_call *c, enum simulated_call call)
         if (rc != -EAGAIN)
             return rc;
     }
-    return offload(work_make, &w, &w.result);
+    return file_elsewhere(work_make, &w, &w.result);
 }
 
 int thrum_open(const char *path, int flags, unsigned mode)
@@ -71,7 +86,11 @@ int thrum_open(const char *path, int flags, unsigned mode)
 static bool read_cached(struct file_call *c)
 {
     ssize_t rc = 1;
+    int no;
+    struct fd *f = fd_of(c->fd, &no);
 
+    if (f == NULL || file_waits(c->fd, f))
+        return false;
     while (rc > 0 && (rc = file_read_cached(c)) > 0) {
         c->bytes = (char *)c->bytes + rc;
         c->n -= (size_t)rc;
@@ -149,7 +168,7 @@ ssize_t thrum_sendfile(int to, int from, off_t *at, size_t n)
         seen = fd_see(f);
         rc = simulated() ? simulate_call(SIMULATE_FILE) : 0;
         if (rc == 0)
-            rc = offload(work_send, &w, &w.result);
+            rc = file_elsewhere(work_send, &w, &w.result);
         if (!w.no_room) /* or there is no thread: -EAGAIN as well */
             return rc;
         w.no_room = false;

@@ -1,12 +1,12 @@
 /* Reading and writing. */
 
 #include <thrum/io.h>
-#include <thrum/offload.h>
 
 #include <errno.h>
 #include <poll.h>
 
 #include "io/call.h"
+#include "io/file.h"
 #include "io/simulate.h"
 #include "os/loopback.h"
 #include "os/transfer.h"
@@ -15,9 +15,12 @@
 
 static ssize_t try_readv(struct call *c)
 {
-    ssize_t rc = transfer_readv(c->fd, c->u.vector.v, c->u.vector.count);
+    ssize_t rc;
     int watched;
 
+    if (file_waits(c->fd, c->f))
+        return -EPERM;
+    rc = transfer_readv(c->fd, c->u.vector.v, c->u.vector.count);
     if (likely(rc != -EOPNOTSUPP))
         return rc;
     watched = fd_watch(c->fd, c->f); /* is it one that may be waited for? */
@@ -37,10 +40,12 @@ static bool is_quiet(void)
 static ssize_t try_writev(struct call *c)
 {
     bool quiet = is_quiet();
-    ssize_t rc = transfer_writev(c->fd, c->u.vector.v, c->u.vector.count,
-                                 quiet);
+    ssize_t rc;
     int watched;
 
+    if (file_waits(c->fd, c->f))
+        return -EPERM;
+    rc = transfer_writev(c->fd, c->u.vector.v, c->u.vector.count, quiet);
     if (likely(rc != -EOPNOTSUPP))
         return rc;
     watched = fd_watch(c->fd, c->f);
@@ -140,13 +145,8 @@ static thrum_err *block(void *arg)
 static ssize_t elsewhere(int fd, const struct iovec *v, int count, bool write)
 {
     struct blocking b = {fd, v, count, write, 0};
-    thrum_err *e = thrum_offload(block, &b);
 
-    if (e != NULL) {
-        b.result = -thrum_err_errno(e);
-        thrum_err_drop(e);
-    }
-    return b.result;
+    return file_elsewhere(block, &b, &b.result);
 }
 
 /* ------------------------------------------------------------ the functions */

@@ -1,7 +1,9 @@
 #include "os/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -39,18 +41,33 @@ ssize_t file_make(const struct file_call *c)
     return rc;
 }
 
-/* A negative place would be the one where the file is. What is not kept in memory
- * (O_DIRECT) would be waited for all the same. */
+/* A negative place would be the one where the file is. */
 ssize_t file_read_cached(const struct file_call *c)
 {
     struct iovec all = {c->bytes, c->n};
-    int flags = c->at < 0 ? -1 : fcntl(c->fd, F_GETFL);
     ssize_t rc;
 
-    if (flags < 0 || (flags & O_DIRECT))
+    if (c->at < 0)
         return -EAGAIN;
     rc = preadv2(c->fd, &all, 1, c->at, RWF_NOWAIT);
     return rc < 0 ? -EAGAIN : rc;
+}
+
+_Static_assert(offsetof(struct dirent, d_name) == 19, "as the kernel has it");
+
+ssize_t file_list(int fd, void *bytes, size_t n)
+{
+    ssize_t rc;
+
+    CALL(rc, getdents64(fd, bytes, n));
+    return rc;
+}
+
+bool file_is_kept(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    return flags >= 0 && !(flags & O_DIRECT);
 }
 
 bool file_is_on_disk(int fd)

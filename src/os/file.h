@@ -24,8 +24,14 @@ struct file_call {
 ssize_t file_make(const struct file_call *c);
 
 /* FILE_READ of what the kernel has in memory, perhaps of less than n bytes. -EAGAIN:
- * it has nothing, or cannot say. */
+ * it has nothing, or cannot say. What is not kept there is waited for. */
 ssize_t file_read_cached(const struct file_call *c);
+
+/* What is read and written is kept in memory: no O_DIRECT. */
+bool file_is_kept(int fd);
+
+/* What getdents64(2) says: entries of a directory, each as a struct dirent. */
+ssize_t file_list(int fd, void *bytes, size_t n);
 
 /* A regular file, or a disk. */
 bool file_is_on_disk(int fd);

@@ -1,13 +1,16 @@
 /* Do calls on files say what those of POSIX say, through io_uring and without it;
- * however many there are; and is nothing of the task's touched after a cancel? */
+ * however many there are; does each have its place in the file; does none keep a
+ * worker; and is nothing of the task's touched after a cancel? */
 #include "lib/fds.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, PAGES = 64, MANY = 70 };
+enum { PAGE = 4096, PAGES = 64, PLACES = 16, MANY = 70 };
 
 static char path[] = "/tmp/thrum-file-XXXXXX"; /* of PAGES pages */
 static char fifo[sizeof path + 2];
@@ -293,6 +296,124 @@ static void calls_that_wait_for_each_other_end(void **state)
     }
 }
 
+/* --- at the file's own place ------------------------------------------------------ */
+
+static thrum_err *write_next(size_t i, void *fd)
+{
+    unsigned char bytes[PAGE];
+
+    memset(bytes, (int)i, PAGE);
+    CHECK(thrum_write(*(int *)fd, bytes, PAGE) == PAGE);
+    return NULL;
+}
+
+struct next {
+    int fd;
+    _Atomic unsigned seen[PLACES];
+};
+
+static thrum_err *read_next(size_t i, void *arg)
+{
+    struct next *n = arg;
+    unsigned char bytes[PAGE];
+
+    (void)i;
+    CHECK(thrum_read(n->fd, bytes, PAGE) == PAGE);
+    for (size_t at = 1; at < PAGE; at++)
+        CHECK(bytes[at] == bytes[0]);
+    CHECK(bytes[0] < PLACES);
+    n->seen[bytes[0]]++;
+    return NULL;
+}
+
+/* Each has a page of its own, and whoever comes next the one behind. */
+static thrum_err *share_the_place(void *arg)
+{
+    char name[] = "/tmp/thrum-place-XXXXXX";
+    struct next n = {.fd = mkstemp(name)};
+
+    (void)arg;
+    CHECK(n.fd >= 0 && unlink(name) == 0);
+    expect_ok(thrum_each(PLACES, write_next, &n.fd));
+    CHECK(lseek(n.fd, 0, SEEK_CUR) == PLACES * PAGE);
+    CHECK(lseek(n.fd, 0, SEEK_SET) == 0 && thrum_fsync(n.fd) == 0);
+    (void)posix_fadvise(n.fd, 0, 0, POSIX_FADV_DONTNEED);
+    expect_ok(thrum_each(PLACES, read_next, &n));
+    for (size_t i = 0; i < PLACES; i++)
+        CHECK(n.seen[i] == 1);
+    CHECK(thrum_close(n.fd) == 0);
+    return NULL;
+}
+
+static void who_reads_and_writes_in_turn_has_a_place_of_his_own(void **state)
+{
+    (void)state;
+    on_each_io(share_the_place, NULL);
+}
+
+/* --- not kept in memory: read off the workers, though in no time ---------------- */
+
+static bool has_pool_thread(void)
+{
+    DIR *threads = opendir("/proc/self/task");
+    struct dirent *e;
+    bool has = false;
+
+    CHECK(threads != NULL);
+    while (!has && (e = readdir(threads)) != NULL) {
+        char name[300], is[40] = "";
+        FILE *f;
+
+        snprintf(name, sizeof name, "/proc/self/task/%s/comm", e->d_name);
+        f = fopen(name, "r");
+        has = f != NULL && fgets(is, sizeof is, f) != NULL &&
+              strcmp(is, "thrum/blocking\n") == 0;
+        if (f != NULL)
+            fclose(f);
+    }
+    closedir(threads);
+    return has;
+}
+
+enum { READS = 70 }; /* it is asked again within so many */
+
+/* The number is first a file's that is kept, and then, behind the library's back,
+ * one's that is not. */
+static thrum_err *read_through(void *arg)
+{
+    int kept = open(path, O_RDONLY), fd = fd_aside(dup(kept));
+    int direct = open(path, O_RDONLY | O_DIRECT);
+    void *bytes = aligned_alloc(PAGE, PAGE);
+
+    (void)arg;
+    CHECK(thrum_read(fd, bytes, PAGE) == PAGE);
+    CHECK(dup2(direct, fd) == fd);
+    for (int i = 0; i < READS; i++) {
+        CHECK(lseek(fd, 0, SEEK_SET) == 0);
+        CHECK(thrum_read(fd, bytes, PAGE) == PAGE);
+        check_bytes(bytes, 0, PAGE);
+    }
+    CHECK(has_pool_thread());
+    CHECK(close(kept) == 0 && close(direct) == 0 && thrum_close(fd) == 0);
+    free(bytes);
+    return NULL;
+}
+
+static void what_is_not_kept_in_memory_keeps_no_worker(void **state)
+{
+    static char byte[PAGE] __attribute__((aligned(PAGE)));
+    int direct = open(path, O_RDONLY | O_DIRECT);
+    struct iovec one = {byte, PAGE};
+
+    (void)state;
+    if (direct < 0 || fsync(direct) != 0 ||
+        preadv2(direct, &one, 1, 0, RWF_NOWAIT) != PAGE)
+        print_message("skipped: no disk that is read past the memory\n");
+    else
+        expect_ok(thrum_run(&(thrum_opts){.workers = 1}, read_through, NULL));
+    close(direct);
+}
+
 /* --- canceled --------------------------------------------------------------------- */
 
 static thrum_err *open_alone(void *arg)
@@ -391,6 +512,8 @@ int main(void)
         cmocka_unit_test(so_is_what_is_read_and_written),
         cmocka_unit_test(there_may_be_more_than_the_kernel_takes_at_once),
         cmocka_unit_test(calls_that_wait_for_each_other_end),
+        cmocka_unit_test(who_reads_and_writes_in_turn_has_a_place_of_his_own),
+        cmocka_unit_test(what_is_not_kept_in_memory_keeps_no_worker),
         cmocka_unit_test(an_open_is_not_waited_for_when_canceled),
         cmocka_unit_test(the_bytes_are_not_touched_after_a_cancel),
     };

@@ -3,6 +3,7 @@
  * allocation is refused; who was refused tries again, and nothing was lost. */
 #include "lib/sweep.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
@@ -148,6 +149,29 @@ static thrum_err *file_story(void *arg)
     return NULL;
 }
 
+static thrum_err *dir_story(void *arg)
+{
+    struct dirent *e;
+    thrum_dir *d;
+    int rc, n = 0;
+
+    (void)arg;
+    if (again(thrum_opendir("/proc/self/task", &d)))
+        return NULL;
+    while ((rc = thrum_readdir(d, &e)) > 0)
+        n++;
+    CHECK(n > 0 && !again(rc)); /* it was read when it was opened */
+    thrum_closedir(d);
+    return NULL;
+}
+
+static void so_does_a_directory(void **state)
+{
+    (void)state;
+    sweep_os(dir_story, FAIL_THREAD);
+    sweep_allocations(dir_story);
+}
+
 /* If the ring is refused, or does not take a call, nobody hears of it. */
 static void so_does_a_call_on_a_file(void **state)
 {
@@ -245,6 +269,7 @@ int main(void)
         cmocka_unit_test(a_wait_that_is_refused_says_so_and_may_be_repeated),
         cmocka_unit_test(so_does_an_accept),
         cmocka_unit_test(so_does_a_call_on_a_file),
+        cmocka_unit_test(so_does_a_directory),
         cmocka_unit_test(a_guest_that_does_not_start_leaves_nothing_behind),
         cmocka_unit_test(faults_were_met),
     };
