@@ -49,13 +49,14 @@ looks_at_errors() {
 run() {
     variable=$1 nth=$2
     shift 2
-    : >"$dir/report" >"$dir/raw"
+    : >"$dir/report"
     (
         export "$variable=$nth" FAIL_LIBC=$libc FAIL_SECONDS=10 \
             FAIL_REPORT="$dir/report" LD_PRELOAD="$dir/failing.so"
         exec "$@"
-    ) >>"$dir/raw" 2>&1
+    ) >"$dir/raw" 2>"$dir/errors"
     status=$?
+    [ ! -s "$dir/errors" ] || cat "$dir/errors" >>"$dir/raw"
     failed='' live=''
     read -r failed live <"$dir/report"
 }
