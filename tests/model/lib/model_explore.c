@@ -350,12 +350,13 @@ static long budget(const struct model_scenario *s)
     const char *wish = getenv("THRUM_MODEL_EXECS");
     const char *times = getenv("THRUM_MODEL_TIMES");
     long usual = s->executions > 0 ? s->executions : EXECUTIONS;
+    double by = times != NULL && atof(times) > 0 ? atof(times) : 1;
 
     if (wish != NULL && atol(wish) > 0)
         return atol(wish);
-    return times != NULL && atof(times) > 0
-               ? (long)((double)usual * atof(times))
-               : usual;
+    if (by < 1 && (s->allows || s->finds != NULL))
+        return usual; /* it has to come to it */
+    return (long)((double)usual * by);
 }
 
 static void begin(struct result *r, const struct model *m,
