@@ -16,7 +16,7 @@
 enum { TASKS_MAX = 40, STEPS_MAX = 160, KIDS_MAX = 4, DEPTH_MAX = 5 };
 enum { CHANS = 3, MUTEXES = 2, RWLOCKS = 2, EVENTS = 2, BARRIERS = 2 };
 enum { LATCHES = 2, STREAMS = 3, CASES = 3, MANY = 3, DEFERS = 6 };
-enum { CONNECTIONS = 2, ONCES = 2 };
+enum { CONNECTIONS = 4, ONCES = 2 };
 
 enum op {
     OP_END, /* of a list */
