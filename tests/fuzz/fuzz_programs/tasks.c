@@ -55,10 +55,11 @@ static bool is_right_to_wait(struct step *s)
     return s->op == OP_SPAWN ? is_full(s->target) : things_block(s);
 }
 
-/* Before it the clock would have leapt there. */
+/* Before it the clock would have leapt there. Who waits for a condition may wait to
+ * have the mutex again, whatever is canceled. */
 static bool has_deadline(const struct task *t, const struct step *s)
 {
-    if (s->firm || s->op == OP_LOCK_FIRM)
+    if (s->firm || s->op == OP_LOCK_FIRM || s->op == OP_WAIT)
         return false;
     for (const struct region *r = t->at; r != NULL;
          r = r->shield ? NULL : r->parent)
@@ -250,8 +251,16 @@ static void check_settled(struct step *s, thrum_job *jobs, const thrum_err *err)
     }
 }
 
+static thrum_err *run_nth(size_t i, void *kids)
+{
+    return run_task(((struct task **)kids)[i]);
+}
+
+/* As jobs; or by their numbers, and perhaps one after the other. */
 static thrum_err *in_gather(struct task *t, struct step *s)
 {
+    bool numbered = (s->options & 4) != 0;
+    struct task *kids[KIDS_MAX];
     struct closing c = {.body = WELL, .before = region_must(t->at)};
     thrum_job jobs[KIDS_MAX];
     thrum_err *err;
@@ -259,15 +268,20 @@ static thrum_err *in_gather(struct task *t, struct step *s)
 
     region_init(&s->region, t->at);
     s->region.policy = (thrum_policy)(s->options & 3);
+    if (numbered && (s->options & 8))
+        s->region.most = 1;
     for (struct task *kid = s->kids; kid != NULL; kid = kid->next) {
         region_init(&kid->region, &s->region);
         kid->in = &s->region;
         kid->spawner = NULL;
         tell_begin(kid);
+        kids[n] = kid;
         jobs[n++] = (thrum_job){.fn = run_task, .arg = kid};
     }
     s->region.begun = (int)n;
-    err = thrum_gather(jobs, n, s->region.policy);
+    err = numbered ? thrum_each(n, run_nth, kids, .policy = s->region.policy,
+                                .limit = s->options & 8 ? 1 : 0)
+                   : thrum_gather(jobs, n, s->region.policy);
     hear_children(&s->region);
     for (struct task *kid = s->kids; kid != NULL; kid = kid->next)
         if (!kid->began) {
@@ -275,7 +289,7 @@ static thrum_err *in_gather(struct task *t, struct step *s)
             s->region.ended++;
             s->region.ends |= CANCELED;
         }
-    if (s->region.policy == THRUM_SETTLE)
+    if (s->region.policy == THRUM_SETTLE && !numbered)
         check_settled(s, jobs, err);
     else
         region_check(&s->region, c, err);
