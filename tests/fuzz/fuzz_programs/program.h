@@ -86,8 +86,6 @@ struct region {
     bool called;      /* canceled by thrum_scope_cancel, thrum_task_cancel */
     bool may, must;   /* be canceled, from here on */
     int64_t deadline; /* from which on it may, too */
-    unsigned moves, moving; /* of that: begun, under way */
-    bool vague;             /* two at once */
     thrum_policy policy;
     int begun, running, most, ended; /* its children */
     unsigned ends;                   /* a set of how they did */

@@ -63,7 +63,7 @@ static bool has_deadline(const struct task *t, const struct step *s)
         return false;
     for (const struct region *r = t->at; r != NULL;
          r = r->shield ? NULL : r->parent)
-        if (!r->vague && r->moving == 0 && r->deadline != INT64_MAX)
+        if (r->deadline != INT64_MAX)
             return true;
     return false;
 }
@@ -377,37 +377,28 @@ static thrum_err *cancel(struct step *s)
     return NULL;
 }
 
-/* The earliest up to a shield; unknown if two have moved one at once. */
+/* The earliest up to a shield. */
 static void check_deadline(const struct region *at)
 {
     thrum_time first = INT64_MAX;
 
     for (const struct region *r = at; r != NULL;
-         r = r->shield ? NULL : r->parent) {
-        if (r->vague || r->moving > 0)
-            return;
+         r = r->shield ? NULL : r->parent)
         first = r->deadline < first ? r->deadline : first;
-    }
     must(first <= thrum_now() || thrum_deadline() == first);
 }
 
+/* One that has passed stays so. Until it is moved nobody comes in. */
 static thrum_err *move_deadline(struct task *t, struct step *s)
 {
     struct region *r = &s->target->region;
-    thrum_time old = r->deadline, at = thrum_now() + s->which * THRUM_US(50);
-    unsigned move = ++r->moves;
+    thrum_time at = s->options & 1 ? INT64_MAX
+                                   : thrum_now() + s->which * THRUM_US(50);
 
-    if (s->options & 1)
-        at = INT64_MAX;
-    r->may = r->may || thrum_now() >= old;
-    r->moving++;
-    r->deadline = at < old ? at : old;
-    thrum_scope_set_deadline(&s->target->scope, at);
     r->may = r->may || thrum_now() >= r->deadline;
-    r->vague = r->vague || --r->moving > 0 || r->moves != move;
-    if (!r->vague)
-        r->deadline = at;
-    r->must = r->must || (s->which == 0 && !(s->options & 1));
+    r->deadline = at;
+    thrum_scope_set_deadline(&s->target->scope, at);
+    r->must = r->must || (s->which == 0 && at != INT64_MAX);
     check_deadline(t->at);
     return NULL;
 }
