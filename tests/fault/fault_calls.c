@@ -1,7 +1,8 @@
 /* Does each byte arrive, in its order and once, when the kernel interrupts calls (EINTR),
  * transfers less than it was asked to, has no room (ENOBUFS) and no descriptor left
- * (EMFILE); and is nobody woken early or not at all when waits end for no reason? How: the functions of the C library that the library calls are defined here,
- * and every second call or so meets something; what is told is tried again. */
+ * (EMFILE); and is nobody woken early, or not at all, when waits end for no reason?
+ * How: the functions of the C library that the library calls are defined here, and
+ * every second call or so meets something; what is told is tried again. */
 #include "lib/sweep.h"
 
 #include <dirent.h>
