@@ -1,9 +1,12 @@
 # make [all]       the library: libthrum.a, libthrum.so and thrum.pc
 # make test        every test
-# make check       every test, and the style guide
+# make check       every test, and the style guide (.ci/run commit: with sanitizers
+#                  and mutants, too)
 # make style       the style guide alone
 # make cover       every test, and which lines none of them has run
 # make fuzz        random programs against a model, for SECONDS (20)
+# make models      the models, with TIMES (10) as many executions, of new seeds
+#                  (SEED=7: those that 7 stands for)
 # make soak        all features at once, for SECONDS (20): does anything pile up?
 # make bench       numbers; MODE=short is quicker, MODE=check only checks, and
 #                  B=fib_forkjoin runs that one
@@ -21,8 +24,9 @@
 #   TSAN_NOSYNC=1                      with SAN=thread: a switch orders nothing
 #   CROSS=aarch64-linux-gnu            cross build; tests run under qemu
 #   COVER=1                            counts the lines that run
-# Also: V=1 shows commands and test output; ONLY=deque runs the test programs
-# with that in their name; TIMEOUT=60 is the seconds one test program may take.
+# Also: V=1 shows commands and test output; ONLY=deque builds and runs the tests
+# with that in their name, ONLY="unit/ api/" those with one of the two;
+# TIMEOUT=60 is the seconds one of them may take, JOBS=2 run at a time.
 
 VERSION := 0.1.0
 SONAME  := libthrum.so.0
@@ -47,7 +51,7 @@ Q       := $(if $(V),,@)
 
 # --- flags ------------------------------------------------------------------
 
-CFLAGS  ?= $(if $(DEBUG)$(COVER),-O0,-O2) -g
+CFLAGS  ?= $(if $(DEBUG)$(COVER),-O0 -g,$(if $(SAN),-O1 -g1,-O2 -g))
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
            -Wmissing-prototypes -Wswitch-enum -Wvla -Werror
 SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all \
@@ -93,7 +97,7 @@ $(OUT)/tests/api/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: KIND := $(SANITIZE)
 
 WHITE_DIRS := $(if $(TSAN_NOSYNC),,tests/unit tests/stress tests/fault)
 BLACK_DIRS := tests/api tests/fuzz bench examples
-MODEL_DIR  := $(if $(SAN)$(CROSS),,tests/model)
+MODEL_DIR  := $(if $(SAN)$(CROSS)$(COVER),,tests/model)
 
 # A program is a file x.c, or a folder x of files: then it is x/x. What lies in
 # a folder lib, and the file that is named like its folder (bench/bench.c), is
@@ -127,12 +131,12 @@ TESTS    := $(filter $(OUT)/tests/unit/%,$(WHITE)) $(MODEL) \
 SCRIPTS  := $(if $(COVER),,$(sort $(wildcard tests/api/*.sh tests/fault/*.sh)))
 STYLE    := $(sort $(wildcard tests/style/*.sh))
 
-.PHONY: all test check style cover fuzz soak bench examples demo install uninstall clean help \
+.PHONY: all test check style cover fuzz models soak bench examples demo install uninstall clean help \
         setup $(OUT)/thrum.pc
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 MAKEFLAGS += --no-builtin-rules
-export CC CROSS DEBUG ONLY OUT PC RUN SAN TIMEOUT TSAN_NOSYNC V
+export CC CROSS DEBUG JOBS OUT PC RUN SAN TIMEOUT TSAN_NOSYNC V
 
 all: $(LIBS)
 
@@ -226,12 +230,16 @@ demo: $(LIBS) $(EXAMPLES) $(BENCH)
 
 # --- tests ------------------------------------------------------------------
 
-test: $(TESTS) $(LIBS)
-	$(Q)sh tests/run.sh $(TESTS) $(SCRIPTS)
+chosen = $(if $(ONLY),$(foreach t,$(1),\
+           $(if $(strip $(foreach o,$(ONLY),$(findstring $(o),$(t)))),$(t))),$(1))
+
+# The longest first, so that none is left alone in the end.
+test: $(call chosen,$(TESTS)) $(LIBS)
+	$(Q)sh tests/run.sh $(call chosen,$(SCRIPTS) $(TESTS))
 style: $(LIBS)
-	$(Q)sh tests/run.sh $(STYLE)
-check: $(TESTS) $(LIBS)
-	$(Q)sh tests/run.sh $(STYLE) $(TESTS) $(SCRIPTS)
+	$(Q)sh tests/run.sh $(call chosen,$(STYLE))
+check: $(call chosen,$(TESTS)) $(LIBS)
+	$(Q)sh tests/run.sh $(call chosen,$(STYLE) $(SCRIPTS) $(TESTS))
 
 cover:
 	$(Q)find $(OUT)-cover -name '*.gcda' -delete 2>/dev/null || true
@@ -258,6 +266,13 @@ $(FUZZ): $(FUZZ_OBJ)
 	$(Q)build/fuzz/$@ -max_total_time=$$(($(SECONDS) / $(words $(FUZZ)))) \
 	    -max_len=256 -len_control=10 \
 	    -artifact_prefix=build/fuzz/$@- build/fuzz/$@.corpus tests/fuzz/$@/corpus
+
+# Two seeds have no execution in common but those that are enumerated.
+TIMES   ?= 10
+models: $(call chosen,$(MODEL))
+	$(Q)seed=$(or $(SEED),$$(date +%s)); echo "THRUM_SEED=$$seed"; \
+	    THRUM_MODEL_TIMES=$(TIMES) THRUM_SEED=$$seed TIMEOUT=86400 \
+	    sh tests/run.sh $^
 
 soak: $(OUT)/tests/stress/soak/soak
 	$(Q)THRUM_STRESS_S=$(SECONDS) $(RUN) $<

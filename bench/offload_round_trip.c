@@ -2,8 +2,9 @@
  *
  * one: a task offloads an empty function and waits, over and over. Its floor is
  * a job handed to another thread and back, with one mutex and two condition
- * variables. many: a hundred thousand tasks offload at the same time, for each.
+ * variables. many: a hundred thousand calls given to the pool at once, for each.
  * Its floor is a list under a mutex that one thread fills and another empties.
+ * tasks: a hundred thousand tasks offload at the same time, and each waits.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -154,6 +155,18 @@ static void one(unsigned workers)
     bench_expect("jobs", atomic_load(&runs), singles);
 }
 
+static thrum_err *spawn_many(void *unused)
+{
+    thrum_scope s;
+    int rc = 0;
+
+    (void)unused;
+    thrum_scope_open(&s, .name = "calls");
+    for (long i = 0; i < many && rc == 0; i++)
+        rc = thrum_spawn_blocking(&s, job, NULL, 0);
+    return thrum_scope_close(&s, thrum_rc(rc));
+}
+
 static thrum_err *offload_once(void *unused)
 {
     (void)unused;
@@ -172,11 +185,21 @@ static thrum_err *offload_many(void *unused)
     return thrum_scope_close(&s, thrum_rc(rc));
 }
 
-static void all_at_once(unsigned workers)
+static void all_at_once(unsigned workers, thrum_fn *fn)
 {
     atomic_store(&runs, 0);
-    bench_add(bench_call_ns(workers, offload_many, NULL) / (double)many);
+    bench_add(bench_call_ns(workers, fn, NULL) / (double)many);
     bench_expect("jobs", atomic_load(&runs), many);
+}
+
+static void calls(unsigned workers)
+{
+    all_at_once(workers, spawn_many);
+}
+
+static void tasks(unsigned workers)
+{
+    all_at_once(workers, offload_many);
 }
 
 static const struct bench_series series = {
@@ -184,7 +207,8 @@ static const struct bench_series series = {
     .cases = {{"floor", "us", .run = floor_one, .once = true},
               {"floor_many", "ns", .run = floor_many, .once = true},
               {"one", "us", .run = one},
-              {"many", "ns", .run = all_at_once, .floor = "floor_many"}},
+              {"many", "ns", .run = calls, .floor = "floor_many"},
+              {"tasks", "ns", .run = tasks, .floor = "floor_many"}},
 };
 
 int main(int argc, char **argv)

@@ -14,6 +14,7 @@ awk '
     /^[0-9]+ inputs of the corpus, [0-9]+ drawn/ { add("rounds", $1 + $6) }
     /^ *[0-9]+ faults struck/ { add("faults", $1) }
     /^[0-9]+ (tasks|jobs)/ { add("tasks", $1) }
+    /^ *(forks|spawns) +[0-9]+ begun/ { add("tasks", $2) }
     /^[0-9]+ killed, / { add("mutants", $1) }
     /^tried: / {
         for (i = 3; i <= NF; i += 2) {

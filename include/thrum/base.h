@@ -9,8 +9,16 @@
 /* What the library exports. Everything else in it is hidden. */
 #define THRUM_API __attribute__((visibility("default")))
 
-/* The result must be looked at: forgetting to handle an error is a warning. */
+/* The result must be looked at: forgetting to handle an error is a warning. (gcc
+ * gives none for a macro of a header in a system directory, as
+ * /usr/local/include is one.) */
 #define THRUM_NODISCARD __attribute__((warn_unused_result))
+
+/* For the value of a block, where gcc would not warn. */
+THRUM_NODISCARD static inline int thrum_must_look_(int rc)
+{
+    return rc;
+}
 
 /* Marks a function that may suspend the calling task (on a thread that is no
  * worker: block it). C has no `await` to colour a call, so the declaration

@@ -55,7 +55,7 @@ typedef thrum_err *thrum_fn(void *arg);
 typedef struct thrum_kind {
     const char *name;
     const struct thrum_kind *parent;
-#ifdef __cplusplus
+#if defined __cplusplus && __cplusplus >= 201402L
     int code = 0; /* so that leaving it out is no warning there either */
 #else
     int code;

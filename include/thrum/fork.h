@@ -106,7 +106,8 @@ struct thrum_job_ {
 };
 
 /* One segment of a deque: this head, then slots up to the next 32 KiB border.
- * The first segment of a stack lies directly above the stack. */
+ * The first segment of a stack lies directly above the stack; and its first slot
+ * lies below a border, in the head's page, as who waits looks there for forks. */
 struct thrum_deque_ {
     /* owner only; const but for head, here and scope */
     struct thrum_job_ *head;  /* a hint: typed forks do not keep it */
@@ -138,14 +139,14 @@ struct thrum_here_ {
     struct thrum_scope *made;
 };
 
-enum { THRUM_SEGMENT_ = 1 << 15, THRUM_HEAD_ = 384 };
+enum { THRUM_SEGMENT_ = 1 << 15, THRUM_HEAD_ = 448 };
 
-/* The deque that a slot is in, a sentinel too: that lies in the head, so the
- * border below the slot after is looked for. */
+/* The deque that a slot is in, a sentinel too: that and the first slot lie below
+ * the border, so the one below the second slot after is looked for. */
 static inline struct thrum_deque_ *
 thrum_deque_of_(const struct thrum_job_ *slot)
 {
-    uintptr_t border = (uintptr_t)(slot + 1) & ~(uintptr_t)(THRUM_SEGMENT_ - 1);
+    uintptr_t border = (uintptr_t)(slot + 2) & ~(uintptr_t)(THRUM_SEGMENT_ - 1);
 
     return (struct thrum_deque_ *)(border - THRUM_HEAD_);
 }

@@ -15,7 +15,7 @@
 #ifndef THRUM_OFFLOAD_H
 #define THRUM_OFFLOAD_H
 
-#include <thrum/err.h>
+#include <thrum/scope.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -41,6 +41,33 @@ extern "C" {
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD thrum_err *thrum_offload(thrum_fn *fn,
                                                                   void *arg);
+
+/* int thrum_spawn_blocking(thrum_scope *s, thrum_fn *fn, const void *arg,
+ *                          size_t copy)
+ *
+ * Start a child of a scope in the blocking pool: for the scope a child whose body
+ * is thrum_offload(fn, arg), but without a task that waits. Until its turn comes
+ * it is some 200 bytes, so a hundred thousand calls may be under way.
+ *
+ * Call from:  as thrum_spawn, and with the same arguments.
+ * Suspends:   a task, when s has as many children as its limit says, or now and
+ *             then to let others run.
+ * Ownership:  as thrum_spawn.
+ * Order:      fn sees what came before; the scope's close sees what it did.
+ * Returns:    as thrum_spawn. The error of fn is the scope's. When s was canceled
+ *             before its turn fn is not called, and the child ends with
+ *             THRUM_CANCELED; when the pool has no thread and none can be made,
+ *             with THRUM_OS and EAGAIN, or THRUM_NOMEM.
+ *
+ * fn runs in a scope of its own: what it spawns with thrum_spawn(NULL, ...) ends
+ * before it does. It may ask thrum_canceled(), and waits as any other thread does.
+ */
+#define thrum_spawn_blocking(s, fn, ...)                                       \
+    __extension__({                                                            \
+        static const struct thrum_site_ thrum_site_here_ = {thrum_spawn_run_,  \
+                                                            #fn, THRUM_HERE};  \
+        thrum_spawn_blocking_((s), &thrum_site_here_, (fn), __VA_ARGS__);      \
+    })
 
 struct thrum_sem;
 
@@ -87,6 +114,10 @@ typedef struct thrum_offload_opts {
 
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD thrum_err *
 thrum_offload_ex_(thrum_fn *fn, void *arg, const thrum_offload_opts *opts);
+
+THRUM_API THRUM_NODISCARD int
+thrum_spawn_blocking_(thrum_scope *s, const struct thrum_site_ *site,
+                      thrum_fn *fn, const void *arg, size_t copy);
 
 /* The calling task is about to block its thread, until thrum_block_leave. As many
  * workers run as before: another one is woken, or made, a full one, up to

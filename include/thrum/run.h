@@ -172,11 +172,11 @@ THRUM_API THRUM_NODISCARD thrum_err *thrum_call(thrum_rt *rt, thrum_fn *fn,
  *             of a fork.
  */
 #define thrum_post(rt, fn, arg, copy)                                          \
-    __extension__({                                                            \
+    thrum_must_look_(__extension__({                                           \
         static const struct thrum_site_ thrum_site_here_ = {thrum_post_run_,   \
                                                             #fn, THRUM_HERE};  \
         thrum_post_((rt), &thrum_site_here_, (fn), (arg), (copy));             \
-    })
+    }))
 
 THRUM_API void thrum_post_run_(struct thrum_job_ *job);
 THRUM_API THRUM_NODISCARD int thrum_post_(thrum_rt *,

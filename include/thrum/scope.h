@@ -171,11 +171,11 @@ thrum_scope_close(thrum_scope *s, thrum_err *body);
  *             -ENOTRECOVERABLE  this is the child of a fork (thrum/run.h)
  */
 #define thrum_spawn(s, fn, ...)                                                \
-    __extension__({                                                            \
+    thrum_must_look_(__extension__({                                           \
         static const struct thrum_site_ thrum_site_here_ = {thrum_spawn_run_,  \
                                                             #fn, THRUM_HERE};  \
         thrum_spawn_((s), &thrum_site_here_, (fn), __VA_ARGS__);               \
-    })
+    }))
 
 /* The background scope of the runtime we are on (on another thread: of the
  * default one). Its children outlive whoever spawns them. The error of each goes

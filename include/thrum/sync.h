@@ -58,16 +58,14 @@ typedef struct thrum_mutex {
     void *line_;
 } thrum_mutex;
 
-/* void thrum_mutex_lock(thrum_mutex *m)
- *
- * Take it; wait while another has it. Not a cancellation point.
+/* Take it; wait while another has it. Not a cancellation point.
  *
  * Call from:  a task; a thread that is no worker, which then blocks.
  * Suspends:   while another has it, after a short look whether he is about to
  *             release it.
  * Cost:       no allocation; one compare-and-swap when it is free.
  */
-#define thrum_mutex_lock(m) thrum_mutex_lock_(m)
+THRUM_SUSPENDS static inline void thrum_mutex_lock(thrum_mutex *m);
 
 /* The same, as a cancellation point.
  *
@@ -87,9 +85,7 @@ thrum_mutex_lock_cancelable(thrum_mutex *m);
  */
 THRUM_API THRUM_NODISCARD bool thrum_mutex_trylock(thrum_mutex *m);
 
-/* void thrum_mutex_unlock(thrum_mutex *m)
- *
- * Release it.
+/* Release it.
  *
  * Call from:  the task or thread that has it. One that nobody has is a mistake
  *             that ends the program with a line that says so; one that another
@@ -97,7 +93,7 @@ THRUM_API THRUM_NODISCARD bool thrum_mutex_trylock(thrum_mutex *m);
  * Suspends:   never.
  * Cost:       one compare-and-swap when nobody waits.
  */
-#define thrum_mutex_unlock(m) thrum_mutex_unlock_(m)
+static inline void thrum_mutex_unlock(thrum_mutex *m);
 
 /* --------------------------------------------------------------- condition */
 
@@ -290,9 +286,7 @@ typedef struct thrum_once {
     void *line_;
 } thrum_once;
 
-/* thrum_err *thrum_once_call(thrum_once *o, thrum_fn *fn, void *arg)
- *
- * Call fn(arg), unless such a call has succeeded before; wait while one is under
+/* Call fn(arg), unless such a call has succeeded before; wait while one is under
  * way. If fn fails that was no call, and the next of those who wait calls his.
  *
  * Call from:  a task; a thread that is no worker, which then blocks. Not from fn
@@ -304,7 +298,8 @@ typedef struct thrum_once {
  *             THRUM_CANCELED: it has not been made, and was not waited for
  * Cost:       one load when it has been made.
  */
-#define thrum_once_call(o, fn, arg) thrum_once_call_((o), (fn), (arg))
+THRUM_SUSPENDS THRUM_NODISCARD static inline thrum_err *
+thrum_once_call(thrum_once *o, thrum_fn *fn, void *arg);
 
 /* ----------------------------------------------------------------- barrier */
 
@@ -425,7 +420,7 @@ thrum_once_slow_(thrum_once *o, thrum_fn *fn, void *arg);
 
 /* Each first guesses the word, as nobody waits: a load would have to wait for the
  * store before it. The second try is for when somebody is on his way. */
-static inline void thrum_mutex_lock_(thrum_mutex *m)
+static inline void thrum_mutex_lock(thrum_mutex *m)
 {
     uint32_t seen = 0, mine = THRUM_LOCKED_ | thrum_taker_();
 
@@ -439,7 +434,7 @@ static inline void thrum_mutex_lock_(thrum_mutex *m)
         thrum_mutex_lock_slow_(m);
 }
 
-static inline void thrum_mutex_unlock_(thrum_mutex *m)
+static inline void thrum_mutex_unlock(thrum_mutex *m)
 {
     uint32_t mine = THRUM_LOCKED_ | thrum_taker_(), seen = mine;
 
@@ -455,8 +450,7 @@ static inline void thrum_mutex_unlock_(thrum_mutex *m)
         thrum_mutex_unlock_slow_(m);
 }
 
-THRUM_NODISCARD static inline thrum_err *
-thrum_once_call_(thrum_once *o, thrum_fn *fn, void *arg)
+static inline thrum_err *thrum_once_call(thrum_once *o, thrum_fn *fn, void *arg)
 {
     if (__builtin_expect(thrum_load_acquire_(&o->state_) ==
                              THRUM_MADE_, /* [ON2] */

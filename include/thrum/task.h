@@ -63,9 +63,7 @@ typedef struct thrum_task {
         thrum_fork_((t), &thrum_site_here_, (fn), (arg));                      \
     } while (0)
 
-/* thrum_err *thrum_join(thrum_task *t)
- *
- * Wait until the fork has ended.
+/* Wait until the fork has ended.
  *
  * Call from:  the task that forked it, in the scope in which it did, once.
  *             Newest first is fast, any order is allowed.
@@ -77,7 +75,8 @@ typedef struct thrum_task {
  *             if it was not called, because the scope or the fork was canceled
  *             before anybody took it.
  */
-#define thrum_join(t) thrum_join_(t)
+THRUM_SUSPENDS THRUM_NODISCARD static inline thrum_err *
+thrum_join(thrum_task *t);
 
 /* Cancel one fork: what it waits for returns -ECANCELED. If it has not begun it
  * never will, and its join returns THRUM_CANCELED.
@@ -115,7 +114,7 @@ static inline bool thrum_may_call_(struct thrum_deque_ *self)
            !thrum_may_be_canceled_(thrum_load_relaxed_(&self->scope));
 }
 
-THRUM_NODISCARD static inline thrum_err *thrum_join_(thrum_task *t)
+static inline thrum_err *thrum_join(thrum_task *t)
 {
     struct thrum_deque_ *self = thrum_self_();
     struct thrum_job_ *slot = t->slot_;

@@ -116,9 +116,11 @@ static enum next next(struct pool *p, struct blocking_thread *t, bool looked,
 
 /* ------------------------------------------------------------- running a job */
 
-static void end(struct offload *job)
+void offload_over(struct offload *job)
 {
-    if (!offload_end(job))
+    if (offload_is_child(job))
+        child_over(job);
+    else if (!offload_end(job))
         private_end(job);
 }
 
@@ -135,7 +137,7 @@ static void deliver(struct thrum_job_ *job)
         after = item->next;
         tray_look_ahead(item);
         tsan_rely(offload_of(item));
-        end(offload_of(item)); /* it is gone */
+        offload_over(offload_of(item)); /* it is gone */
     }
 }
 
@@ -148,7 +150,7 @@ static void finish(struct pool *p, struct blocking_thread *t,
     bool first;
 
     if (t->burst < FLOOD) {
-        end(job); /* it is gone */
+        offload_over(job); /* it is gone */
         return;
     }
     tsan_promise(job);
@@ -166,6 +168,10 @@ static bool call_out(struct offload *job)
 {
     struct scope *scope;
 
+    if (offload_is_child(job)) {
+        child_run(job);
+        return true;
+    }
     if (!offload_begin(job, &scope)) {
         offload_skip(job);
         return false;

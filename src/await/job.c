@@ -8,12 +8,11 @@ static struct wait *wait_in(uintptr_t state)
     return (struct wait *)(state & ~(uintptr_t)OFFLOAD_STATES);
 }
 
-void offload_init(struct offload *job, thrum_fn *fn, void *arg,
-                  struct scope *scope)
+void offload_init(struct offload *job, thrum_fn *fn, void *arg, uintptr_t state)
 {
     job->fn = fn;
     job->u.arg = arg;
-    store_relaxed(&job->state, (uintptr_t)scope); /* shown by the queue */
+    store_relaxed(&job->state, state); /* shown by the queue */
 }
 
 void offload_skip(struct offload *job)
@@ -40,10 +39,11 @@ bool offload_begin(struct offload *job, struct scope **scope)
 
 bool offload_end(struct offload *job)
 {
+    struct waited *w = container_of(job, struct waited, job);
     uintptr_t state;
 
     tsan_promise(job);
-    if (wait_wake(&job->wait.wait, WAKE_EVENT)) /* the job is gone */
+    if (wait_wake(&w->wait.wait, WAKE_EVENT)) /* the job is gone */
         return true;
     state = exchange_acq_rel(&job->state, OFFLOAD_DONE); /* [OJ2] */
     if (state == OFFLOAD_ABANDONED)

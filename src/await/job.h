@@ -1,7 +1,8 @@
 /* job.h - one call that blocks: who runs it, and whether its task still wants it.
  *
  * It lies on the stack of its task, who waits; or (private) on the heap, with
- * copies of its arguments, so that its task may leave it.
+ * copies of its arguments, so that its task may leave it. Or nobody waits for it
+ * but a scope, whose child it is (child.c): then its state is constant.
  *
  *             thread: begin            thread: end
  *      QUEUED -------------> CALLED ----------------> the task is woken
@@ -33,20 +34,25 @@
 #include "parts/tray.h"
 #include "task/scope.h"
 
-/* What a thread sees of it is one line of memory: that goes there and back. */
 struct offload {
-    _Alignas(CACHE_LINE) struct tray_item item;
+    struct tray_item item;
     thrum_fn *fn;
     union {
         void *arg;
         thrum_err *err; /* when done */
     } u;
-    _Atomic uintptr_t
-        state; /* [OJ1] [OJ2]: while queued the scope of its task */
+    /* [OJ1] [OJ2]: while queued the scope of its task */
+    _Atomic uintptr_t state;
+};
+
+/* One that a task waits for. What a thread sees of it is one line of memory: that
+ * goes there and back. */
+struct waited {
+    _Alignas(CACHE_LINE) struct offload job;
     struct scope_wait wait; /* what is behind its wait is its task's */
 };
 
-_Static_assert(offsetof(struct offload, wait) + sizeof(struct wait) <=
+_Static_assert(offsetof(struct waited, wait) + sizeof(struct wait) <=
                    CACHE_LINE,
                "one line");
 
@@ -58,19 +64,27 @@ enum {
     OFFLOAD_ABANDONED = 3,
     OFFLOAD_AGAIN = 4,
     OFFLOAD_DONE = 5,
+    OFFLOAD_CHILD = 6,
     OFFLOAD_STATES = 7,
 };
 
-/* scope NULL: a private one. */
+/* state: the scope of its task; 0: a private one; or OFFLOAD_CHILD. */
 void offload_init(struct offload *job, thrum_fn *fn, void *arg,
-                  struct scope *scope);
+                  uintptr_t state);
+
+static inline bool offload_is_child(struct offload *job)
+{
+    return load_relaxed(&job->state) == OFFLOAD_CHILD; /* const */
+}
 
 static inline bool offload_is_private(struct offload *job)
 {
-    return (load_relaxed(&job->state) & ~(uintptr_t)OFFLOAD_STATES) == 0;
+    uintptr_t state = load_relaxed(&job->state); /* shown by the queue */
+
+    return state != OFFLOAD_CHILD && (state & ~(uintptr_t)OFFLOAD_STATES) == 0;
 }
 
-/* --- by whoever has taken it off the queue */
+/* --- by whoever has taken it off the queue; but for children */
 
 /* False: its task does not want it any more: it is to be skipped. `scope`: of its
  * task, NULL of a private one. */

@@ -28,7 +28,7 @@ static void fail_all(struct tray_item *item, int rc)
         struct offload *job = offload_of(item);
 
         job->u.err = thrum_rc(rc);
-        (void)offload_end(job); /* nobody abandons what was not called */
+        offload_over(job); /* nobody abandons what was not called */
         item = next;
     }
 }
@@ -214,13 +214,30 @@ static void rely_on_others(struct pool *p)
 
 /* ------------------------------------------------------------------ sweeping */
 
+static bool is_unwanted(struct offload *job)
+{
+    return offload_is_child(job) ? child_is_canceled(job)
+                                 : offload_is_canceled(job);
+}
+
+/* It was taken out. */
+static void skip(struct offload *job)
+{
+    if (offload_is_child(job)) {
+        job->u.err = thrum_rc(-ECANCELED);
+        child_over(job);
+    } else {
+        offload_skip(job);
+    }
+}
+
 /* Take the canceled ones out of the list at *at. Returns its last item. */
 static struct tray_item *pick(struct tray_item **at, struct tray_item **picked)
 {
     struct tray_item *item, *last = NULL;
 
     while ((item = *at) != NULL) {
-        if (offload_is_canceled(offload_of(item))) {
+        if (is_unwanted(offload_of(item))) {
             *at = item->next;
             item->next = *picked;
             *picked = item;
@@ -260,24 +277,41 @@ static void sweep(struct thrum_job_ *job)
     for (; item != NULL; item = after) {
         after = item->next;
         tsan_rely(offload_of(item));
-        offload_skip(offload_of(item)); /* it is gone */
+        skip(offload_of(item)); /* it is gone */
     }
 }
 
 static const struct thrum_site_ pool_sweeper = {sweep, "offload", "thrum"};
 
-void pool_sweep(struct pool *p)
+void pool_sweep(void *pool)
 {
+    struct stack *here = worker_current();
+    struct pool *p = pool;
     bool first;
 
     spin_lock(&p->lock);
     first = !p->sweeping;
     p->sweeping = true;
     spin_unlock(&p->lock);
-    if (first) {
-        tsan_promise(&p->sweep);
-        sched_push(worker_current()->worker, &p->sweep); /* after its like */
-    }
+    if (!first)
+        return;
+    tsan_promise(&p->sweep);
+    if (here != NULL && here->worker->sched == p->sched)
+        sched_push(here->worker, &p->sweep); /* after its like */
+    else
+        sched_submit(p->sched, &p->sweep);
+}
+
+/* A thread that is awake and has no job soon rests. */
+static bool at_work(void *pool)
+{
+    struct pool *p = pool;
+    bool any;
+
+    spin_lock(&p->lock);
+    any = any_waits(p) || p->starting > 0 || p->resting < p->threads;
+    spin_unlock(&p->lock);
+    return any;
 }
 
 /* ---------------------------------------------------------- start and stop */
@@ -327,7 +361,7 @@ static struct pool *pool_new(struct thrum_rt *rt)
     return p;
 }
 
-static struct pool *pool_of(struct thrum_rt *rt)
+struct pool *pool_of(struct thrum_rt *rt)
 {
     struct pool *p = load_acquire(&rt->pool); /* [O2] */
 
@@ -337,6 +371,8 @@ static struct pool *pool_of(struct thrum_rt *rt)
     p = load_relaxed(&rt->pool); /* under the lock */
     if (p == NULL && (p = pool_new(rt)) != NULL) {
         rt->pool_stop = pool_stop;
+        rt->pool_sweep = pool_sweep;
+        rt->pool_at_work = at_work;
         store_release(&rt->pool, p); /* [O1] */
     }
     lock_release(&rt->pool_lock);
@@ -390,7 +426,7 @@ static cold thrum_err *canceled(struct pool *p, struct offload *job,
 thrum_err *thrum_offload(thrum_fn *fn, void *arg)
 {
     struct scope *scope = scope_current();
-    struct offload job;
+    struct waited w;
     struct pool *p;
 
     REQUIRE(fn != NULL, "no function");
@@ -404,11 +440,11 @@ thrum_err *thrum_offload(thrum_fn *fn, void *arg)
     if (p == NULL)
         return thrum_rc(-ENOMEM);
 
-    offload_init(&job, fn, arg, scope);
-    wait_init(&job.wait.wait);
-    wait_tell(&job.wait, AWAITED_OUTSIDE("a blocking call"), NULL);
-    pool_submit(p, &job);
-    if (likely(scope_sleep(scope, &job.wait) == WAKE_EVENT))
-        return job.u.err;
-    return canceled(p, &job, scope);
+    offload_init(&w.job, fn, arg, (uintptr_t)scope);
+    wait_init(&w.wait.wait);
+    wait_tell(&w.wait, AWAITED_OUTSIDE("a blocking call"), NULL);
+    pool_submit(p, &w.job);
+    if (likely(scope_sleep(scope, &w.wait) == WAKE_EVENT))
+        return w.job.u.err;
+    return canceled(p, &w.job, scope);
 }

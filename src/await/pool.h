@@ -102,11 +102,13 @@ struct pool {
 /* Put a job into the queue and see that it is taken. The task does not wait yet. */
 void pool_submit(struct pool *p, struct offload *job);
 
-/* A job in the queue was canceled: have it taken out. */
-void pool_sweep(struct pool *p);
+/* A job in the queue was canceled: have it taken out. From any thread; a pool. */
+void pool_sweep(void *pool);
 
-/* The pool of the runtime that the caller's task is in; made when it is first
- * asked for. NULL: no memory. */
+/* The pool of a runtime; made when it is first asked for. NULL: no memory. */
+struct pool *pool_of(struct thrum_rt *rt);
+
+/* Of that which the caller's task is in. */
 struct pool *pool_here(void);
 
 static inline struct offload *offload_of(struct tray_item *item)
@@ -124,6 +126,15 @@ void blocking_threads_join(struct pool *p);
  * done when its task has left it (await/private.c). */
 bool private_run(struct offload *job);
 void private_end(struct offload *job);
+
+/* A child of a scope: call it; tell its scope of the end, or that it was not called
+ * (await/child.c). It is gone after child_over. */
+void child_run(struct offload *job);
+void child_over(struct offload *job);
+bool child_is_canceled(struct offload *job);
+
+/* Its result is there: tell who waits for it. It is gone. */
+void offload_over(struct offload *job);
 
 /* What p->deliver runs. */
 extern const struct thrum_site_ pool_deliver;

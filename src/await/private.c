@@ -12,7 +12,7 @@
 #include "base/sanitize.h"
 
 struct private_call {
-    struct offload job;
+    struct waited w;
     void (*drop)(void *copy);
     struct permits *permits; /* of which it has one; NULL: none */
     const char *name, *where;
@@ -25,7 +25,7 @@ struct private_call {
 
 static struct private_call *call_of(struct offload *job)
 {
-    return container_of(job, struct private_call, job);
+    return container_of(job, struct private_call, w.job);
 }
 
 /* A semaphore is that (sync/sem.c). */
@@ -52,9 +52,9 @@ static struct private_call *call_new(thrum_fn *fn, const void *arg,
     c->rt = runtime_of(worker_current()->worker->sched);
     c->trace = thrum_trace_id_current();
     memcpy(c->copy, arg, opts->size);
-    offload_init(&c->job, fn, c->copy, NULL);
-    wait_init(&c->job.wait.wait);
-    wait_tell(&c->job.wait, AWAITED_OUTSIDE("a blocking call"), NULL);
+    offload_init(&c->w.job, fn, c->copy, 0);
+    wait_init(&c->w.wait.wait);
+    wait_tell(&c->w.wait, AWAITED_OUTSIDE("a blocking call"), NULL);
     return c;
 }
 
@@ -109,16 +109,16 @@ static bool leave(struct pool *p, struct private_call *c, bool *called)
 {
     struct scope *root = &c->rt->root;
 
-    if (offload_withdraw(&c->job, NULL, NULL)) {
+    if (offload_withdraw(&c->w.job, NULL, NULL)) {
         pool_sweep(p);
         return true;
     }
-    if (offload_is_done(&c->job)) /* never begun, perhaps: no thread */
+    if (offload_is_done(&c->w.job)) /* never begun, perhaps: no thread */
         return false;
     c->index = scope_enter(root, NULL);
     scope_tell(&c->own, STOP_CANCEL); /* for who asks thrum_canceled */
     tsan_promise(c);
-    *called = offload_abandon(&c->job);
+    *called = offload_abandon(&c->w.job);
     if (*called)
         return true;
     scope_leave(root, c->index, NULL, false);
@@ -136,11 +136,11 @@ static thrum_err *call_private(thrum_fn *fn, void *arg,
 
     if (c == NULL)
         return thrum_rc(-ENOMEM);
-    pool_submit(p, &c->job);
-    if (scope_sleep(scope, &c->job.wait) == WAKE_CANCEL && leave(p, c, left))
+    pool_submit(p, &c->w.job);
+    if (scope_sleep(scope, &c->w.wait) == WAKE_CANCEL && leave(p, c, left))
         return thrum_rc(-ECANCELED);
-    tsan_rely(&c->job);
-    err = c->job.u.err;
+    tsan_rely(&c->w.job);
+    err = c->w.job.u.err;
     memcpy(arg, c->copy, opts->size);
     release(c);
     return err;

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define CACHE_LINE 64
 
@@ -36,11 +37,22 @@
         abort();                                                               \
     } while (0)
 
-#define REQUIRE(cond, what)                                                    \
+/* The name the program knows: what ends in _ is called by a macro. */
+static inline int known_length(const char *func)
+{
+    size_t n = strlen(func);
+
+    return (int)(func[n - 1] == '_' ? n - 1 : n);
+}
+
+/* Of what the program called. */
+#define REQUIRE_OF(func, cond, what)                                           \
     do {                                                                       \
         if (unlikely(!(cond)))                                                 \
-            die("%s: %s", __func__, what);                                     \
+            die("%.*s: %s", known_length(func), func, what);                   \
     } while (0)
+
+#define REQUIRE(cond, what) REQUIRE_OF(__func__, cond, what)
 
 #define assert_invariant(cond)                                                 \
     do {                                                                       \

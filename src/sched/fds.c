@@ -6,13 +6,15 @@
 enum { CHECK_ROUNDS = 6 }; /* every so often the relief checks them */
 
 /* Who looks without waiting may be told of the interrupt that was to wake the one
- * who polls, and then still sleeps: the kernel tells each thing once. */
+ * who polls, and then still sleeps: the kernel tells each thing once. No order is
+ * promised of a poll, so a load might see that nobody does, still; an addition
+ * sees the last one. */
 static void deliver_of_look(struct sched *s, const struct poll_event *events,
                             int n)
 {
     for (int i = 0; i < n; i++)
         if (poll_key(&events[i]) == NULL &&
-            load_seq_cst(&s->keeper) != IDLE_NOBODY) /* [U5] */
+            add_seq_cst(&s->keeper, 0) != IDLE_NOBODY) /* [U5] */
             poll_interrupt(&s->poller.set);
     poller_deliver(&s->poller, events, n);
 }

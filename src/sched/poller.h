@@ -28,6 +28,9 @@
 struct poller;
 
 struct poller_hooks {
+    /* `ready` is about to be told of this key, which is in the cache now: fetch
+     * what it leads to. */
+    void (*fetch)(void *key);
     /* Something can be done with what was watched as `key`: POLL_READ, .. */
     void (*ready)(void *key, unsigned what);
     /* Is all still watched that somebody waits for? Now and then, while workers

@@ -12,7 +12,7 @@ enum {
     TRIM = 16, /* stacks at a time: some tens of microseconds */
 };
 
-_Static_assert(sizeof(struct stack) == SEGMENT_HEAD, "slots follow the head");
+_Static_assert(sizeof(struct stack) == SEGMENT_HEAD, "its end is the border");
 
 /* A reservation: pieces of equal size that end in 32 KiB of slots. */
 struct arena {
@@ -267,7 +267,7 @@ struct thrum_deque_ *segment_get(struct stack_pool *pool,
 
     if (border != NULL) {
         segment = (struct thrum_deque_ *)(void *)(border - SEGMENT_HEAD);
-        sanitize_root(border, SEGMENT_BYTES);
+        sanitize_root(deque_first_slot(segment), SEGMENT_BYTES);
     }
     if (segment != NULL) {
         deque_init(segment, first, pool->hungry, pool->fenced);
@@ -310,7 +310,8 @@ static void arena_close(struct arena *a)
         if (stack_at(a, i) != NULL)
             stack_close(stack_at(a, i));
         else if (border_at(a, i) != NULL)
-            sanitize_unroot(border_at(a, i), SEGMENT_BYTES);
+            sanitize_unroot(border_at(a, i) - sizeof(struct thrum_job_),
+                            SEGMENT_BYTES);
     }
     memory_unmap(load_relaxed(&a->base), a->stride * a->count);
     store_release(&a->base, NULL); /* [A1] */

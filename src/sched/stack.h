@@ -5,9 +5,9 @@
  *      | guard | stack, grows down ... | struct stack | fork slots, 32 KiB |
  *              ^ low                                  ^ a 32 KiB border
  *
- * struct stack is the head of the stack's deque (parts/deque.h) as well, so all
- * that a waiting task needs is in the one page that its first frames are in.
- * The slots are touched by forks only. A further segment of a deque looks the
+ * struct stack is the head of the stack's deque (parts/deque.h) as well, with the
+ * first of the slots: all that a waiting task needs is in the one page that its
+ * first frames are in. The other slots are touched by forks only. A further segment of a deque looks the
  * same, without a stack.
  *
  * Stacks are carved from large reservations, guarded once, and not unmapped
@@ -63,6 +63,7 @@ struct stack {
     struct stack *next;       /* in a list of spares */
     struct sanitize_fiber fiber;
     _Alignas(64) char sentinel[64]; /* the slot before the first */
+    char first[64];                 /* the first slot */
 };
 
 enum { STACK_POOL_WARM = 4096 }; /* spare ones that keep their pages */
@@ -118,6 +119,15 @@ static inline struct stack *stack_of(struct thrum_deque_ *first)
 static inline struct stack *stack_of_resume(struct thrum_job_ *job)
 {
     return container_of(job, struct stack, resume);
+}
+
+/* The stack whose first frames, of 32 KiB, `frame` is in; if it is in one: nothing
+ * but to be fetched. */
+static inline struct stack *stack_around(const char *frame)
+{
+    uintptr_t border = ((uintptr_t)frame | (SEGMENT_BYTES - 1)) + 1;
+
+    return (struct stack *)(border - SEGMENT_HEAD);
 }
 
 /* Call `see` for each stack there is, spare ones too. No other thread makes

@@ -7,7 +7,6 @@
 enum {
     SPARES_HOT = 64,
     FRAMES = 20 * CACHE_LINE,
-    HEAD = 5 * CACHE_LINE,
     SPARES_LEAST = SANITIZE_NOSYNC ? 32 : 1, /* see run_elsewhere */
 };
 
@@ -165,7 +164,7 @@ fetches void fetch_next(struct worker *w, const struct stack *s)
     end = next - frames < FRAMES ? next : frames + FRAMES;
     for (; frames < end; frames += CACHE_LINE)
         __builtin_prefetch(frames, 1);
-    for (int i = 0; i < HEAD; i += CACHE_LINE)
+    for (size_t i = 0; i < sizeof(struct stack); i += CACHE_LINE)
         __builtin_prefetch(next + i, 1);
 }
 

@@ -46,7 +46,8 @@ static char *kept_at(const struct broadcast *b, uint64_t number)
 
 static cold int told_end(struct broadcast *b)
 {
-    REQUIRE(!b->gone, "a broadcast after thrum_broadcast_fini");
+    if (unlikely(b->gone))
+        die("a broadcast is used after thrum_broadcast_fini");
     return -EPIPE;
 }
 

@@ -106,7 +106,8 @@ static struct line_place *refill(struct chan *c)
 
 static cold int end_of(struct chan *c)
 {
-    REQUIRE(!c->gone, "a channel after thrum_chan_fini");
+    if (unlikely(c->gone))
+        die("a channel is used after thrum_chan_fini");
     return -EPIPE;
 }
 

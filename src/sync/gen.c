@@ -49,9 +49,9 @@ struct body {
         *here; /* where the body itself runs, and no fork of it */
 };
 
-static struct gen *gen_of(thrum_gen *g)
+static inline struct gen *gen_of(thrum_gen *g, const char *caller)
 {
-    REQUIRE(g != NULL, "no generator");
+    REQUIRE_OF(caller, g != NULL, "no generator");
     return (struct gen *)(void *)g;
 }
 
@@ -61,15 +61,15 @@ static void enter(struct gen *g)
     g->counted = !scope_is_borrowed(); /* it is but for want of memory */
     if (!g->counted)
         return;
-    REQUIRE(g->parent->generators < UINT16_MAX,
-            "over 65,534 generators are open in one scope");
+    if (g->parent->generators == UINT16_MAX)
+        die("over 65,534 generators are open in one scope");
     g->parent->generators++;
 }
 
 void thrum_gen_open_(thrum_gen *g, const struct thrum_site_ *site, thrum_fn *fn,
                      void *arg, size_t item)
 {
-    struct gen *gen = gen_of(g);
+    struct gen *gen = gen_of(g, __func__);
 
     REQUIRE(worker_current() != NULL, "a generator is opened by a task");
     REQUIRE(fn != NULL, "no function");
@@ -105,13 +105,15 @@ static inline struct stack *stack_at(struct thrum_deque_ *self)
 int thrum_gen_resume_(thrum_gen *gen, void *items, size_t n,
                       struct thrum_deque_ *deque)
 {
-    struct gen *g = gen_of(gen);
+    static const char next[] = "thrum_gen_next";
+    struct gen *g = gen_of(gen, next);
     struct stack *self = stack_at(deque);
 
-    REQUIRE(self != NULL, "a generator is used by tasks");
-    REQUIRE(g->room == 0 && g->state != CLOSING,
-            "a generator is used by one task at a time, and not by its body");
-    REQUIRE(items != NULL || g->size == 0, "no place for the items");
+    REQUIRE_OF(next, self != NULL, "a generator is used by tasks");
+    REQUIRE_OF(next, g->room == 0 && g->state != CLOSING,
+               "a generator is used by one task at a time, and not by its "
+               "body");
+    REQUIRE_OF(next, items != NULL || g->size == 0, "no place for the items");
     g->got = 0;
     if (scope_canceled(scope_on(self)))
         return -ECANCELED;
@@ -132,7 +134,7 @@ static void bury(struct gen *g)
 /* The body handed back because it has ended, or it was not asked. */
 int thrum_gen_ended_(thrum_gen *gen, int rc)
 {
-    struct gen *g = gen_of(gen);
+    struct gen *g = (struct gen *)(void *)gen;
 
     g->room = 0;
     if (g->state == ENDED && g->body != NULL)
@@ -148,7 +150,7 @@ static bool was_only_canceled(struct gen *g)
 
 thrum_err *thrum_gen_close(thrum_gen *gen)
 {
-    struct gen *g = gen_of(gen);
+    struct gen *g = gen_of(gen, __func__);
 
     REQUIRE(worker_current() != NULL, "a generator is closed by a task");
     REQUIRE(g->room == 0 && g->state != CLOSING, "a generator that is in use");
@@ -198,9 +200,10 @@ static struct body *body_on(struct stack *stack)
 
     while (s != NULL && s->stack == stack && !s->generates)
         s = s->parent;
-    REQUIRE(s != NULL && s->stack == stack &&
-                container_of(s, struct body, own)->here == stack->deque.here,
-            "thrum_gen_emit outside of a generator's body, or in a fork of it");
+    REQUIRE_OF("thrum_gen_emit",
+               s != NULL && s->stack == stack &&
+                   container_of(s, struct body, own)->here == stack->deque.here,
+               "called outside of a generator's body, or in a fork of it");
     return container_of(s, struct body, own);
 }
 

@@ -390,6 +390,8 @@ thrum_err *thrum_pipeline_run(const thrum_pipeline *p)
     if (r == NULL)
         return thrum_rc(-ENOMEM);
     thrum_scope_open(&s, .name = "pipeline");
+    REQUIRE(scope_of(&s)->sched != NULL,
+            "no runtime runs: start one with thrum_run");
     r->scope = &s;
     err = thrum_scope_close(&s, thrum_rc(start(r, NULL)));
     release(r);

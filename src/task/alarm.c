@@ -25,7 +25,7 @@ static int64_t later(int64_t now, thrum_time by)
 {
     if (by <= 0)
         return now;
-    return by > CLOCK_NEVER - 1 - now ? CLOCK_NEVER - 1 : now + by;
+    return by > CLOCK_NEVER - now ? CLOCK_NEVER : now + by;
 }
 
 /* When it was opened, if that was only noted. */
@@ -264,7 +264,7 @@ void alarm_report(struct scope *s, const thrum_err *err)
 
 void thrum_scope_set_deadline(thrum_scope *scope, thrum_time at)
 {
-    struct scope *s = scope_given(scope);
+    struct scope *s = scope_given(scope, __func__);
     int64_t now = clock_now();
 
     spin_lock(&s->lock);

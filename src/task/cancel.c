@@ -4,7 +4,9 @@
  * up to a shield; and because that is seldom news, each scope keeps the number
  * of cancels there had been in the process when it last looked in vain (`seen`).
  * As long as that number stays, one load and a compare are an answer. Once it is
- * canceled `seen` is no more the number, so who asks looks up and acquires [K1].
+ * canceled `seen` is no more the number, so who asks looks up and acquires [K1];
+ * and because that is for good he says so in all on his way (SEEN_CANCELED): who
+ * leaves many scopes, one after the other, need not go all the way from each.
  *
  * So running tasks register nowhere. A wait does: it is put into a list of its
  * scope, and the first wait in a scope links that into its parent's list of
@@ -27,13 +29,14 @@
  *   [K4] linked             -> [K5] a waiter trusts it  the lists above
  *   [K6] bind               -> [K7] get                 the binding
  *   [K8] timed              -> [K9] who asks            the deadline
+ *   [K10] SEEN_CANCELED     -> [K11] who asks, or opens what came before the cancel
  *   All else is under the locks.
  */
 
 #include <errno.h>
 
 #include "os/clock.h"
-#include "task/scope.h"
+#include "task/runtime.h"
 
 enum {
     LINKED = 1,
@@ -57,11 +60,14 @@ static void count(struct scope *c, uint32_t stops)
     (void)or_acq_rel(&c->stops, STOP_COUNTED); /* [K1] */
 }
 
-/* Its own cancel; a deadline that nobody else keeps. */
+/* Its own cancel, or one that is known; a deadline that nobody else keeps. */
 static bool is_stopped(struct scope *c)
 {
-    uint32_t stops = load_acquire(&c->stops); /* [K3] */
+    uint32_t stops;
 
+    if (load_acquire(&c->seen) == SEEN_CANCELED) /* [K11] */
+        return true;
+    stops = load_acquire(&c->stops); /* [K3] */
     if (stops != 0) {
         count(c, stops);
         return true;
@@ -74,20 +80,42 @@ static bool is_stopped(struct scope *c)
     return false;
 }
 
+/* All from s up to the one that is stopped. */
+static void note_canceled(struct scope *s, struct scope *stopped)
+{
+    for (; s != stopped; s = s->parent)
+        store_release(&s->seen, SEEN_CANCELED);  /* [K10] */
+    if (load_relaxed(&s->seen) != SEEN_CANCELED) /* many share it */
+        store_release(&s->seen, SEEN_CANCELED);  /* [K10] */
+}
+
+/* A number that is kept may be older than the one that was there, or take the
+ * place of SEEN_CANCELED: then it is asked again, no more. */
 bool scope_ask_canceled(struct scope *s)
 {
     uint64_t number = load_acquire(&thrum_cancels_); /* [K3] */
-    bool stopped = false;
+    struct scope *c = s;
 
-    for (struct scope *c = s; c != NULL && !stopped; c = c->parent) {
-        stopped = is_stopped(c);
-        if (c->shield)
-            break;
+    while (!is_stopped(c)) {
+        if (c->shield || c->parent == NULL) {
+            if (load_relaxed(&s->seen) != SEEN_NEVER)
+                store_relaxed(&s->seen, number);
+            return false;
+        }
+        c = c->parent;
     }
-    /* An older one than is there only makes it be asked again. */
-    if (!stopped && load_relaxed(&s->seen) != SEEN_NEVER)
-        store_relaxed(&s->seen, number);
-    return stopped;
+    note_canceled(s, c);
+    return true;
+}
+
+bool scope_is_stopped(const struct scope *s)
+{
+    const struct scope *c = s;
+
+    while (c->parent != NULL && !c->shield &&
+           load_acquire(&c->stops) == 0) /* [K3] */
+        c = c->parent;
+    return load_acquire(&c->stops) != 0; /* [K3] */
 }
 
 bool scope_canceled_outside(struct scope *s)
@@ -123,7 +151,7 @@ static void link_into_parent(struct scope *s)
 }
 
 /* Several tasks of a scope may do so at once: each goes all the way. */
-static void link_up(struct scope *s)
+void scope_link(struct scope *s)
 {
     struct scope *c;
 
@@ -149,6 +177,20 @@ void scope_unlink(struct scope *s)
     if (s->next != NULL)
         s->next->prev = s->prev;
     spin_unlock(&p->lock);
+}
+
+/* Who puts a call into the pool's queue asks after that whether s is canceled. If
+ * the walk went by before the flag was set, who set it hears so, and has the pool
+ * look; and by the pool's lock all who come after that hear it, too. So nothing
+ * hangs on the order of the flag itself. */
+void scope_has_calls(struct scope *s)
+{
+    if (load_relaxed(&s->calls) != 0)
+        return;
+    scope_link(s);
+    spin_lock(&s->lock);
+    store_relaxed(&s->calls, 1);
+    spin_unlock(&s->lock);
 }
 
 /* ------------------------------------------------------------------ waiting */
@@ -181,8 +223,8 @@ static void unlist(struct scope *s, struct scope_wait *w)
  * has been claimed already. */
 static void show(struct scope *s, struct scope_wait *w, bool deaf)
 {
-    link_up(s);
     w->deaf = deaf;
+    scope_link(s);
     list(s, w);
     if (!deaf && scope_canceled(s))
         (void)wait_wake(&w->wait, WAKE_CANCEL);
@@ -263,7 +305,15 @@ struct claimed {
     struct stack *here; /* the caller's, or NULL */
     struct chain ready; /* the tasks of its runtime */
     struct scope_wait *rest, **end;
+    struct sched *calls; /* whose pool is to look; NULL: none */
 };
+
+static void note_calls(struct claimed *all, struct sched *sched)
+{
+    if (all->calls != NULL && all->calls != sched)
+        runtime_sweep_calls(all->calls); /* of several: under the locks */
+    all->calls = sched;
+}
 
 static void note_claimed(struct claimed *all, struct scope_wait *w)
 {
@@ -281,6 +331,8 @@ static void claim_all(struct scope *s, struct claimed *all)
 {
     struct scope_wait *w, *next;
 
+    if (unlikely(load_relaxed(&s->calls) != 0)) /* under the lock */
+        note_calls(all, s->sched);
     for (w = s->waits; w != NULL; w = next) {
         next = w->next;
         if (w->deaf)
@@ -345,6 +397,8 @@ static void wake_inside(struct scope *s)
     struct scope_wait *next;
 
     claim_inside(s, &all);
+    if (unlikely(all.calls != NULL))
+        runtime_sweep_calls(all.calls);
     if (all.here != NULL)
         sched_push_chain(all.here->worker, &all.ready);
     for (struct scope_wait *w = all.rest; w != NULL; w = next) {
@@ -390,7 +444,7 @@ void scope_cancel(struct scope *s, const char *why)
 
 void thrum_scope_cancel(thrum_scope *scope, const char *why)
 {
-    struct scope *s = scope_given(scope);
+    struct scope *s = scope_given(scope, __func__);
 
     sched_point(POINT_CALL);
     scope_cancel(s, why);

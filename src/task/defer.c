@@ -83,7 +83,7 @@ bool defer_is_local(const struct scope *s, const void *arg)
 
 void thrum_defer_(thrum_scope *scope, thrum_fn *fn, void *arg, const char *what)
 {
-    struct scope *s = scope_given(scope);
+    struct scope *s = scope_given(scope, __func__);
     struct deferred d = {fn, arg};
     struct deferred_block *block;
     bool done;

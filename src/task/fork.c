@@ -121,9 +121,9 @@ thrum_err *thrum_join_any_(thrum_task *t)
 {
     struct stack *s = worker_current();
 
-    REQUIRE(s != NULL, "thrum_join is called from a task only");
-    REQUIRE(thrum_deque_of_(t->slot_)->first == &s->deque,
-            "thrum_join is called by the task that forked only");
+    REQUIRE_OF("thrum_join", s != NULL, "called from a task only");
+    REQUIRE_OF("thrum_join", thrum_deque_of_(t->slot_)->first == &s->deque,
+               "called by the task that forked only");
     fork_join(s, t->slot_);
     return t->slot_->u.call.err;
 }

@@ -98,15 +98,18 @@ static bool stays(const struct waiting *circle, struct thrum_rt *rt)
 }
 
 /* Nobody is at work, and there is nothing that will set one to work. */
-static bool is_over(struct waits *ws, struct sched *sched)
+static bool is_over(struct waits *ws, struct thrum_rt *rt)
 {
+    struct sched *sched = &rt->sched;
+
     for (size_t i = 0; i < ws->count; i++)
         if (ws->all[i].kind != NULL && ws->all[i].kind->outside)
             return false;
     return ws->count > 0 && ws->count == ws->found &&
            idle_asleep_count(&sched->idle) == sched_running(sched) &&
            !crew_any_away(&sched->crew) && !inbox_any(&sched->inbox) &&
-           timers_earliest(&sched->timers) == TIMERS_NEVER;
+           timers_earliest(&sched->timers) == TIMERS_NEVER &&
+           !runtime_pool_at_work(rt);
 }
 
 static void dump(struct text *t, struct thrum_rt *rt)
@@ -121,7 +124,7 @@ static void dump(struct text *t, struct thrum_rt *rt)
         say(t, "thrum: who waits\n");
         walk(&ws, rt, t);
     } while (waits_begin_again(&ws));
-    if (is_over(&ws, &rt->sched))
+    if (is_over(&ws, rt))
         say(t, "  all rest, and no timer is set: only another thread, or a "
                "signal, can wake one\n");
     w = circle = waits_circle(&ws);

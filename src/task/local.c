@@ -10,7 +10,7 @@
 void thrum_bind(thrum_scope *scope, thrum_binding *b, const thrum_key *key,
                 const void *value)
 {
-    struct scope *s = scope_given(scope);
+    struct scope *s = scope_given(scope, __func__);
 
     REQUIRE(b != NULL && key != NULL, "no binding, or no key");
     REQUIRE(s->stack == worker_current(),

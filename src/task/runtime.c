@@ -231,6 +231,20 @@ int thrum_start(thrum_rt **out, const thrum_opts *opts)
     return runtime_start(out, opts, NULL);
 }
 
+void runtime_sweep_calls(struct sched *sched)
+{
+    struct thrum_rt *rt = runtime_of(sched);
+
+    rt->pool_sweep(load_acquire(&rt->pool)); /* [O2] there is one */
+}
+
+bool runtime_pool_at_work(struct thrum_rt *rt)
+{
+    void *pool = load_acquire(&rt->pool); /* [O2] */
+
+    return pool != NULL && rt->pool_at_work(pool);
+}
+
 void runtime_free(struct thrum_rt *rt)
 {
     void *pool;
@@ -397,7 +411,8 @@ int thrum_post_(thrum_rt *rt, const struct thrum_site_ *site, thrum_fn *fn,
     if (sched_is_gone(&rt->sched))
         return -ENOTRECOVERABLE;
     return spawn_into(load_relaxed(&rt->posts_over) ? &rt->root : &rt->posted,
-                      site, fn, arg, copy, false); /* a root task knows */
+                      &(struct spawned){site, fn, arg, copy},
+                      false); /* a root task knows */
 }
 
 thrum_scope *thrum_root(void)

@@ -30,8 +30,10 @@ struct thrum_rt {
 
     /* The blocking pool, made by await/offload.c when it is first used. */
     struct lock pool_lock;
-    _Atomic(void *) pool;          /* set under pool_lock */
-    void (*pool_stop)(void *pool); /* const once there is a pool */
+    _Atomic(void *) pool;           /* set under pool_lock */
+    void (*pool_stop)(void *pool);  /* const once there is a pool, */
+    void (*pool_sweep)(void *pool); /* and these */
+    bool (*pool_at_work)(void *pool);
 };
 
 static inline struct thrum_rt *runtime_of(struct sched *sched)
@@ -42,6 +44,13 @@ static inline struct thrum_rt *runtime_of(struct sched *sched)
 /* As thrum_start; sim: see sched/start.h. */
 int runtime_start(struct thrum_rt **rt, const thrum_opts *opts,
                   struct sched_sim *sim);
+
+/* A scope was canceled that has children in the blocking pool: those that were
+ * not called yet need not be. */
+void runtime_sweep_calls(struct sched *sched);
+
+/* Is there anything in the blocking pool? */
+bool runtime_pool_at_work(struct thrum_rt *rt);
 
 /* A hook of sched.h: tell of it. */
 void block_stuck(struct sched *sched, struct stack *s, bool computes);

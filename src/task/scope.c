@@ -81,9 +81,8 @@ static void init(struct scope *s, struct scope *parent, struct stack *stack,
 {
     bool hears = parent != NULL && !shield;
 
-    /* No cancel that is counted concerns it, as none is known to the parent. */
-    store_relaxed(&s->seen, hears ? load_relaxed(&parent->seen)
-                                  : load_relaxed(&thrum_cancels_));
+    store_relaxed(&s->seen,
+                  hears ? scope_seen(parent) : load_relaxed(&thrum_cancels_));
     s->parent = parent;
     s->around = innermost(stack);
     s->here = stack == NULL ? NULL : stack->deque.here;
@@ -101,6 +100,7 @@ static void init(struct scope *s, struct scope *parent, struct stack *stack,
     store_relaxed(&s->stops, 0);       /* nobody else knows it yet */
     store_relaxed(&s->children, BODY); /* likewise */
     store_relaxed(&s->own, 0);
+    store_relaxed(&s->calls, 0);
     store_relaxed(&s->lock.held, 0);
     store_relaxed(&s->linked, 0);
     s->inner = NULL;
@@ -116,7 +116,7 @@ void scope_open_task(struct scope *s, struct scope *parent, struct stack *stack,
     s->name = site->name;
     s->where = site->where;
     s->of_task = true;
-    s->sched = stack->worker->sched;
+    s->sched = stack != NULL ? stack->worker->sched : parent->sched;
     init(s, parent, stack, false);
     s->framed = true;
     set_innermost(stack, s);
@@ -199,11 +199,11 @@ struct scope *scope_own(void)
     return s;
 }
 
-struct scope *scope_given(thrum_scope *scope)
+struct scope *scope_given(thrum_scope *scope, const char *func)
 {
     struct scope *s = scope == NULL ? scope_own() : scope_of(scope);
 
-    REQUIRE(s != NULL, "no scope is open here");
+    REQUIRE_OF(func, s != NULL, "no scope is open here");
     return s;
 }
 

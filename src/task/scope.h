@@ -110,6 +110,7 @@ struct scope {
     _Atomic uint64_t children; /* [C1] [C2] [C3] */
     struct wait *closer;       /* written before [C3] */
     _Atomic uint32_t own;      /* by who opened it: not in `children` yet */
+    _Atomic uint32_t calls;    /* lock: some are the blocking pool's */
 
     /* set if the flag before says so */
     struct permits permits;
@@ -150,8 +151,9 @@ struct scope *scope_current(void);
  * own yet, one is made. (Without memory it is the scope around.) */
 struct scope *scope_own(void);
 
-/* What the caller gave: NULL stands for the innermost. Dies if there is none. */
-struct scope *scope_given(thrum_scope *s);
+/* What the caller gave to `func`: NULL stands for the innermost. Dies if there is
+ * none. */
+struct scope *scope_given(thrum_scope *s, const char *func);
 
 /* The innermost scope is not of the running task, but of one that it works for:
  * a job of thrum_offload, a part of a loop. */
@@ -178,7 +180,8 @@ thrum_err *scope_join(struct scope *s, thrum_err *body);
  * as long as they. False: some go on. */
 bool scope_join_by(struct scope *s, struct wait *w, int64_t until);
 
-/* A task's own scope, on stack `stack`, inside `parent`. */
+/* A task's own scope, on stack `stack`, inside `parent`. NULL: the child runs on a
+ * thread that is no worker, whose scope is `parent`. */
 void scope_open_task(struct scope *s, struct scope *parent, struct stack *stack,
                      const struct thrum_site_ *site);
 
@@ -274,8 +277,15 @@ thrum_err *scope_fold_alone(struct scope *around, thrum_err *err);
 /* --- cancel.c ------------------------------------------------------------- */
 
 /* In `seen`. Ask the clock each time: no runtime keeps its deadline, or one's
- * around it. */
-#define SEEN_NEVER UINT64_MAX
+ * around it. And: it is canceled, or one around it is. */
+#define SEEN_NEVER    UINT64_MAX
+#define SEEN_CANCELED (UINT64_MAX - 1)
+
+/* For a scope that begins in this one, and hears what that hears: what is known. */
+static inline uint64_t scope_seen(struct scope *parent)
+{
+    return load_acquire(&parent->seen); /* [K11] */
+}
 
 /* A wait that a cancel ends. */
 struct scope_wait {
@@ -335,6 +345,16 @@ void scope_cancel(struct scope *s, const char *why);
 /* As scope_stop, of one that may be closing just now, and is then still there: nobody
  * is told if it takes long to end. */
 void scope_tell(struct scope *s, enum stop why);
+
+/* From here on a cancel of s, or of one around it, has the blocking pool look for
+ * children that need not be called any more. */
+void scope_has_calls(struct scope *s);
+
+/* Is s canceled, or one around it? Has no effect, and asks no clock. */
+bool scope_is_stopped(const struct scope *s);
+
+/* Let who looks on find s, which waits for nothing. */
+void scope_link(struct scope *s);
 
 /* Let a parked scope's waiters be found no more: the last act of a close. */
 void scope_unlink(struct scope *s);

@@ -62,42 +62,41 @@ static enum permit take_permit(struct scope *s)
 
 /* A full scope, and the caller is in one of its children: it may not wait for
  * itself. The child runs as a call, in a scope of its own. */
-static int run_in_place(struct scope *s, const struct thrum_site_ *site,
-                        thrum_fn *fn, const void *arg, size_t copy)
+static int run_in_place(struct scope *s, const struct spawned *what,
+                        thrum_err *(*call)(thrum_fn *, void *))
 {
     struct stack *stack = worker_current();
+    void *arg = (void *)(uintptr_t)what->arg;
     struct scope own;
-    void *bytes = NULL;
     uint32_t index;
     thrum_err *err;
 
-    if (copy > 0) {
-        bytes = alloc(copy);
-        if (bytes == NULL)
+    if (what->copy > 0) {
+        arg = alloc(what->copy);
+        if (arg == NULL)
             return -ENOMEM;
-        memcpy(bytes, arg, copy);
+        memcpy(arg, what->arg, what->copy);
     }
     index = scope_enter(s, stack);
-    scope_open_task(&own, scope_current(), stack, site);
-    err = scope_close(&own, fn(bytes != NULL ? bytes : (void *)(uintptr_t)arg));
-    release(bytes);
+    scope_open_task(&own, scope_current(), stack, what->site);
+    err = call != NULL ? call(what->fn, arg) : what->fn(arg);
+    err = scope_close(&own, err);
+    if (what->copy > 0)
+        release(arg);
     scope_leave(s, index, err, false);
     return 0;
 }
 
-static void fill(struct record *r, struct scope *s,
-                 const struct thrum_site_ *site, thrum_fn *fn, const void *arg,
-                 size_t copy)
+static inline void fill(struct record *r, struct scope *s,
+                        const struct spawned *what, size_t room)
 {
-    store_relaxed(&r->job.site, site); /* nobody else knows it yet */
+    store_relaxed(&r->job.site, what->site); /* nobody else knows it yet */
     store_relaxed(&r->job.scope, scope_public(s));
     r->job.taken = NULL;
-    r->job.u.call.fn = fn;
-    r->job.u.call.arg = (void *)(uintptr_t)arg;
-    if (copy > 0) {
-        memcpy(r->copy.bytes, arg, copy);
-        r->job.u.call.arg = r->copy.bytes;
-    }
+    r->job.u.call.fn = what->fn;
+    r->job.u.call.arg = (void *)(uintptr_t)what->arg;
+    if (what->copy > 0)
+        r->job.u.call.arg = memcpy(r->copy.bytes + room, what->arg, what->copy);
     r->has_trace = false;
     if (unlikely(s->supervised)) {
         r->trace = thrum_trace_id_current();
@@ -106,54 +105,107 @@ static void fill(struct record *r, struct scope *s,
     r->permit = s->limited;
 }
 
-int spawn_into(struct scope *s, const struct thrum_site_ *site, thrum_fn *fn,
-               const void *arg, size_t copy, bool may_wait)
+static inline struct record *make(struct scope *s, const struct spawned *what,
+                                  size_t room,
+                                  thrum_err *(*call)(thrum_fn *, void *),
+                                  int *rc)
 {
     struct stack *stack = worker_current();
     bool here = stack != NULL && stack->worker->sched == s->sched;
     struct record *r;
 
-    if (!here && sched_is_gone(s->sched))
-        return -ENOTRECOVERABLE;
+    if (!here && sched_is_gone(s->sched)) {
+        *rc = -ENOTRECOVERABLE;
+        return NULL;
+    }
     if (s->limited) {
         enum permit permit = take_permit(s);
 
-        if (permit == PERMIT_CANCELED)
-            return -ECANCELED;
-        if (permit == PERMIT_IN_PLACE)
-            return run_in_place(s, site, fn, arg, copy);
+        if (permit != PERMIT_TAKEN) {
+            *rc = permit == PERMIT_CANCELED ? -ECANCELED
+                                            : run_in_place(s, what, call);
+            return NULL;
+        }
     }
-    r = record_get(here ? stack->worker : NULL, copy);
+    r = what->copy > SIZE_MAX - room
+            ? NULL
+            : record_get(here ? stack->worker : NULL, room + what->copy);
     if (r == NULL) {
         if (s->limited)
             permits_give(&s->permits);
-        return -ENOMEM;
+        *rc = -ENOMEM;
+        return NULL;
     }
-    fill(r, s, site, fn, arg, copy);
+    fill(r, s, what, room);
     r->index = scope_enter(s, stack);
+    return r;
+}
+
+static inline void push(struct scope *s, struct record *r, bool may_wait)
+{
+    struct stack *stack = worker_current();
+
     tsan_promise(&r->job);
-    if (!here) {
+    if (stack == NULL || stack->worker->sched != s->sched) {
         sched_submit(s->sched, &r->job);
-        return 0;
+        return;
     }
     sched_push_child(stack->worker, &r->job);
     sched_point(POINT_CALL);
     if (may_wait && unlikely(queue_count(&stack->worker->queue) > BURST) &&
         scope_live(s) > BURST)
         worker_yield(stack);
-    return 0;
+}
+
+struct record *spawn_record(struct scope *s, const struct spawned *what,
+                            size_t room, thrum_err *(*call)(thrum_fn *, void *),
+                            int *rc)
+{
+    return make(s, what, room, call, rc);
+}
+
+void record_push(struct scope *s, struct record *r, bool may_wait)
+{
+    push(s, r, may_wait);
+}
+
+int spawn_into(struct scope *s, const struct spawned *what, bool may_wait)
+{
+    int rc = 0;
+    struct record *r = make(s, what, 0, NULL, &rc);
+
+    if (r != NULL)
+        push(s, r, may_wait);
+    return rc;
+}
+
+static inline void demand(bool holds, const char *called, const char *what)
+{
+    if (unlikely(!holds))
+        die("%s: %s", called, what);
+}
+
+struct scope *spawn_check(thrum_scope *scope, const struct spawned *what,
+                          const char *called)
+{
+    struct scope *s = scope == NULL ? scope_own() : scope_of(scope);
+
+    demand(s != NULL, called, "no scope is open here");
+    demand(what->fn != NULL, called, "no function");
+    demand(!s->ending, called,
+           "a scope that is closing takes no more children: in a clean-up give "
+           "NULL");
+    demand(what->arg != NULL || what->copy == 0, called,
+           "bytes to copy, and no argument");
+    demand(s->sched != NULL, called,
+           "no runtime runs: start one with thrum_run");
+    return s;
 }
 
 int thrum_spawn_(thrum_scope *scope, const struct thrum_site_ *site,
                  thrum_fn *fn, const void *arg, size_t copy)
 {
-    struct scope *s = scope == NULL ? scope_own() : scope_of(scope);
+    struct spawned what = {site, fn, arg, copy};
 
-    REQUIRE(s != NULL, "no scope is open here");
-    REQUIRE(fn != NULL, "no function");
-    REQUIRE(!s->ending, "a scope that is closing takes no more children: in a "
-                        "clean-up give NULL");
-    REQUIRE(arg != NULL || copy == 0, "bytes to copy, and no argument");
-    REQUIRE(s->sched != NULL, "no runtime runs: start one with thrum_run");
-    return spawn_into(s, site, fn, arg, copy, true);
+    return spawn_into(spawn_check(scope, &what, "thrum_spawn"), &what, true);
 }

@@ -4,9 +4,31 @@
 
 #include "task/scope.h"
 
-/* 0, or -ENOMEM: fn will not be called. may_wait: for a permit, and to let a
- * burst of spawns run. */
-int spawn_into(struct scope *s, const struct thrum_site_ *site, thrum_fn *fn,
-               const void *arg, size_t copy, bool may_wait);
+/* What the caller gave. */
+struct spawned {
+    const struct thrum_site_ *site;
+    thrum_fn *fn;
+    const void *arg;
+    size_t copy; /* bytes of arg */
+};
+
+/* The scope that the caller gave; NULL stands for the innermost. If the call is
+ * wrong, dies with the name of the function that was called. */
+struct scope *spawn_check(thrum_scope *scope, const struct spawned *what,
+                          const char *called);
+
+/* Start a child. may_wait: to let a burst of spawns run. 0, or an error, as of
+ * thrum_spawn: fn will not be called. */
+int spawn_into(struct scope *s, const struct spawned *what, bool may_wait);
+
+/* The same in two steps, with `room` bytes of the caller's own in the record. NULL,
+ * and *rc: it has been called in place (0), by `call`, or will not be (an error).
+ * Else it counts as a child from here on; then record_push gives it to a worker. */
+struct record;
+struct record *spawn_record(struct scope *s, const struct spawned *what,
+                            size_t room,
+                            thrum_err *(*call)(thrum_fn *fn, void *arg),
+                            int *rc);
+void record_push(struct scope *s, struct record *r, bool may_wait);
 
 #endif

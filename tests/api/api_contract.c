@@ -342,6 +342,18 @@ static thrum_err *spawn_no_bytes(void *arg)
     return NULL;
 }
 
+static thrum_err *spawn_blocking_no_bytes(void *arg)
+{
+    (void)arg;
+    CHECK(thrum_spawn_blocking(NULL, nothing, NULL, 8) == 0);
+    return NULL;
+}
+
+static void spawn_blocking_nothing(void)
+{
+    run(spawn_blocking_no_bytes);
+}
+
 static void spawn_no_function(void)
 {
     run(spawn_null);
@@ -359,6 +371,7 @@ static void arguments_that_make_no_sense_are_refused(void **state)
     assert_stops(spawn_without_scope, "thrum_spawn", "scope");
     assert_stops(spawn_without_runtime, "thrum_spawn", "runtime");
     assert_stops(spawn_no_function, "thrum_spawn", "function");
+    assert_stops(spawn_blocking_nothing, "thrum_spawn_blocking", "argument");
     assert_stops(spawn_copy_of_nothing, "thrum_spawn", "bytes");
 }
 
@@ -380,6 +393,18 @@ static thrum_err *part(size_t lo, size_t hi, void *arg)
 static void for_outside(void)
 {
     expect_ok(thrum_for(0, 10, 0, part, NULL));
+}
+
+static thrum_err *no_item(void *item, void *arg, bool *end)
+{
+    (void)item, (void)arg;
+    *end = true;
+    return NULL;
+}
+
+static void pipeline_without_runtime(void)
+{
+    expect_ok(thrum_pipeline_run(&(thrum_pipeline){.source = no_item}));
 }
 
 static thrum_err *gather_nothing(void *arg)
@@ -432,6 +457,7 @@ static void calls_from_the_wrong_place_are_refused(void **state)
     (void)state;
     assert_stops(gather_outside, "thrum_gather", "task");
     assert_stops(for_outside, "thrum_for", "task");
+    assert_stops(pipeline_without_runtime, "thrum_pipeline_run", "runtime");
     assert_stops(gather_no_function, "thrum_gather", "function");
     assert_stops(reduce_no_size, "thrum_reduce", "size");
     assert_stops(run_no_function, "thrum_run", "function");

@@ -140,6 +140,10 @@ static thrum_err *in_time(void *arg)
         expect_kind(thrum_with(fail_real, NULL, .timeout = HOUR), &Real);
         thrum_scope_open(&s, .timeout = INT64_MAX, .deadline = INT64_MAX);
         CHECK(thrum_sleep(1) == 0);
+        CHECK(thrum_deadline() == INT64_MAX);
+        expect_ok(thrum_scope_close(&s, NULL));
+        thrum_scope_open(&s, .timeout = INT64_MAX);
+        CHECK(thrum_deadline() == INT64_MAX);
         expect_ok(thrum_scope_close(&s, NULL));
     }
     return NULL;

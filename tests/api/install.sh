@@ -33,9 +33,11 @@ sanitize=${SAN:+-fsanitize=$SAN}
 } >"$dir/all.c"
 cp "$dir/all.c" "$dir/all.cc"
 
-# Options in C++, which had no designated initialisers before C++20.
+# Options and kinds in C++, which had no designated initialisers before C++20.
 cat >"$dir/options.cc" <<'END'
 #include <thrum.h>
+
+THRUM_KIND(Late, THRUM_ERROR, .code = 4);
 
 static thrum_err *rest(void *)
 {
@@ -48,7 +50,7 @@ static thrum_err *app(void *)
     bool over = thrum_err_is(e, &THRUM_TIMEOUT);
 
     thrum_err_drop(e);
-    return over ? nullptr : thrum_fail(&THRUM_ERROR, "no timeout");
+    return over ? nullptr : thrum_fail(&Late, "no timeout");
 }
 
 int main()
@@ -85,7 +87,7 @@ if command -v "$cxx" >/dev/null; then
     # shellcheck disable=SC2046
     build_and_run "$cxx" "$dir/all.cc" $(pkg-config --libs thrum) \
         "-Wl,-rpath,$lib"
-    for standard in c++17 c++20; do
+    for standard in c++11 c++17 c++20; do
         build_and_run "$cxx" "$dir/options.cc" -std=$standard -Wpedantic \
             "$lib/libthrum.a" -pthread
     done

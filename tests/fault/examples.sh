@@ -56,7 +56,7 @@ run() {
         exec "$@"
     ) >"$dir/raw" 2>"$dir/errors"
     status=$?
-    cat "$dir/errors" >>"$dir/raw"
+    [ ! -s "$dir/errors" ] || cat "$dir/errors" >>"$dir/raw"
     failed='' live=''
     read -r failed live <"$dir/report"
 }
@@ -78,6 +78,7 @@ wrong() {
     elif [ "$live" -gt "$usual" ]; then
         echo "leaks $((live - usual)) blocks"
     elif [ $status = 0 ] && ! looks_at_errors "$name" &&
+        ! cmp -s "$dir/raw" "$dir/first" &&
         ! plain | cmp -s - "$dir/expected" &&
         ! grep -qE "$error" "$dir/raw"; then
         echo "ends well with another output"
@@ -93,6 +94,7 @@ sweep() {
     shift
     number=$((number + 1))
     run FAIL_AT 0 "$@"
+    cp "$dir/raw" "$dir/first"
     plain >"$dir/expected"
     usual=$live
     if [ $status != 0 ] || [ -z "$live" ]; then

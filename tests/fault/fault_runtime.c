@@ -402,6 +402,11 @@ static thrum_err *count_call(void *arg)
     return NULL;
 }
 
+static thrum_err *count_through(void *arg)
+{
+    return count_call(*(_Atomic unsigned **)arg);
+}
+
 static thrum_err *offload_once(void *arg)
 {
     struct offload *o = arg;
@@ -434,6 +439,37 @@ static void an_offload_that_fails_was_not_called(void **state)
     sweep_allocations(offload_story);
     sweep_os(offload_story, FAIL_THREAD);
     sweep_os(offload_story, FAIL_MAP);
+}
+
+static thrum_err *blocking_story(void *arg)
+{
+    _Atomic unsigned calls = 0, *at = &calls;
+    unsigned refused = 0, failed;
+    thrum_err *e;
+    thrum_scope s;
+
+    (void)arg;
+    thrum_scope_open(&s, .policy = THRUM_SETTLE);
+    for (int i = 0; i < 8; i++) {
+        int rc = thrum_spawn_blocking(&s, count_through, &at, sizeof at);
+
+        CHECK(rc == 0 || rc == -ENOMEM);
+        refused += rc != 0;
+    }
+    e = thrum_scope_close(&s, NULL);
+    failed = (unsigned)thrum_err_count(e);
+    expect_only(e, EAGAIN, ENOMEM);
+    if (failed != 1) /* or there was no memory for a group */
+        CHECK(atomic_load(&calls) + refused + failed == 8);
+    return NULL;
+}
+
+static void a_blocking_child_is_called_or_its_error_arrives(void **state)
+{
+    (void)state;
+    sweep_allocations(blocking_story);
+    sweep_os(blocking_story, FAIL_THREAD);
+    sweep_os(blocking_story, FAIL_MAP);
 }
 
 /* Calls that need each other, while one thread is refused: it is asked for
@@ -549,6 +585,7 @@ int main(void)
         cmocka_unit_test(gathering_keeps_its_errors_without_memory),
         cmocka_unit_test(a_reduction_without_memory_says_so),
         cmocka_unit_test(an_offload_that_fails_was_not_called),
+        cmocka_unit_test(a_blocking_child_is_called_or_its_error_arrives),
         cmocka_unit_test(the_blocking_pool_grows_after_a_refusal),
         cmocka_unit_test(a_worker_that_is_refused_is_asked_for_again),
         cmocka_unit_test(hundreds_of_faults_were_met),

@@ -41,8 +41,9 @@ struct scope *scope_current(void)
     return NULL;
 }
 
-struct scope *scope_given(thrum_scope *scope)
+struct scope *scope_given(thrum_scope *scope, const char *func)
 {
+    (void)func;
     return scope_of(scope);
 }
 
@@ -55,8 +56,8 @@ static void open(int which, int parent, bool shield)
     struct scope *p = parent == which ? NULL : &scopes[parent];
     bool hears = p != NULL && !shield;
 
-    store_relaxed(&s->seen, hears ? load_relaxed(&p->seen)
-                                  : load_relaxed(&thrum_cancels_));
+    store_relaxed(&s->seen,
+                  hears ? scope_seen(p) : load_relaxed(&thrum_cancels_));
     s->parent = p;
     s->shield = shield;
     store_relaxed(&s->timed, 0);
@@ -299,6 +300,14 @@ static void ask_in_a_new_one(void)
     ask(LATE);
 }
 
+/* What another one has found out is enough. */
+static void open_a_new_one(void)
+{
+    open(LATE, LOW, false);
+    if (scope_canceled(&scopes[LATE]))
+        MODEL_ASSERT(gift[TOP] == GIFT);
+}
+
 /* What is true inside because of TOP is true further out as well. */
 static void ask_outwards(void)
 {
@@ -519,6 +528,12 @@ static const struct model_scenario scenarios[] = {
                  {"b", ask_low},
                  {"cancel", cancel_top}},
      .executions = 20000},
+    {.name = "opened_where_it_is_known",
+     .setup = tasks,
+     .threads = {{"opens", open_a_new_one},
+                 {"asks", ask_low},
+                 {"cancel", cancel_top}},
+     .executions = 10000},
     {0}};
 
 int main(void)

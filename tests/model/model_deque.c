@@ -312,7 +312,7 @@ static void each_ran_once_and_all_is_empty(void)
     {                                                                          \
         .name = what, .setup = prepare, .threads = {__VA_ARGS__},              \
         .check = verify, .preemptions = bound, .membarrier = barrier,          \
-        .executions = 30000                                                    \
+        .executions = 250000                                                   \
     }
 #define FROM_START(what, bound, ...)                                           \
     SCENARIO(what, true, setup, each_ran_once_and_all_is_empty, bound,         \

@@ -170,7 +170,7 @@ static void nothing_is_left(void)
 #define SCENARIO(what, barrier, ...)                                           \
     {                                                                          \
         .name = what, .setup = setup, .threads = {__VA_ARGS__},                \
-        .check = nothing_is_left, .membarrier = barrier, .executions = 30000   \
+        .check = nothing_is_left, .membarrier = barrier, .executions = 200000  \
     }
 #define BOTH(what, ...)                                                        \
     SCENARIO(what, true, __VA_ARGS__),                                         \

@@ -1,6 +1,7 @@
 /* A blocking call against the cancel of its task: it is called once or never, its
  * task is told which, arguments are let go by both sides before they are gone, and
- * nobody sleeps on. Queue and sweep are a slot here. */
+ * nobody sleeps on. And children that are calls: a cancel has those looked for that
+ * lie in the queue. Queue and sweep are slots here. */
 #include "parts/parker.c"
 #include "parts/waiter.c"
 #include "sched/wait.c"
@@ -17,15 +18,19 @@ static void gone(void *p);
 
 #include <string.h>
 
+#define MODEL_CALLS
 #include "model_tasks.h"
 
-enum { SCRATCH = 512 };
+enum { SCRATCH = 512, CHILDREN = 2 };
 
-static struct scope scope;
-static struct offload heap; /* where a private one lies */
+static struct scope scope, outer;
+static struct waited heap; /* where one lies that no stack holds */
 static _Atomic(struct offload *) queue;
 static _Atomic uint32_t ends; /* of the thread, the sweeper */
-static int opened;            /* the scope of a private one */
+static struct offload children[CHILDREN];
+static _Atomic(struct offload *) slots[CHILDREN];
+static int swept[CHILDREN];
+static int opened; /* the scope of a private one */
 static int argument, calls, finished, freed, abandoned;
 static bool canceled;
 static bool fails; /* no thread is to be had */
@@ -54,8 +59,9 @@ struct scope *scope_current(void)
     return NULL;
 }
 
-struct scope *scope_given(thrum_scope *s)
+struct scope *scope_given(thrum_scope *s, const char *func)
 {
+    (void)func;
     return scope_of(s);
 }
 
@@ -108,26 +114,26 @@ static __attribute__((noinline)) void scribble(void)
 
 static __attribute__((noinline)) void offload(void)
 {
-    struct offload job;
+    struct waited w;
     struct wait again;
 
-    offload_init(&job, call_out, &argument, &scope);
-    wait_init(&job.wait.wait);
-    wait_tell(&job.wait, NULL, NULL);
-    put(&job);
-    if (scope_sleep(&scope, &job.wait) != WAKE_EVENT) {
+    offload_init(&w.job, call_out, &argument, (uintptr_t)&scope);
+    wait_init(&w.wait.wait);
+    wait_tell(&w.wait, NULL, NULL);
+    put(&w.job);
+    if (scope_sleep(&scope, &w.wait) != WAKE_EVENT) {
         wait_init(&again);
-        if (offload_withdraw(&job, &scope, &again)) {
+        if (offload_withdraw(&w.job, &scope, &again)) {
             sweep();
             (void)wait_sleep(&again, NULL, NULL);
             canceled = true;
             return;
         }
-        if (offload_wait_again(&job, &again))
+        if (offload_wait_again(&w.job, &again))
             (void)wait_sleep(&again, NULL, NULL);
     }
     MODEL_ASSERT(fails ||
-                 (job.u.err == (thrum_err *)&argument && argument == 1));
+                 (w.job.u.err == (thrum_err *)&argument && argument == 1));
 }
 
 static void task(void)
@@ -140,17 +146,17 @@ static void task(void)
 
 static void task_of_private(void)
 {
-    offload_init(&heap, call_out, &argument, NULL);
+    offload_init(&heap.job, call_out, &argument, 0);
     wait_init(&heap.wait.wait);
     wait_tell(&heap.wait, NULL, NULL);
-    put(&heap);
+    put(&heap.job);
     if (scope_sleep(&scope, &heap.wait) != WAKE_EVENT) {
-        if (offload_withdraw(&heap, NULL, NULL)) {
+        if (offload_withdraw(&heap.job, NULL, NULL)) {
             sweep();
             canceled = true;
         } else {
             MODEL_ASSERT(fails || opened == 1);
-            abandoned = offload_abandon(&heap);
+            abandoned = offload_abandon(&heap.job);
         }
     }
     if (!canceled && !abandoned) {
@@ -186,13 +192,66 @@ static void thread(void)
         offload_skip(job);
         return;
     } else {
-        MODEL_ASSERT(s == &scope || job == &heap);
+        MODEL_ASSERT(s == &scope || job == &heap.job);
         job->u.err = job->fn(job->u.arg);
     }
     if (!offload_end(job)) {
-        MODEL_ASSERT(job == &heap);
+        MODEL_ASSERT(job == &heap.job);
         gone(job);
     }
+}
+
+/* --- children. Each access to a slot is one to the pool's, under its lock. */
+
+static void sweep_children(void)
+{
+    for (int i = 0; i < CHILDREN; i++) {
+        struct offload *job = exchange_acq_rel(&slots[i], NULL);
+
+        if (job == NULL)
+            continue;
+        MODEL_ASSERT(offload_is_child(job));
+        if (scope_is_stopped(&scope))
+            swept[i]++;
+        else
+            (void)exchange_acq_rel(&slots[i], job);
+    }
+}
+
+void runtime_sweep_calls(struct sched *sched)
+{
+    MODEL_ASSERT(sched == &model_sched);
+    sweep_children();
+}
+
+static void spawn(int i)
+{
+    offload_init(&children[i], call_out, &argument, OFFLOAD_CHILD);
+    scope_has_calls(&scope);
+    (void)exchange_acq_rel(&slots[i], &children[i]);
+    if (scope_canceled(&scope))
+        sweep_children();
+}
+
+static void cancel_outside(void)
+{
+    thrum_scope_cancel(scope_public(&outer), NULL);
+}
+
+static void spawn_one(void)
+{
+    spawn(0);
+}
+
+static void spawn_other(void)
+{
+    spawn(1);
+}
+
+static void none_is_left(void)
+{
+    for (int i = 0; i < CHILDREN; i++)
+        MODEL_ASSERT(swept[i] == 1);
 }
 
 static void cancel(void)
@@ -228,9 +287,17 @@ static void prepare(void)
     model_tasks_setup(0);
     store_relaxed(&thrum_cancels_, 0);
     memset((void *)&scope, 0, sizeof scope);
+    memset((void *)&outer, 0, sizeof outer);
+    outer.sched = &model_sched;
     memset((void *)&heap, 0, sizeof heap);
     scope.sched = &model_sched;
     store_relaxed(&queue, NULL);
+    for (int i = 0; i < CHILDREN; i++)
+        store_relaxed(&slots[i], NULL);
+    memset((void *)children, 0, sizeof children);
+    memset(swept, 0, sizeof swept);
+    model_name(slots, "slots");
+    model_watch(children, sizeof children);
     store_relaxed(&ends, 0);
     opened = argument = calls = finished = freed = abandoned = 0;
     canceled = fails = false;
@@ -245,6 +312,12 @@ static void prepare(void)
     model_watch(&freed, sizeof freed);
 }
 
+static void inside_another(void)
+{
+    prepare();
+    scope.parent = &outer;
+}
+
 static void no_thread(void)
 {
     prepare();
@@ -254,7 +327,8 @@ static void no_thread(void)
 static void called_or_canceled(void)
 {
     MODEL_ASSERT(finished == 1 && freed == 0);
-    MODEL_ASSERT(load_relaxed(&scope.seen) <= 1); /* it is no wait */
+    MODEL_ASSERT(load_relaxed(&scope.seen) <= 1 || /* it is no wait */
+                 load_relaxed(&scope.seen) == SEEN_CANCELED);
     MODEL_ASSERT(calls == (canceled || fails ? 0 : 1));
 }
 
@@ -298,6 +372,13 @@ static const struct model_scenario scenarios[] = {
                  {"cancel", cancel}},
      .check = freed_once,
      .executions = 20000},
+    {.name = "children",
+     .setup = inside_another,
+     .threads = {{"one", spawn_one},
+                 {"other", spawn_other},
+                 {"cancel", cancel_outside}},
+     .check = none_is_left,
+     .executions = 40000},
     {0}};
 
 int main(void)

@@ -150,7 +150,7 @@ static const struct model_scenario scenarios[] = {
      .setup = setup,
      .threads = {{"owner", park_until_first_done}, {"waker", do_first}},
      .check = nobody_is_parked,
-     .executions = 100000,
+     .executions = 400000,
      .spurious = true},
     {0}};
 

@@ -45,14 +45,15 @@ struct scope *scope_current(void)
     return &scopes[model_thread()];
 }
 
-struct scope *scope_given(thrum_scope *scope)
+struct scope *scope_given(thrum_scope *scope, const char *func)
 {
+    (void)func;
     return scope_of(scope);
 }
 
 void thrum_scope_open_(thrum_scope *s, const thrum_scope_opts *opts)
 {
-    (void)s;
+    scope_of(s)->sched = &model_sched;
     (void)opts;
 }
 

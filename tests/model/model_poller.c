@@ -55,13 +55,19 @@ static void be_ready(void *key, unsigned what)
         sched_submit(&sched, job_of_id(1, &meeting));
 }
 
+static void fetch_nothing(void *key)
+{
+    (void)key;
+}
+
 static bool check_nothing(struct poller *p)
 {
     (void)p;
     return false;
 }
 
-static const struct poller_hooks hooks = {be_ready, check_nothing, NULL};
+static const struct poller_hooks hooks = {fetch_nothing, be_ready,
+                                          check_nothing, NULL};
 
 /* A task that waits for a descriptor, the first one to do so. */
 static void root_opens_the_poller(struct thrum_job_ *job)
@@ -324,7 +330,8 @@ static void hear(void *key, unsigned what)
     store_relaxed(&heard, 1);
 }
 
-static const struct poller_hooks hearing = {hear, check_nothing, NULL};
+static const struct poller_hooks hearing = {fetch_nothing, hear, check_nothing,
+                                            NULL};
 
 static void takes_role(void)
 {

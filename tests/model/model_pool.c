@@ -28,7 +28,7 @@ enum { JOBS = 3, THREADS = 2 };
 static struct sched sched;
 static struct pool pool;
 static struct blocking_thread threads[THREADS];
-static struct offload jobs[JOBS];
+static struct waited jobs[JOBS];
 static struct scope scopes[JOBS];
 static int ids[JOBS], calls[JOBS], wakes[JOBS];
 static _Atomic uint32_t awake[JOBS]; /* the task has been woken */
@@ -81,10 +81,10 @@ void sched_submit(struct sched *s, struct thrum_job_ *job)
 
 bool wait_wake(struct wait *w, enum wake cause)
 {
-    int id = (int)(container_of(w, struct offload, wait.wait) - jobs);
+    int id = (int)(container_of(w, struct waited, wait.wait) - jobs);
 
     MODEL_ASSERT(cause == WAKE_EVENT);
-    MODEL_ASSERT(calls[id] == 1 && jobs[id].u.err == NULL);
+    MODEL_ASSERT(calls[id] == 1 && jobs[id].job.u.err == NULL);
     wakes[id]++;
     memset((void *)&jobs[id], 0xAA, sizeof jobs[id]); /* the task went on */
     set(&awake[id]);
@@ -196,6 +196,22 @@ bool private_run(struct offload *job)
     return false;
 }
 
+void child_run(struct offload *job)
+{
+    (void)job;
+}
+
+void child_over(struct offload *job)
+{
+    (void)job;
+}
+
+bool child_is_canceled(struct offload *job)
+{
+    (void)job;
+    return false;
+}
+
 void private_end(struct offload *job)
 {
     (void)job;
@@ -238,8 +254,8 @@ static void submit(int id)
 
     ids[id] = id;
     memset((void *)&jobs[id], 0, sizeof jobs[id]);
-    offload_init(&jobs[id], work, &ids[id], (struct scope *)&scopes[id]);
-    duty = enqueue(&pool, &jobs[id]);
+    offload_init(&jobs[id].job, work, &ids[id], (uintptr_t)&scopes[id]);
+    duty = enqueue(&pool, &jobs[id].job);
     MODEL_ASSERT(!duty.add);
     if (duty.called != NULL)
         parker_unpark(&duty.called->parker);

@@ -188,7 +188,7 @@ static void each_was_taken_once_or_is_left(void)
     {                                                                          \
         .name = what, .setup = setup, .threads = {__VA_ARGS__},                \
         .check = each_was_taken_once_or_is_left, .preemptions = bound,         \
-        .membarrier = barrier, .executions = 50000                             \
+        .membarrier = barrier, .executions = 300000                            \
     }
 #define BOTH(what, bound, ...)                                                 \
     SCENARIO(what, true, bound, __VA_ARGS__),                                  \

@@ -164,8 +164,9 @@ struct scope *scope_current(void)
     return NULL;
 }
 
-struct scope *scope_given(thrum_scope *scope)
+struct scope *scope_given(thrum_scope *scope, const char *func)
 {
+    (void)func;
     return scope_of(scope);
 }
 

@@ -50,7 +50,7 @@ static const struct model_scenario scenarios[] = {
      .setup = setup,
      .threads = {{"a", enter_twice}, {"b", enter_twice}, {"c", enter_twice}},
      .check = three_counted,
-     .executions = 50000},
+     .executions = 400000},
     {0}};
 
 int main(void)

@@ -100,7 +100,7 @@ static const struct model_scenario scenarios[] = {
      .setup = setup,
      .threads = {{"sleeper", sleeper}, {"event", event}},
      .check = one_wins_and_the_sleeper_runs_once,
-     .executions = 100000,
+     .executions = 400000,
      .preemptions = 4},
     {.name = "event_against_deadline",
      .setup = setup,
@@ -114,7 +114,7 @@ static const struct model_scenario scenarios[] = {
      .threads = {{"sleeper", sleeper_who_goes_on},
                  {"event", event_of_a_short_sleep}},
      .check = nobody_touched_the_next_waiter,
-     .executions = 100000,
+     .executions = 400000,
      .preemptions = 4},
     {0}};
 

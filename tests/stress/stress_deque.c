@@ -82,11 +82,6 @@ struct owner {
     struct rng rng;
 };
 
-static struct thrum_job_ *first_of(struct thrum_deque_ *s)
-{
-    return (struct thrum_job_ *)(void *)((char *)s + SEGMENT_HEAD);
-}
-
 /* A segment is full: what thrum_publish_ leaves to the library. */
 static struct thrum_job_ *fill_last(struct thrum_deque_ *full)
 {
@@ -101,7 +96,7 @@ static struct thrum_job_ *fill_last(struct thrum_deque_ *full)
         store_relaxed(&segment[i + 1]->scope, SCOPE); /* not linked yet */
         deque_link(full, segment[i + 1]);
     }
-    return first_of(segment[i + 1]) - 1;
+    return deque_first_slot(segment[i + 1]) - 1;
 }
 
 static void fork_one(struct owner *o)
@@ -182,7 +177,7 @@ static void one_round(uint64_t seed)
     fenced = seed % 2 == 0 || !barrier_start();
     deque_init(segment[0], segment[0], &hungry, fenced);
     store_relaxed(&segment[0]->scope, SCOPE); /* no thief yet */
-    o = (struct owner){.newest = first_of(segment[0]) - 1};
+    o = (struct owner){.newest = deque_first_slot(segment[0]) - 1};
     rng_init(&o.rng, seed);
     store_relaxed(&over, 0);
     for (int i = 0; i < THIEVES; i++)

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Each public header compiles alone, as C11 and as C++17, with gcc and clang;
-# and each THRUM_API function states its contract in the comment above it, but
-# for those whose names end in _: they are there for inline code.
+# forgetting the result of what can fail is a warning; and each THRUM_API function
+# states its contract in the comment above it, but for those whose names end in _:
+# they are there for inline code.
 set -u
 bad=0
 
@@ -66,4 +67,33 @@ for h in include/*.h include/*/*.h; do
         }
         END { exit bad }' - "$h" || bad=1
 done
+
+forgetful='#include <thrum.h>
+void f(void);
+void f(void)
+{
+    thrum_join((thrum_task *)0);
+    thrum_once_call((thrum_once *)0, 0, 0);
+    thrum_spawn((thrum_scope *)0, (thrum_fn *)0, 0, 0);
+    thrum_post((thrum_rt *)0, (thrum_fn *)0, 0, 0);
+    thrum_with((thrum_fn *)0, 0);
+    thrum_fail(&THRUM_ERROR, "x");
+    thrum_each(0, (thrum_each_fn *)0, 0);
+    thrum_sleep(1);
+}'
+
+warns() { # COMPILER -xLANGUAGE
+    command -v "$1" >/dev/null || return 0
+    n=$(echo "$forgetful" | LC_ALL=C "$@" -Iinclude -c -o /dev/null - 2>&1 |
+        grep -c 'ignoring return value')
+    [ "$n" -eq 8 ] || {
+        echo "tests/style/headers.sh: $1 warns of $n results of 8 that are forgotten"
+        bad=1
+    }
+}
+
+warns gcc -xc
+warns g++ -xc++
+warns clang -xc
+warns clang++ -xc++
 exit $bad

@@ -43,7 +43,7 @@ static void segment_free(struct thrum_deque_ *segment)
 
 static struct thrum_job_ *slot_of(struct thrum_deque_ *segment, size_t i)
 {
-    return (struct thrum_job_ *)(void *)((char *)segment + SEGMENT_HEAD) + i;
+    return deque_first_slot(segment) + i;
 }
 
 /* One deque of one segment, the others to be linked; the state says whether it

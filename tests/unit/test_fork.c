@@ -517,7 +517,7 @@ static thrum_err *let_a_stranger_join(void *unused)
     (void)unused;
     thrum_fork(&t[0], note, NULL);
     thrum_fork(&t[1], note, NULL); /* so that t[0] is not the newest */
-    (void)thrum_spawn(NULL, join_a_strangers, &t[0], 0);
+    must(thrum_spawn(NULL, join_a_strangers, &t[0], 0) == 0);
     for (;;)
         thrum_yield(); /* until the stranger has died of it */
     return NULL;

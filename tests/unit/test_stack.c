@@ -87,22 +87,24 @@ static struct stack *get(void)
 
 static struct thrum_job_ *slots_of(struct stack *s)
 {
-    return (struct thrum_job_ *)(void *)((char *)s + SEGMENT_HEAD);
+    return deque_first_slot(&s->deque);
 }
 
 /* ------------------------------------------------------------------- layout */
 
-static void the_slots_lie_behind_the_head_on_a_border(void **state)
+static void all_slots_but_the_first_lie_behind_a_border(void **state)
 {
     struct stack *s = get();
     struct thrum_job_ *slots = slots_of(s);
 
     (void)state;
-    assert_int_equal((uintptr_t)slots % SEGMENT_BYTES, 0);
+    assert_int_equal((uintptr_t)(slots + 1) % SEGMENT_BYTES, 0);
     assert_ptr_equal(thrum_deque_of_(slots), &s->deque);
+    assert_ptr_equal(thrum_deque_of_(slots + 1), &s->deque);
     assert_ptr_equal(thrum_deque_of_(slots - 1), &s->deque);
     assert_ptr_equal(thrum_deque_of_(s->deque.last), &s->deque);
     assert_ptr_equal(slots - 1, s->sentinel);
+    assert_ptr_equal(slots, s->first);
     assert_ptr_equal(stack_of(&s->deque), s);
     assert_ptr_equal(stack_of_resume(&s->resume), s);
 }
@@ -113,7 +115,7 @@ static void guard_stack_and_head_are_what_was_asked_for(void **state)
 
     (void)state;
     assert_int_equal((uintptr_t)s->low % memory_page(), 0);
-    assert_int_equal((char *)slots_of(s) - s->low,
+    assert_int_equal((char *)(slots_of(s) + 1) - s->low,
                      (ptrdiff_t)(BYTES - memory_page()));
     assert_true(s->low < (char *)s);
 }
@@ -268,13 +270,12 @@ static void a_segment_belongs_to_the_deque_it_was_made_for(void **state)
 {
     struct stack *s = get();
     struct thrum_deque_ *segment = segment_get(&pool, &s->deque);
-    char *slots = (char *)segment + SEGMENT_HEAD;
+    char *slots = (char *)deque_first_slot(segment);
 
     (void)state;
     assert_non_null(segment);
     assert_ptr_equal(segment->first, &s->deque);
     assert_ptr_equal(thrum_deque_of_((void *)slots), segment);
-    assert_int_equal((uintptr_t)slots % SEGMENT_BYTES, 0);
     memset(slots, 0, SEGMENT_BYTES); /* all of it is there */
 }
 
@@ -480,7 +481,7 @@ static void without_memory_there_is_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_slots_lie_behind_the_head_on_a_border),
+        TEST(all_slots_but_the_first_lie_behind_a_border),
         TEST(guard_stack_and_head_are_what_was_asked_for),
         TEST(a_fresh_stack_has_an_empty_deque),
         TEST(its_entry_runs_on_it),

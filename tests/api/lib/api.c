@@ -214,6 +214,16 @@ struct end end_of(void (*act)(void))
     return end;
 }
 
+/* Whether the line begins with no name, or one that is in the manual. */
+static bool names_what_was_called(const char *line)
+{
+    const char *name = line + strlen("thrum: ");
+    size_t length = strcspn(name, ": ");
+
+    return name[length] != ':' || length == 0 ||
+           (strncmp(name, "thrum_", 6) == 0 && name[length - 1] != '_');
+}
+
 void assert_stops(void (*act)(void), const char *text, const char *more)
 {
     struct end end = end_of(act);
@@ -229,6 +239,7 @@ void assert_stops(void (*act)(void), const char *text, const char *more)
     assert_non_null(strstr(end.said, more));
     assert_non_null(line_end); /* one line, and a whole one */
     assert_int_equal(line_end[1], '\0');
+    assert_true(names_what_was_called(end.said));
 }
 
 void assert_lives(void (*act)(void))

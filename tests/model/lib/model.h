@@ -21,6 +21,7 @@
  *
  * Environment
  *   THRUM_MODEL_EXECS=n   so many executions a scenario
+ *   THRUM_MODEL_TIMES=n   n times as many as usual, as 10 or 0.1
  *   THRUM_MODEL_ONLY=text scenarios with that in their name
  *   THRUM_MODEL_SC=1      loads return the newest value: is it the memory?
  *   THRUM_SEED=7          other ones

@@ -38,8 +38,9 @@ struct scope *scope_current(void)
     return &scopes[model_thread()];
 }
 
-struct scope *scope_given(thrum_scope *scope)
+struct scope *scope_given(thrum_scope *scope, const char *func)
 {
+    (void)func;
     return scope_of(scope);
 }
 

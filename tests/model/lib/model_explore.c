@@ -348,10 +348,14 @@ static void watch_for_crashes(void)
 static long budget(const struct model_scenario *s)
 {
     const char *wish = getenv("THRUM_MODEL_EXECS");
+    const char *times = getenv("THRUM_MODEL_TIMES");
+    long usual = s->executions > 0 ? s->executions : EXECUTIONS;
 
     if (wish != NULL && atol(wish) > 0)
         return atol(wish);
-    return s->executions > 0 ? s->executions : EXECUTIONS;
+    return times != NULL && atof(times) > 0
+               ? (long)((double)usual * atof(times))
+               : usual;
 }
 
 static void begin(struct result *r, const struct model *m,

@@ -10,6 +10,7 @@
 
 #include "os/clock.h"
 #include "sched/worker.h"
+#include "task/runtime.h"
 
 static struct stack model_stacks[MODEL_THREADS];
 static struct parker model_beds[MODEL_THREADS];
@@ -30,6 +31,14 @@ static void model_tasks_setup(unsigned outsiders)
     model_watch(model_in_bed, sizeof model_in_bed);
     model_name(model_beds, "beds");
 }
+
+#ifndef MODEL_CALLS
+void runtime_sweep_calls(struct sched *sched)
+{
+    (void)sched;
+    MODEL_ASSERT(!"a call in a pool");
+}
+#endif
 
 struct stack *worker_current(void)
 {
