@@ -145,16 +145,16 @@ static size_t length_of(const struct call *c)
     return n;
 }
 
-/* A reset is no news to who was told before that nothing more comes. */
-static int break_off(int fd, unsigned what, int failed)
+/* What has ended does not fail; where no more comes a reset is no news to who reads. */
+static int fails_as(int fd, unsigned what, int failed)
 {
-    if (loopback_is_end(fd) && transfer_poll(fd, POLLRDHUP) > 0)
-        failed = what == POLL_READ ? 0 : -EPIPE;
-    else if (failed == -EPIPE && loopback_is_end(fd))
-        failed = -ECONNRESET;
-    if (failed != 0)
-        loopback_break(fd);
-    return failed;
+    int ended = loopback_is_end(fd) ? transfer_poll(fd, POLLRDHUP) : 0;
+
+    if ((ended & POLLHUP) || (ended > 0 && what == POLL_READ))
+        return 0;
+    if (ended > 0)
+        return -EPIPE;
+    return failed == -EPIPE && loopback_is_end(fd) ? -ECONNRESET : failed;
 }
 
 static ssize_t try_stream(struct call *c, attempt *try, unsigned what,
@@ -163,10 +163,14 @@ static ssize_t try_stream(struct call *c, attempt *try, unsigned what,
     size_t n = length_of(c);
     ssize_t rc;
 
-    if (failed != 0 && failed != -ECANCELED)
-        failed = break_off(c->fd, what, failed);
-    if (failed != 0)
+    if (failed == -ECANCELED)
         return failed;
+    if (failed != 0)
+        failed = fails_as(c->fd, what, failed);
+    if (failed != 0) {
+        loopback_break(c->fd);
+        return failed;
+    }
     rc = try_now(c, try, TRANSFER_STREAM, what);
     if (what == POLL_WRITE ? rc == -EPIPE
                            : (rc == 0 && n > 0) || rc == -ECONNRESET)

@@ -483,7 +483,7 @@ void loopback_break(int fd)
 {
     struct end end;
 
-    if (end_is(fd, &end)) {
+    if (end_is(fd, &end) && hear(fd, CLOSED | RESET) == UNKNOWN) {
         note(end, OVER);
         end.accepted = !end.accepted;
         note(end, RESET);

@@ -1,11 +1,14 @@
 /* Does each byte arrive, in its order and once, when the kernel interrupts calls (EINTR),
  * transfers less than it was asked to, has no room (ENOBUFS) and no descriptor left
- * (EMFILE)? How: the functions of the C library that the library calls are defined here,
- * and every second call or so meets something; what is told is tried again. */
+ * (EMFILE); and is nobody woken early, or not at all, when waits end for no reason?
+ * How: the functions of the C library that the library calls are defined here, and
+ * every second call or so meets something; what is told is tried again. */
 #include "lib/sweep.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -66,11 +69,21 @@ static long kernel(long number, long a, long b, long c, long d, long e, long f)
     return real(number, a, b, c, d, e, f);
 }
 
+/* It may end for no reason, too; and a futex again and again say that there is no
+ * need to wait, which there is. */
 static long waits(long number, const long a[6])
 {
-    return meets(false, false) == INTERRUPTED
-               ? fails(EINTR)
-               : kernel(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    switch (meets(true, number == SYS_futex)) {
+    case INTERRUPTED:
+        return fails(EINTR);
+    case SHORT:
+        return 0;
+    case REFUSED:
+        return fails(EAGAIN);
+    case NOTHING:
+        break;
+    }
+    return kernel(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 static long transfers(long number, const long a[6])
@@ -372,8 +385,12 @@ static thrum_err *messages(void *unused)
 /* Workers sleep and are woken, by timers, too. */
 static thrum_err *nap(size_t i, void *unused)
 {
+    thrum_time start = thrum_now();
+    int rc = thrum_sleep(THRUM_US(i));
+
+    CHECK(thrum_now() - start >= (thrum_time)THRUM_US(i));
     (void)unused;
-    return thrum_rc(thrum_sleep(THRUM_US(i)));
+    return thrum_rc(rc);
 }
 
 static thrum_err *naps(void *unused)
@@ -423,6 +440,44 @@ static void who_sleeps_is_woken(void **state)
     with_faults(naps);
 }
 
+/* All threads of the process; what it was, for later. */
+static void cut_to_one_cpu(cpu_set_t *before)
+{
+    DIR *threads = opendir("/proc/self/task");
+    cpu_set_t one;
+
+    CHECK(threads != NULL && sched_getaffinity(0, sizeof *before, before) == 0);
+    CPU_ZERO(&one);
+    for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++)
+        if (CPU_ISSET(i, before))
+            CPU_SET(i, &one);
+    for (struct dirent *d; (d = readdir(threads)) != NULL;)
+        if (d->d_name[0] != '.') /* one may have ended */
+            (void)sched_setaffinity(atoi(d->d_name), sizeof one, &one);
+    CHECK(closedir(threads) == 0);
+}
+
+/* Those who search and those who are searched for share it from here on. */
+static thrum_err *lose_cpus(void *before)
+{
+    CHECK(naps(NULL) == NULL);
+    cut_to_one_cpu(before);
+    return naps(NULL);
+}
+
+static void one_cpu_that_is_left_is_enough(void **state)
+{
+    thrum_opts opts = {.workers = 4};
+    cpu_set_t before;
+    thrum_rt *rt;
+
+    (void)state;
+    assert_int_equal(thrum_start(&rt, &opts), 0);
+    assert_null(thrum_call(rt, lose_cpus, &before));
+    assert_null(thrum_stop(rt));
+    assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
 static void faults_were_met(void **state)
 {
     unsigned all = struck[INTERRUPTED] + struck[SHORT] + struck[REFUSED];
@@ -440,6 +495,7 @@ int main(void)
         cmocka_unit_test(each_connection_is_accepted_once),
         cmocka_unit_test(messages_stay_whole),
         cmocka_unit_test(who_sleeps_is_woken),
+        cmocka_unit_test(one_cpu_that_is_left_is_enough),
         cmocka_unit_test(faults_were_met),
     };
 

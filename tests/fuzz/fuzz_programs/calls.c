@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <thrum/test.h>
 
@@ -25,18 +27,25 @@ static thrum_err *count_up(void *naps)
     return NULL;
 }
 
+static int next_of(const struct step *s, thrum_gen *g, unsigned *items)
+{
+    return s->options & 2 ? thrum_gen_next_many(g, items, MANY)
+                          : thrum_gen_next(g, items);
+}
+
 static thrum_err *generate(struct task *t, struct step *s)
 {
     bool naps = (s->options & 1) != 0;
     struct attempt a = attempt(t, s);
     thrum_err *err;
-    unsigned item, next = 0;
+    unsigned items[MANY], next = 0;
     thrum_gen g;
     int more = 1;
 
-    thrum_gen_open(&g, count_up, &naps, sizeof item);
-    while (next < s->which && (more = thrum_gen_next(&g, &item)) > 0)
-        must(item == next++);
+    thrum_gen_open(&g, count_up, &naps, sizeof *items);
+    while (next < s->which && (more = next_of(s, &g, items)) > 0)
+        for (int i = 0; i < more; i++)
+            must(items[i] == next++);
     a.must = a.must && s->which > 0;
     (void)attempted(a, more);
     must(next <= 4 && (more != 0 || next == 4 || region_may(t->at)));
@@ -89,6 +98,40 @@ static thrum_err *offload(struct task *t, struct step *s)
     return err;
 }
 
+/* ---------------------------------------------------------------------- a file */
+
+enum { PART = 64 };
+
+static int file; /* -1: none yet */
+
+/* In a place of its own; what is not written stays zero. */
+static thrum_err *write_and_read(struct task *t, struct step *s)
+{
+    char out[PART], in[PART] = {0}, none[PART] = {0};
+    off_t at = number_of(s) * PART;
+    struct attempt a;
+    int64_t n;
+
+    if (file < 0)
+        file = memfd_create("fuzz", MFD_CLOEXEC);
+    must(file >= 0);
+    memset(out, 1 + (int)number_of(s), PART);
+    a = attempt(t, s);
+    n = attempted(a, thrum_pwrite(file, out, PART, at));
+    must(n == PART || n == -ECANCELED ||
+         (program.faults && (n == -EIO || n == -ENOSPC)));
+    must(pread(file, in, PART, at) >= 0);
+    must(memcmp(in, n == PART ? out : none, PART) == 0);
+    if (n < 0)
+        return n == -ECANCELED ? thrum_rc(n) : NULL;
+    memset(in, 0, PART);
+    a = attempt(t, s);
+    n = attempted(a, thrum_pread(file, in, PART, at));
+    must(n == PART || n == -ECANCELED || (program.faults && n == -EIO));
+    must(memcmp(in, n == PART ? out : none, PART) == 0);
+    return n == -ECANCELED ? thrum_rc(n) : NULL;
+}
+
 /* ------------------------------------------------------------------------ once */
 
 static struct {
@@ -139,12 +182,15 @@ enum { ITEMS = 8 };
 struct flow {
     const struct step *s;
     unsigned begun, ended, at_once;
-    bool failed, told[ITEMS];
+    bool failed;
 };
+
+static struct flow flows[STEPS_MAX];
+static bool passed[STEPS_MAX][ITEMS];
 
 static unsigned tokens_of(const struct flow *f)
 {
-    return 1 + (f->s->options >> 2 & 1);
+    return 1 + 3 * (f->s->options >> 2 & 1);
 }
 
 static unsigned parallel_of(const struct flow *f)
@@ -177,7 +223,7 @@ static thrum_err *first_stage(void *item, void *flow)
         f->failed = true;
         return thrum_fail(&Broken, "an item");
     }
-    f->told[i] = true;
+    passed[number_of(f->s)][i] = true;
     return thrum_rc(rc);
 }
 
@@ -185,31 +231,31 @@ static thrum_err *last_stage(void *item, void *flow)
 {
     struct flow *f = flow;
 
-    must(*(unsigned *)item == f->ended && f->told[f->ended]);
+    must(*(unsigned *)item == f->ended && passed[number_of(f->s)][f->ended]);
     f->ended++;
     return NULL;
 }
 
 static thrum_err *flow(struct task *t, struct step *s)
 {
-    struct flow f = {.s = s};
-    thrum_stage stages[] = {{.fn = first_stage, .ctx = &f},
-                            {.fn = last_stage, .ctx = &f, .in_order = true}};
+    struct flow *f = &flows[number_of(s)];
+    thrum_stage stages[] = {{.fn = first_stage, .ctx = f},
+                            {.fn = last_stage, .ctx = f, .in_order = true}};
     struct attempt a = attempt(t, s);
     thrum_err *err;
 
-    NOTED(f);
-    stages[0].parallel = parallel_of(&f);
+    *f = (struct flow){.s = s};
+    stages[0].parallel = parallel_of(f);
     err = thrum_pipeline_run(&(thrum_pipeline){.source = begin_item,
-                                               .ctx = &f,
+                                               .ctx = f,
                                                .stages = stages,
                                                .n = 2,
                                                .item = sizeof(unsigned),
-                                               .tokens = tokens_of(&f)});
+                                               .tokens = tokens_of(f)});
     a.must = a.must && s->which > 0;
     (void)attempted(a, ended_how(err) == CANCELED ? -ECANCELED : 0);
-    must((ended_how(err) == FAILED) == f.failed);
-    must(err != NULL || (f.ended == s->which && f.begun == s->which));
+    must((ended_how(err) == FAILED) == f->failed);
+    must(err != NULL || (f->ended == s->which && f->begun == s->which));
     return err;
 }
 
@@ -377,7 +423,7 @@ static thrum_err *do_call(struct task *t, struct step *s)
     case OP_GENERATE:
         return generate(t, s);
     case OP_OFFLOAD:
-        return offload(t, s);
+        return s->options & 2 ? write_and_read(t, s) : offload(t, s);
     case OP_ONCE:
         return call_once(t, s);
     case OP_FLOW:
@@ -400,11 +446,15 @@ static void make(void)
     NOTED(onces);
     NOTED(in_background);
     NOTED(in_calls);
+    NOTED(flows);
+    NOTED(file);
     memset(onces, 0, sizeof onces);
     memset(told, 0, sizeof told);
+    memset(passed, 0, sizeof passed);
     memset(entered, 0, sizeof entered);
     memset(exited, 0, sizeof exited);
     in_background = in_calls = 0;
+    file = -1;
     thrum_sem_init(&one_call, 1);
 }
 
@@ -412,6 +462,7 @@ static void end(void)
 {
     while (in_background > 0)
         thrum_yield();
+    must(file < 0 || thrum_close(file) == 0);
     must(in_calls == 0 && thrum_sem_try_acquire(&one_call));
 }
 

@@ -30,11 +30,12 @@ static struct connection {
     bool torn;     /* reset: what was under way may be lost */
 } all[CONNECTIONS];
 
-static unsigned dialed;
-static struct connection strangers[CONNECTIONS]; /* whose dial has not ended */
-static unsigned stranger_count;
-static int listener; /* -1: none */
-static char port[8];
+static struct {
+    int listener; /* -1: none */
+    char port[8];
+    unsigned dialed, strange;
+    struct connection strangers[CONNECTIONS]; /* whose dial has not ended */
+} net;
 
 /* Of each step that puts: how much it was to, and how much of that was got. */
 static struct {
@@ -119,10 +120,10 @@ static bool is_same(const struct name *a, const struct name *b)
 
 static void match(struct connection *c)
 {
-    for (unsigned i = 0; i < stranger_count; i++)
-        if (is_same(&strangers[i].name, &c->name)) {
-            make_end(c, 1, strangers[i].fds[1]);
-            strangers[i] = strangers[--stranger_count];
+    for (unsigned i = 0; i < net.strange; i++)
+        if (is_same(&net.strangers[i].name, &c->name)) {
+            make_end(c, 1, net.strangers[i].fds[1]);
+            net.strangers[i] = net.strangers[--net.strange];
             return;
         }
 }
@@ -133,7 +134,7 @@ static void has_dialed(struct connection *c, int fd)
     must(getsockname(fd, (void *)&c->name.addr, &c->name.size) == 0);
     make_end(c, 0, fd);
     match(c);
-    c->torn = listener < 0; /* it may not have been accepted */
+    c->torn = net.listener < 0; /* it may not have been accepted */
 }
 
 static bool may_refuse(int64_t rc)
@@ -144,20 +145,20 @@ static bool may_refuse(int64_t rc)
 
 static thrum_err *dial(struct task *t, struct step *s)
 {
-    bool gone = listener < 0;
+    bool gone = net.listener < 0;
     struct connection *c;
     struct attempt a;
     int64_t fd;
 
-    if (dialed == CONNECTIONS)
+    if (net.dialed == CONNECTIONS)
         return NULL;
-    c = &all[dialed++];
+    c = &all[net.dialed++];
     a = attempt(t, s);
-    fd = attempted(a, thrum_dial("server.example", port));
+    fd = attempted(a, thrum_dial("server.example", net.port));
     must(fd < 0 || !gone);
     must(fd >= 0 || fd == -ECANCELED ||
          (program.faults ? may_refuse(fd)
-                         : fd == -ECONNREFUSED && listener < 0));
+                         : fd == -ECONNREFUSED && net.listener < 0));
     if (fd < 0)
         return fd == -ECANCELED ? thrum_rc(fd) : NULL;
     has_dialed(c, (int)fd);
@@ -166,20 +167,20 @@ static thrum_err *dial(struct task *t, struct step *s)
 
 static thrum_err *accept_one(struct task *t, struct step *s)
 {
-    struct connection *c = &strangers[stranger_count];
+    struct connection *c = &net.strangers[net.strange];
     struct attempt a;
     int64_t fd;
 
-    if (listener < 0)
+    if (net.listener < 0)
         return NULL;
     a = attempt(t, s);
-    fd = attempted(a, thrum_accept(listener, NULL, NULL));
-    must(fd >= 0 || fd == -ECANCELED || (fd == -EBADF && listener < 0) ||
+    fd = attempted(a, thrum_accept(net.listener, NULL, NULL));
+    must(fd >= 0 || fd == -ECANCELED || (fd == -EBADF && net.listener < 0) ||
          (program.faults && (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM)));
     if (fd < 0)
         return fd == -ECANCELED ? thrum_rc(fd) : NULL;
-    must(stranger_count < CONNECTIONS);
-    c = &strangers[stranger_count++];
+    must(net.strange < CONNECTIONS);
+    c = &net.strangers[net.strange++];
     c->fds[1] = (int)fd;
     c->name.size = sizeof c->name.addr;
     must(getpeername((int)fd, (void *)&c->name.addr, &c->name.size) == 0);
@@ -326,12 +327,12 @@ static thrum_err *get(struct task *t, struct step *s)
 /* Whoever is not accepted yet is reset. */
 static void close_listener(void)
 {
-    int fd = listener;
+    int fd = net.listener;
 
     if (fd < 0)
         return;
-    listener = -1;
-    for (unsigned i = 0; i < dialed; i++)
+    net.listener = -1;
+    for (unsigned i = 0; i < net.dialed; i++)
         if (all[i].made[0] && !all[i].made[1])
             all[i].torn = true;
     must(thrum_close(fd) == 0);
@@ -406,7 +407,7 @@ static uint64_t most_put(const struct connection *c, int end)
 
 static bool any_waits_to_be_accepted(void)
 {
-    for (unsigned i = 0; i < dialed; i++)
+    for (unsigned i = 0; i < net.dialed; i++)
         if (all[i].made[0] && !all[i].made[1])
             return true;
     return false;
@@ -419,7 +420,7 @@ static bool is_right(const struct step *s)
     int end = end_of(s), other = 1 - end;
 
     if (s->op == OP_ACCEPT)
-        return listener >= 0 && !any_waits_to_be_accepted();
+        return net.listener >= 0 && !any_waits_to_be_accepted();
     if (s->op == OP_DIAL || c->torn || c->ended[0] || c->ended[1])
         return false;
     return s->op == OP_PUT ? most_put(c, end) > c->got[other]
@@ -431,27 +432,27 @@ static void make_listener(void)
     struct sockaddr_storage addr = {0};
     socklen_t size = sizeof addr;
 
-    listener = thrum_listen("server.example", "0");
-    must(listener >= 0 || (program.faults && may_refuse(listener)));
-    strcpy(port, "1"); /* where nobody listens */
-    if (listener < 0)
+    net.listener = thrum_listen("server.example", "0");
+    must(net.listener >= 0 || (program.faults && may_refuse(net.listener)));
+    strcpy(net.port, "1"); /* where nobody listens */
+    if (net.listener < 0)
         return;
-    must(getsockname(listener, (void *)&addr, &size) == 0);
-    snprintf(port, sizeof port, "%d",
+    must(getsockname(net.listener, (void *)&addr, &size) == 0);
+    snprintf(net.port, sizeof net.port, "%d",
              ntohs(((struct sockaddr_in *)(void *)&addr)->sin_port));
 }
 
 /* One to begin with. */
 static void make_connection(void)
 {
-    struct connection *c = &all[dialed++];
-    int fd = thrum_dial("server.example", port), got;
+    struct connection *c = &all[net.dialed++];
+    int fd = thrum_dial("server.example", net.port), got;
 
     must(fd >= 0 || program.faults);
     if (fd < 0)
         return;
     has_dialed(c, fd);
-    got = thrum_accept(listener, NULL, NULL);
+    got = thrum_accept(net.listener, NULL, NULL);
     must(got >= 0 || program.faults);
     if (got >= 0)
         make_end(c, 1, got);
@@ -461,6 +462,7 @@ static void make(void)
 {
     NOTED(all);
     NOTED(parts);
+    NOTED(net);
     NOTED(uses);
 
     memset(all, 0, sizeof all);
@@ -468,8 +470,8 @@ static void make(void)
     memset(uses, 0, sizeof uses);
     for (int i = 0; i < CONNECTIONS; i++)
         all[i].fds[0] = all[i].fds[1] = -1;
-    dialed = stranger_count = 0;
-    listener = -1;
+    net.dialed = net.strange = 0;
+    net.listener = -1;
     if (!program.connects)
         return;
     make_listener();
@@ -498,8 +500,8 @@ static void end(void)
         for (int k = 0; k < 2; k++)
             if (all[i].fds[k] >= 0)
                 close_end(&all[i], k, false);
-    for (unsigned i = 0; i < stranger_count; i++)
-        must(thrum_close(strangers[i].fds[1]) == 0);
+    for (unsigned i = 0; i < net.strange; i++)
+        must(thrum_close(net.strangers[i].fds[1]) == 0);
     close_listener();
 }
 

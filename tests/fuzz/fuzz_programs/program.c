@@ -170,12 +170,14 @@ static struct step *read_list(struct reader *r, struct place in)
 /* What is rarely met by chance half of the steps are of. */
 static void read_header(uint8_t b)
 {
-    static const struct focus all[] = {
-        {OP_DIAL, OP_PART}, {OP_ONCE, OP_BACKGROUND}, {OP_WRITE, OP_HANG_UP}};
-    unsigned which = b >> 2 & 3;
+    static const struct focus all[8] = {
+        {OP_DIAL, OP_PART},       {OP_ONCE, OP_BACKGROUND},
+        {OP_WRITE, OP_HANG_UP},   {OP_END, OP_END},
+        {OP_DIAL, OP_PART},       {OP_CANCEL, OP_COMPLETE},
+        {OP_GATHER, OP_COMPLETE}, {OP_END, OP_END}};
 
     program.faults = (b & 3) == 3;
-    program.focus = which < 3 ? all[which] : (struct focus){OP_END, OP_END};
+    program.focus = all[b >> 2 & 7];
 }
 
 void program_read(const uint8_t *bytes, size_t n)

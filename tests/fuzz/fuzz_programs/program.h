@@ -16,7 +16,7 @@
 enum { TASKS_MAX = 40, STEPS_MAX = 160, KIDS_MAX = 4, DEPTH_MAX = 5 };
 enum { CHANS = 3, MUTEXES = 2, RWLOCKS = 2, EVENTS = 2, BARRIERS = 2 };
 enum { LATCHES = 2, STREAMS = 3, CASES = 3, MANY = 3, DEFERS = 6 };
-enum { CONNECTIONS = 2, ONCES = 2 };
+enum { CONNECTIONS = 4, ONCES = 2 };
 
 enum op {
     OP_END, /* of a list */
@@ -86,8 +86,6 @@ struct region {
     bool called;      /* canceled by thrum_scope_cancel, thrum_task_cancel */
     bool may, must;   /* be canceled, from here on */
     int64_t deadline; /* from which on it may, too */
-    unsigned moves, moving; /* of that: begun, under way */
-    bool vague;             /* two at once */
     thrum_policy policy;
     int begun, running, most, ended; /* its children */
     unsigned ends;                   /* a set of how they did */

@@ -55,6 +55,19 @@ static bool is_right_to_wait(struct step *s)
     return s->op == OP_SPAWN ? is_full(s->target) : things_block(s);
 }
 
+/* Before it the clock would have leapt there. Who waits for a condition may wait to
+ * have the mutex again, whatever is canceled. */
+static bool has_deadline(const struct task *t, const struct step *s)
+{
+    if (s->firm || s->op == OP_LOCK_FIRM || s->op == OP_WAIT)
+        return false;
+    for (const struct region *r = t->at; r != NULL;
+         r = r->shield ? NULL : r->parent)
+        if (r->deadline != INT64_MAX)
+            return true;
+    return false;
+}
+
 /* Nobody has canceled this task: so it was for a deadlock. Then, as nothing has
  * moved since, all that wait do so rightly. */
 static void believe_the_deadlock(void)
@@ -63,7 +76,8 @@ static void believe_the_deadlock(void)
     for (int i = 0; i < program.task_count; i++) {
         struct step *s = program.tasks[i].pending;
 
-        must(s == NULL || is_right_to_wait(s));
+        must(s == NULL ||
+             (is_right_to_wait(s) && !has_deadline(&program.tasks[i], s)));
     }
 }
 
@@ -237,8 +251,16 @@ static void check_settled(struct step *s, thrum_job *jobs, const thrum_err *err)
     }
 }
 
+static thrum_err *run_nth(size_t i, void *kids)
+{
+    return run_task(((struct task **)kids)[i]);
+}
+
+/* As jobs; or by their numbers, and perhaps one after the other. */
 static thrum_err *in_gather(struct task *t, struct step *s)
 {
+    bool numbered = (s->options & 4) != 0;
+    struct task *kids[KIDS_MAX];
     struct closing c = {.body = WELL, .before = region_must(t->at)};
     thrum_job jobs[KIDS_MAX];
     thrum_err *err;
@@ -246,15 +268,20 @@ static thrum_err *in_gather(struct task *t, struct step *s)
 
     region_init(&s->region, t->at);
     s->region.policy = (thrum_policy)(s->options & 3);
+    if (numbered && (s->options & 8))
+        s->region.most = 1;
     for (struct task *kid = s->kids; kid != NULL; kid = kid->next) {
         region_init(&kid->region, &s->region);
         kid->in = &s->region;
         kid->spawner = NULL;
         tell_begin(kid);
+        kids[n] = kid;
         jobs[n++] = (thrum_job){.fn = run_task, .arg = kid};
     }
     s->region.begun = (int)n;
-    err = thrum_gather(jobs, n, s->region.policy);
+    err = numbered ? thrum_each(n, run_nth, kids, .policy = s->region.policy,
+                                .limit = s->options & 8 ? 1 : 0)
+                   : thrum_gather(jobs, n, s->region.policy);
     hear_children(&s->region);
     for (struct task *kid = s->kids; kid != NULL; kid = kid->next)
         if (!kid->began) {
@@ -262,7 +289,7 @@ static thrum_err *in_gather(struct task *t, struct step *s)
             s->region.ended++;
             s->region.ends |= CANCELED;
         }
-    if (s->region.policy == THRUM_SETTLE)
+    if (s->region.policy == THRUM_SETTLE && !numbered)
         check_settled(s, jobs, err);
     else
         region_check(&s->region, c, err);
@@ -350,37 +377,28 @@ static thrum_err *cancel(struct step *s)
     return NULL;
 }
 
-/* The earliest up to a shield; unknown if two have moved one at once. */
+/* The earliest up to a shield. */
 static void check_deadline(const struct region *at)
 {
     thrum_time first = INT64_MAX;
 
     for (const struct region *r = at; r != NULL;
-         r = r->shield ? NULL : r->parent) {
-        if (r->vague || r->moving > 0)
-            return;
+         r = r->shield ? NULL : r->parent)
         first = r->deadline < first ? r->deadline : first;
-    }
     must(first <= thrum_now() || thrum_deadline() == first);
 }
 
+/* One that has passed stays so. Until it is moved nobody comes in. */
 static thrum_err *move_deadline(struct task *t, struct step *s)
 {
     struct region *r = &s->target->region;
-    thrum_time old = r->deadline, at = thrum_now() + s->which * THRUM_US(50);
-    unsigned move = ++r->moves;
+    thrum_time at = s->options & 1 ? INT64_MAX
+                                   : thrum_now() + s->which * THRUM_US(50);
 
-    if (s->options & 1)
-        at = INT64_MAX;
-    r->may = r->may || thrum_now() >= old;
-    r->moving++;
-    r->deadline = at < old ? at : old;
-    thrum_scope_set_deadline(&s->target->scope, at);
     r->may = r->may || thrum_now() >= r->deadline;
-    r->vague = r->vague || --r->moving > 0 || r->moves != move;
-    if (!r->vague)
-        r->deadline = at;
-    r->must = r->must || (s->which == 0 && !(s->options & 1));
+    r->deadline = at;
+    thrum_scope_set_deadline(&s->target->scope, at);
+    r->must = r->must || (s->which == 0 && at != INT64_MAX);
     check_deadline(t->at);
     return NULL;
 }
