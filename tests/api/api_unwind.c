@@ -112,7 +112,7 @@ static thrum_err *keep_own(void *arg)
     unsigned base = *(unsigned *)arg;
 
     CHECK(is_still(NULL, 0));
-    for (unsigned i = 0; i < scaled(400) + 8; i++) {
+    for (unsigned i = 0; i < scaled(100) + 8; i++) {
         set(&base, base + i);
         suspend(&base, base + i);
         CHECK(is_still(&base, base + i));
