@@ -93,6 +93,9 @@ $(OUT)/tests/model/%.o: KIND := $(MODELED)
 $(OUT)/tests/model/lib/%.o: KIND := -Isrc -Itests/model/lib -DTHRUM_MODEL
 $(OUT)/tests/api/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: KIND := $(SANITIZE)
 
+# Where a hot loop happens to begin makes a fifth of a difference.
+$(OUT)/bench/%.o: CFLAGS += -falign-functions=64
+
 # Compiling these takes longer than running them faster would save.
 $(OUT)/tests/model/model_%.o $(OUT)/model/%.o: CFLAGS += $(if $(DEBUG),,-O1)
 

@@ -2,7 +2,8 @@
  *
  * Half of the calls are forks. The floor is plain C in a file of its own, so
  * the compiler does with it what it does with any serial program: it makes far
- * fewer calls than fib has. calls is the floor with all of them made.
+ * fewer calls than fib has. loop is the floor where it may make a loop of the
+ * second call, and makes the first; calls is the floor with all of them made.
  */
 #include <thrum.h>
 
@@ -32,6 +33,12 @@ static void floor_fib(unsigned workers)
 {
     (void)workers;
     measure_serial(fib_serial);
+}
+
+static void one_call(unsigned workers)
+{
+    (void)workers;
+    measure_serial(fib_loop);
 }
 
 static void every_call(unsigned workers)
@@ -110,6 +117,7 @@ static void plain(unsigned workers)
 static const struct bench_series series = {
     .name = "fib_forkjoin",
     .cases = {{"floor", "ns", .run = floor_fib, .once = true},
+              {"loop", "ns", .run = one_call, .once = true},
               {"calls", "ns", .run = every_call, .once = true},
               {"typed", "ns", .run = typed},
               {"plain", "ns", .run = plain}},

@@ -8,6 +8,13 @@ long fib_serial(int n)
     return fib_serial(n - 1) + fib_serial(n - 2);
 }
 
+__attribute__((noinline)) long fib_loop(int n)
+{
+    if (n < 2)
+        return n;
+    return fib_loop(n - 1) + fib_loop(n - 2);
+}
+
 __attribute__((noinline)) long fib_calls(int n)
 {
     long a, b;

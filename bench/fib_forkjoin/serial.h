@@ -6,6 +6,9 @@
  * copies the body into itself, so far fewer calls are made than fib has. */
 long fib_serial(int n);
 
+/* The same, not copied: the first call is made, the second a loop. */
+long fib_loop(int n);
+
 /* The same with every call made: what a fork can be compared with, since the
  * compiler cannot do away with one. */
 long fib_calls(int n);
