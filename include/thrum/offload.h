@@ -63,11 +63,11 @@ THRUM_API THRUM_SUSPENDS THRUM_NODISCARD thrum_err *thrum_offload(thrum_fn *fn,
  * before it does. It may ask thrum_canceled(), and waits as any other thread does.
  */
 #define thrum_spawn_blocking(s, fn, ...)                                       \
-    __extension__({                                                            \
+    thrum_must_look_(__extension__({                                           \
         static const struct thrum_site_ thrum_site_here_ = {thrum_spawn_run_,  \
                                                             #fn, THRUM_HERE};  \
         thrum_spawn_blocking_((s), &thrum_site_here_, (fn), __VA_ARGS__);      \
-    })
+    }))
 
 struct thrum_sem;
 

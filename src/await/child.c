@@ -102,7 +102,7 @@ int thrum_spawn_blocking_(thrum_scope *scope, const struct thrum_site_ *site,
                           thrum_fn *fn, const void *arg, size_t copy)
 {
     struct spawned what = {site, fn, arg, copy};
-    struct scope *s = spawn_check(scope, &what, "thrum_spawn_blocking");
+    struct scope *s = spawn_check(scope, &what, __func__);
     struct stack *here = worker_current();
     bool simulated = s->sched->sim != NULL;
     struct pool *p = simulated ? NULL : pool_of(runtime_of(s->sched));

@@ -102,7 +102,8 @@ struct pool {
 /* Put a job into the queue and see that it is taken. The task does not wait yet. */
 void pool_submit(struct pool *p, struct offload *job);
 
-/* A job in the queue was canceled: have it taken out. From any thread; a pool. */
+/* A job in the queue was canceled: have it taken out. From any thread, also with
+ * locks of scopes held; pool: a struct pool. */
 void pool_sweep(void *pool);
 
 /* The pool of a runtime; made when it is first asked for. NULL: no memory. */

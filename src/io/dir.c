@@ -69,6 +69,8 @@ int thrum_opendir(const char *path, thrum_dir **out)
     struct thrum_dir *d;
     int rc;
 
+    REQUIRE(path != NULL && out != NULL,
+            "no path, or no place for the directory");
     if (call_canceled())
         return -ECANCELED;
     d = alloc(sizeof *d);
@@ -94,6 +96,8 @@ int thrum_readdir(thrum_dir *d, struct dirent **out)
 {
     int rc = call_canceled() ? -ECANCELED : 0;
 
+    REQUIRE(d != NULL && out != NULL,
+            "no directory, or no place for the entry");
     while (rc == 0 && (d->at < d->end || !d->all)) {
         struct dirent *e = (struct dirent *)(void *)(d->bytes + d->at);
 

@@ -7,8 +7,8 @@
  *
  * struct stack is the head of the stack's deque (parts/deque.h) as well, with the
  * first of the slots: all that a waiting task needs is in the one page that its
- * first frames are in. The other slots are touched by forks only. A further segment of a deque looks the
- * same, without a stack.
+ * first frames are in. The other slots are touched by forks only. A further
+ * segment of a deque looks the same, without a stack.
  *
  * Stacks are carved from large reservations, guarded once, and not unmapped
  * before the runtime stops, so that a thief may look at any deque at any time.

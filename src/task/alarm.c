@@ -266,16 +266,19 @@ void thrum_scope_set_deadline(thrum_scope *scope, thrum_time at)
 {
     struct scope *s = scope_given(scope, __func__);
     int64_t now = clock_now();
+    bool passed;
 
     spin_lock(&s->lock);
     if (!load_relaxed(&s->timed)) /* with the lock */
         begin(s, now);
-    store_relaxed(&s->deadline,
-                  at > NOTED ? at : NOTED + 1); /* with the lock */
-    if (s->sched != NULL && at > now)
+    passed = deadline_of(s) <= now && !s->alarm_ended;
+    if (!passed)
+        store_relaxed(&s->deadline,
+                      at > NOTED ? at : NOTED + 1); /* with the lock */
+    if (!passed && s->sched != NULL && at > now)
         set(s);
     spin_unlock(&s->lock);
-    if (at <= now)
+    if (passed || at <= now)
         (void)scope_stop(s, STOP_DEADLINE);
 }
 

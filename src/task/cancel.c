@@ -305,15 +305,7 @@ struct claimed {
     struct stack *here; /* the caller's, or NULL */
     struct chain ready; /* the tasks of its runtime */
     struct scope_wait *rest, **end;
-    struct sched *calls; /* whose pool is to look; NULL: none */
 };
-
-static void note_calls(struct claimed *all, struct sched *sched)
-{
-    if (all->calls != NULL && all->calls != sched)
-        runtime_sweep_calls(all->calls); /* of several: under the locks */
-    all->calls = sched;
-}
 
 static void note_claimed(struct claimed *all, struct scope_wait *w)
 {
@@ -332,7 +324,7 @@ static void claim_all(struct scope *s, struct claimed *all)
     struct scope_wait *w, *next;
 
     if (unlikely(load_relaxed(&s->calls) != 0)) /* under the lock */
-        note_calls(all, s->sched);
+        runtime_sweep_calls(s->sched);
     for (w = s->waits; w != NULL; w = next) {
         next = w->next;
         if (w->deaf)
@@ -397,8 +389,6 @@ static void wake_inside(struct scope *s)
     struct scope_wait *next;
 
     claim_inside(s, &all);
-    if (unlikely(all.calls != NULL))
-        runtime_sweep_calls(all.calls);
     if (all.here != NULL)
         sched_push_chain(all.here->worker, &all.ready);
     for (struct scope_wait *w = all.rest; w != NULL; w = next) {

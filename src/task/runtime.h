@@ -46,7 +46,7 @@ int runtime_start(struct thrum_rt **rt, const thrum_opts *opts,
                   struct sched_sim *sim);
 
 /* A scope was canceled that has children in the blocking pool: those that were
- * not called yet need not be. */
+ * not called yet need not be. Called with locks of scopes held. */
 void runtime_sweep_calls(struct sched *sched);
 
 /* Is there anything in the blocking pool? */

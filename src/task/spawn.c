@@ -191,33 +191,27 @@ int spawn_into(struct scope *s, const struct spawned *what, bool may_wait)
     return start(s, what, may_wait);
 }
 
-static inline void demand(bool holds, const char *called, const char *what)
-{
-    if (unlikely(!holds))
-        die("%s: %s", called, what);
-}
-
 inlined struct scope *check(thrum_scope *scope, const struct spawned *what,
-                            const char *called)
+                            const char *func)
 {
     struct scope *s = scope == NULL ? scope_own() : scope_of(scope);
 
-    demand(s != NULL, called, "no scope is open here");
-    demand(what->fn != NULL, called, "no function");
-    demand(!s->ending, called,
-           "a scope that is closing takes no more children: in a clean-up give "
-           "NULL");
-    demand(what->arg != NULL || what->copy == 0, called,
-           "bytes to copy, and no argument");
-    demand(s->sched != NULL, called,
-           "no runtime runs: start one with thrum_run");
+    REQUIRE_OF(func, s != NULL, "no scope is open here");
+    REQUIRE_OF(func, what->fn != NULL, "no function");
+    REQUIRE_OF(func, !s->ending,
+               "a scope that is closing takes no more children: in a clean-up "
+               "give NULL");
+    REQUIRE_OF(func, what->arg != NULL || what->copy == 0,
+               "bytes to copy, and no argument");
+    REQUIRE_OF(func, s->sched != NULL,
+               "no runtime runs: start one with thrum_run");
     return s;
 }
 
 struct scope *spawn_check(thrum_scope *scope, const struct spawned *what,
-                          const char *called)
+                          const char *func)
 {
-    return check(scope, what, called);
+    return check(scope, what, func);
 }
 
 int thrum_spawn_(thrum_scope *scope, const struct thrum_site_ *site,
@@ -225,5 +219,5 @@ int thrum_spawn_(thrum_scope *scope, const struct thrum_site_ *site,
 {
     struct spawned what = {site, fn, arg, copy};
 
-    return start(check(scope, &what, "thrum_spawn"), &what, true);
+    return start(check(scope, &what, __func__), &what, true);
 }

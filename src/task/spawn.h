@@ -12,10 +12,10 @@ struct spawned {
     size_t copy; /* bytes of arg */
 };
 
-/* The scope that the caller gave; NULL stands for the innermost. If the call is
- * wrong, dies with the name of the function that was called. */
+/* The scope that was given to `func`; NULL stands for the innermost. Dies if the
+ * call is wrong. */
 struct scope *spawn_check(thrum_scope *scope, const struct spawned *what,
-                          const char *called);
+                          const char *func);
 
 /* Start a child. may_wait: to let a burst of spawns run. 0, or an error, as of
  * thrum_spawn: fn will not be called. */

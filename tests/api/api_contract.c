@@ -438,6 +438,20 @@ static void run_no_function(void)
     expect_ok(thrum_run(NULL, NULL, NULL));
 }
 
+static void list_nothing(void)
+{
+    struct dirent *e;
+
+    CHECK(thrum_readdir(NULL, &e) == 0);
+}
+
+static void open_no_directory(void)
+{
+    thrum_dir *d;
+
+    CHECK(thrum_opendir(NULL, &d) == 0);
+}
+
 static thrum_rt *runtime;
 
 static thrum_err *stop_own(void *arg)
@@ -461,6 +475,8 @@ static void calls_from_the_wrong_place_are_refused(void **state)
     assert_stops(gather_no_function, "thrum_gather", "function");
     assert_stops(reduce_no_size, "thrum_reduce", "size");
     assert_stops(run_no_function, "thrum_run", "function");
+    assert_stops(open_no_directory, "thrum_opendir", "path");
+    assert_stops(list_nothing, "thrum_readdir", "directory");
     assert_stops(stop_from_task, "thrum_stop", "task");
 }
 

@@ -362,6 +362,32 @@ static thrum_err *extend(void *arg)
     return NULL;
 }
 
+/* Whether or not anybody has noticed by then. */
+static thrum_err *extend_too_late(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 20; i++) {
+        thrum_time old = thrum_now() + THRUM_US(20);
+        thrum_scope s;
+
+        thrum_scope_open(&s, .name = "lease", .deadline = old);
+        while (thrum_now() < old)
+            ;
+        thrum_scope_set_deadline(&s, i % 2 == 0 ? INT64_MAX : old + HOUR);
+        CHECK(thrum_canceled() && thrum_scope_expired(&s));
+        CHECK(thrum_deadline() == old);
+        expect_ok(thrum_scope_close(&s, NULL)); /* a late success */
+    }
+    return NULL;
+}
+
+static void one_that_has_passed_stays_passed(void **state)
+{
+    (void)state;
+    on_threads(extend_too_late, NULL);
+    expect_ok(extend_too_late(NULL)); /* a thread that is no worker */
+}
+
 static void one_that_is_extended_in_time_does_not_pass(void **state)
 {
     (void)state;
@@ -564,6 +590,7 @@ int main(void)
         cmocka_unit_test(timeouts_and_cancels_are_of_different_kinds),
         cmocka_unit_test(it_can_be_moved),
         cmocka_unit_test(one_that_is_extended_in_time_does_not_pass),
+        cmocka_unit_test(one_that_has_passed_stays_passed),
         cmocka_unit_test(a_child_may_move_it),
         cmocka_unit_test(
             loops_that_compute_see_it_between_parts_or_when_they_ask),

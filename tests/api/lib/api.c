@@ -214,13 +214,14 @@ struct end end_of(void (*act)(void))
     return end;
 }
 
-/* Whether the line begins with no name, or one that is in the manual. */
+/* Whether the line begins with no name, or one that is in a manual. */
 static bool names_what_was_called(const char *line)
 {
     const char *name = line + strlen("thrum: ");
     size_t length = strcspn(name, ": ");
 
     return name[length] != ':' || length == 0 ||
+           strncmp(name, "pthread_", 8) == 0 ||
            (strncmp(name, "thrum_", 6) == 0 && name[length - 1] != '_');
 }
 

@@ -395,10 +395,10 @@ static thrum_err *move_deadline(struct task *t, struct step *s)
     thrum_time at = s->options & 1 ? INT64_MAX
                                    : thrum_now() + s->which * THRUM_US(50);
 
-    r->may = r->may || thrum_now() >= r->deadline;
-    r->deadline = at;
+    if (thrum_now() < r->deadline)
+        r->deadline = at;
     thrum_scope_set_deadline(&s->target->scope, at);
-    r->must = r->must || (s->which == 0 && at != INT64_MAX);
+    r->must = r->must || thrum_now() >= r->deadline;
     check_deadline(t->at);
     return NULL;
 }
