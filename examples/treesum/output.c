@@ -29,6 +29,28 @@ static void die_tidily(int sig)
     raise(sig);
 }
 
+/* A signal comes before the file is there, or when it is known. No thread but this
+ * one runs yet. */
+static int make_temporary(char *name)
+{
+    sigset_t all, before;
+    int fd;
+
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    fd = mkostemp(name, O_CLOEXEC);
+    if (fd < 0)
+        fd = -errno;
+    else
+        atomic_store(&temporary_now, name);
+    for (const int *sig = (const int[]){SIGHUP, SIGINT, SIGTERM, 0};
+         fd >= 0 && *sig; sig++)
+        if (signal(*sig, die_tidily) == SIG_IGN)
+            signal(*sig, SIG_IGN);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return fd;
+}
+
 static thrum_err *failed(const struct output *output, int error)
 {
     return thrum_wrap(thrum_rc(-error), &NotWritten, "%s", output->name);
@@ -49,19 +71,12 @@ static int open_temporary(struct output *output, const struct stat *old)
         output->temporary = NULL;
         return -errno;
     }
-    output->fd = mkostemp(output->temporary, O_CLOEXEC);
+    output->fd = make_temporary(output->temporary);
     if (output->fd < 0) {
-        int rc = -errno;
-
         free(output->temporary);
         output->temporary = NULL;
-        return rc;
+        return output->fd;
     }
-    atomic_store(&temporary_now, output->temporary);
-    for (const int *sig = (const int[]){SIGHUP, SIGINT, SIGTERM, 0}; *sig;
-         sig++)
-        if (signal(*sig, die_tidily) == SIG_IGN)
-            signal(*sig, SIG_IGN);
     return fchmod(output->fd, mode) < 0 ? -errno : 0;
 }
 
