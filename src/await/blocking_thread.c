@@ -217,13 +217,14 @@ static bool any_came(struct pool *p)
 }
 
 /* After a flood, let jobs come together: each look takes the line that they are
- * entered in from who submits. But not if a worker waits for us. */
+ * entered in from who submits. But not if a worker waits for us; and he may wait
+ * for this CPU. */
 static void pause_in_flood(struct pool *p)
 {
     int64_t until = clock_now() + FLOOD_NS;
 
     while (clock_now() < until && !sched_any_searches(p->sched))
-        cpu_relax();
+        thread_yield();
 }
 
 /* As the looker. */
