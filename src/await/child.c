@@ -105,11 +105,13 @@ int thrum_spawn_blocking_(thrum_scope *scope, const struct thrum_site_ *site,
     struct scope *s = spawn_check(scope, &what, __func__);
     struct stack *here = worker_current();
     bool simulated = s->sched->sim != NULL;
-    struct pool *p = simulated ? NULL : pool_of(runtime_of(s->sched));
+    struct pool *p = NULL;
     struct record *r;
     int rc;
 
-    if (p == NULL && !simulated)
+    if (here == NULL && sched_is_gone(s->sched)) /* and who had its locks */
+        return -ENOTRECOVERABLE;
+    if (!simulated && (p = pool_of(runtime_of(s->sched))) == NULL)
         return -ENOMEM;
     r = spawn_record(s, &what, ROOM, offload, &rc);
     if (r == NULL)

@@ -165,6 +165,7 @@ static _Noreturn void use_the_parents(thrum_rt *rt, thrum_scope *s)
     thrum_err_drop(e);
     CHECK(thrum_post(rt, never, NULL, 0) == -ENOTRECOVERABLE);
     CHECK(thrum_spawn(s, never, NULL, 0) == -ENOTRECOVERABLE);
+    CHECK(thrum_spawn_blocking(s, never, NULL, 0) == -ENOTRECOVERABLE);
     e = thrum_stop(rt);
     CHECK(thrum_err_errno(e) == ENOTRECOVERABLE);
     thrum_err_drop(e);
