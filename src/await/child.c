@@ -78,11 +78,6 @@ void child_over(struct offload *job)
 
 /* --- on the caller's */
 
-static thrum_err *offload(thrum_fn *fn, void *arg)
-{
-    return thrum_offload(fn, arg);
-}
-
 /* In a simulation there is no pool: as a task. */
 static thrum_err *run_as_task(void *head)
 {
@@ -113,7 +108,7 @@ int thrum_spawn_blocking_(thrum_scope *scope, const struct thrum_site_ *site,
         return -ENOTRECOVERABLE;
     if (!simulated && (p = pool_of(runtime_of(s->sched))) == NULL)
         return -ENOMEM;
-    r = spawn_record(s, &what, ROOM, offload, &rc);
+    r = spawn_record(s, &what, ROOM, thrum_offload, &rc);
     if (r == NULL)
         return rc;
     offload_init(job_in(r), fn, r->job.u.call.arg, OFFLOAD_CHILD);

@@ -4,35 +4,15 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include "lib/api.h"
+#include "lib/door.h"
 
 THRUM_KIND(Said, THRUM_ERROR);
-
-/* Blocks its thread until told. */
-struct door {
-    _Atomic unsigned inside, open;
-};
-
-static thrum_err *pass(void *arg)
-{
-    struct door *d = arg;
-
-    atomic_fetch_add(&d->inside, 1);
-    block_count(&d->open, 1);
-    return NULL;
-}
-
-static void open_door(struct door *d)
-{
-    atomic_store(&d->open, 1);
-}
 
 static thrum_err *offload_pass(void *arg)
 {
     return thrum_offload(pass, arg);
 }
 
-/* Runtimes whose pool has one thread. */
 static _Atomic unsigned reported;
 
 static void count_report(const thrum_err *e, void *user)
@@ -43,26 +23,7 @@ static void count_report(const thrum_err *e, void *user)
     atomic_fetch_add(&reported, 1);
 }
 
-static void with_one_thread(thrum_fn *fn)
-{
-    for (workers = 1; workers <= 4; workers *= 2) {
-        thrum_opts opts = {
-            .workers = workers, .max_blocking = 1, .on_error = count_report};
-        thrum_rt *rt;
-
-        assert_int_equal(thrum_start(&rt, &opts), 0);
-        expect_ok(thrum_call(rt, fn, NULL));
-        expect_ok(thrum_stop(rt));
-    }
-}
-
 /* --- in the queue ------------------------------------------------------------------ */
-
-static thrum_err *never(void *arg)
-{
-    CHECK(!"called after it was canceled");
-    return arg;
-}
 
 static thrum_err *offload_never(void *arg)
 {
@@ -86,7 +47,7 @@ static thrum_err *behind_a_door(void *arg)
 static void one_in_the_queue_is_not_called(void **state)
 {
     (void)state;
-    with_one_thread(behind_a_door);
+    with_one_thread(behind_a_door, count_report);
 }
 
 static thrum_err *offload_one_more(void *arg)
@@ -119,7 +80,7 @@ static thrum_err *crowd_behind_a_door(void *arg)
 static void nor_are_thousands(void **state)
 {
     (void)state;
-    with_one_thread(crowd_behind_a_door);
+    with_one_thread(crowd_behind_a_door, count_report);
 }
 
 /* Some are canceled, the others are not, and come in their order. */
@@ -179,7 +140,7 @@ static thrum_err *every_other(void *arg)
 static void the_others_keep_their_order(void **state)
 {
     (void)state;
-    with_one_thread(every_other);
+    with_one_thread(every_other, count_report);
 }
 
 /* --- at work, with borrowed arguments ---------------------------------------------- */
@@ -216,7 +177,7 @@ static thrum_err *cancel_at_work(void *arg)
 static void one_at_work_is_waited_for(void **state)
 {
     (void)state;
-    with_one_thread(cancel_at_work);
+    with_one_thread(cancel_at_work, count_report);
 }
 
 /* --- with copies -------------------------------------------------------------------- */
@@ -287,7 +248,7 @@ static void a_copy_goes_there_and_back(void **state)
 {
     struct copied c = begin(false);
 
-    with_one_thread(there_and_back);
+    with_one_thread(there_and_back, count_report);
     expect_ok(offload_copy(&c)); /* a thread that is no worker */
     assert_int_equal(c.value, 42);
     (void)state;
@@ -350,7 +311,7 @@ static thrum_err *copy_in_the_queue(void *arg)
 static void in_the_queue_nothing_is_dropped(void **state)
 {
     (void)state;
-    with_one_thread(copy_in_the_queue);
+    with_one_thread(copy_in_the_queue, count_report);
 }
 
 static void hang_in_the_pool(void)

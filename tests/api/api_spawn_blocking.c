@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "lib/api.h"
+#include "lib/door.h"
 
 THRUM_KIND(Odd, THRUM_ERROR);
 
@@ -171,37 +171,6 @@ static void what_they_spawn_is_theirs(void **state)
 
 /* --- cancel, in a pool of one thread that is kept busy ---------------------------- */
 
-struct door {
-    _Atomic unsigned inside, open;
-};
-
-static thrum_err *pass(void *arg)
-{
-    struct door *d = arg;
-
-    atomic_fetch_add(&d->inside, 1);
-    block_count(&d->open, 1);
-    return NULL;
-}
-
-static void with_one_thread(thrum_fn *fn)
-{
-    for (workers = 1; workers <= 4; workers *= 2) {
-        thrum_opts opts = {.workers = workers, .max_blocking = 1};
-        thrum_rt *rt;
-
-        assert_int_equal(thrum_start(&rt, &opts), 0);
-        expect_ok(thrum_call(rt, fn, NULL));
-        expect_ok(thrum_stop(rt));
-    }
-}
-
-static thrum_err *never(void *arg)
-{
-    CHECK(!"called after it was canceled");
-    return arg;
-}
-
 static void spawn_never(thrum_scope *s)
 {
     size_t n = scaled(2000) + 10;
@@ -238,14 +207,14 @@ static thrum_err *cancel_a_crowd(void *arg)
     thrum_scope_open(&s, .timeout = THRUM_MS(1));
     spawn_never(&s); /* it would take an hour of the door */
     expect_kind(thrum_scope_close(&s, NULL), &THRUM_TIMEOUT);
-    atomic_store(&d.open, 1);
+    open_door(&d);
     return NULL;
 }
 
 static void those_in_the_queue_are_not_called(void **state)
 {
     (void)state;
-    with_one_thread(cancel_a_crowd);
+    with_one_thread(cancel_a_crowd, NULL);
 }
 
 static thrum_err *sleep_long(void *arg)
@@ -458,7 +427,7 @@ static thrum_err *look_at_one_at_work(void *arg)
     dump(text, sizeof text);
     CHECK(strstr(text, "pass (") != NULL);
     CHECK(strstr(text, "all rest") == NULL);
-    atomic_store(&d.open, 1);
+    open_door(&d);
     return thrum_scope_close(&s, NULL);
 }
 
