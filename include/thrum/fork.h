@@ -115,21 +115,19 @@ struct thrum_deque_ {
     THRUM_ATOMIC_(struct thrum_scope *) scope; /* of the running task */
     THRUM_ATOMIC_(uint32_t) *hungry;           /* [I1] somebody wants work */
     THRUM_ATOMIC_(uint64_t) *real;             /* top, or fenced */
-    struct thrum_deque_ *first;
+    struct thrum_deque_ *first, *prev;
     THRUM_ATOMIC_(struct thrum_deque_ *) next; /* [D6] */
-    struct thrum_job_ *last; /* const: the last slot; one after stays empty */
 
     /* written by thieves, and by the owner for the last job: [D3] [D4] */
     THRUM_ATOMIC_(uint64_t) top;
     THRUM_ATOMIC_(uint64_t) fenced; /* top, where there is no membarrier */
-    struct thrum_deque_ *prev;      /* owner only; const */
     void *taken; /* of a stack: its forks that run elsewhere (task/fork.c) */
     THRUM_ATOMIC_(void *) pending; /* of a stack: task/alarm.c */
     /* of a stack that waits: for what, and since when in a simulation */
     THRUM_ATOMIC_(const struct thrum_awaited_ *) waits_for;
     THRUM_ATOMIC_(const void *) waits_at;
     int64_t since;
-};
+} __attribute__((__aligned__(64)));
 
 /* A fork that nobody took, called by its join: on that frame. Tells who asks for
  * the task's own scope that there is none yet; the one he makes is closed when
@@ -151,10 +149,16 @@ thrum_deque_of_(const struct thrum_job_ *slot)
     return (struct thrum_deque_ *)(border - THRUM_HEAD_);
 }
 
+/* The last slot of a segment that is forked into: there is one more. */
+static inline bool thrum_is_last_(const struct thrum_job_ *slot)
+{
+    return ((uintptr_t)(slot + 3) & (THRUM_SEGMENT_ - 1)) == 0;
+}
+
 /* Out of line, all in the library; cold, so that the compiler keeps what they
  * need out of the way of the rest. */
 #define THRUM_COLD_ __attribute__((__cold__))
-THRUM_API THRUM_COLD_ struct thrum_job_ *thrum_newest_slow_(void);
+THRUM_API THRUM_COLD_ struct thrum_deque_ *thrum_hint_slow_(void);
 THRUM_API THRUM_COLD_ struct thrum_job_ *
 thrum_publish_slow_(struct thrum_job_ *);
 THRUM_API THRUM_COLD_ struct thrum_job_ *thrum_join_slow_(struct thrum_job_ *);
@@ -181,7 +185,7 @@ static inline struct thrum_deque_ *thrum_self_(void)
                      "ldr %0, [%0, %1]"
                      : "=&r"(self), "=&r"(offset));
 #else
-    self = NULL; /* the slow path asks for it */
+    self = NULL; /* the slow paths ask for it */
 #endif
     return self;
 }
@@ -191,23 +195,22 @@ static inline bool thrum_in_use_(struct thrum_job_ *slot)
     return thrum_load_relaxed_(&slot->scope) != 0; /* ours alone */
 }
 
-/* The newest fork of this stack, or the sentinel it has room after: the hint, if
- * it is right. The slot for the next fork is the one after. */
-static inline struct thrum_job_ *thrum_newest_of_(struct thrum_deque_ *self)
+/* The same, its hint right: that is the newest fork, or the sentinel it has room
+ * after. The slot for the next fork is the one after. */
+static inline struct thrum_deque_ *thrum_self_hinted_(void)
 {
-    if (__builtin_expect(self != 0, 1)) {
-        struct thrum_job_ *newest = self->head;
+    struct thrum_deque_ *self = thrum_self_();
 
-        if (__builtin_expect(
-                thrum_in_use_(newest) && !thrum_in_use_(newest + 1), 1))
-            return newest;
-    }
-    return thrum_newest_slow_();
+    if (__builtin_expect(self == 0 || !thrum_in_use_(self->head) ||
+                             thrum_in_use_(self->head + 1),
+                         0))
+        self = thrum_hint_slow_();
+    return self;
 }
 
 static inline struct thrum_job_ *thrum_newest_(void)
 {
-    return thrum_newest_of_(thrum_self_());
+    return thrum_self_hinted_()->head;
 }
 
 /* A hot recursive body is bound by stores, most of them of saved registers. So
@@ -221,30 +224,39 @@ static inline struct thrum_job_ *thrum_newest_(void)
 #define THRUM_ADDRESS_(pointer, object) ((pointer) = &(object))
 #endif
 
+/* Two words beside each other, the first at a multiple of 16: by one store, where
+ * the compiler would not see that for itself. */
+static inline void thrum_store_two_(void *at, uintptr_t first, uintptr_t second)
+{
+#if defined(__x86_64__) && !defined(THRUM_MODEL)
+    typedef unsigned long long two
+        __attribute__((__vector_size__(16), __may_alias__));
+    two both = {first, second};
+
+    *(two *)at = both;
+#else
+    uintptr_t both[] = {first, second};
+
+    memcpy(at, both, sizeof both);
+#endif
+}
+
 /* The slot is filled: publish it, then look whether somebody wants work, or the
  * segment is full. The other side looks in the other order, behind a heavy
- * barrier [I2]. The newest fork from here on. */
-static inline struct thrum_job_ *thrum_publish_(struct thrum_job_ *slot,
+ * barrier [I2]. `deque`: any segment of it. The newest fork from here on. */
+static inline struct thrum_job_ *thrum_publish_(struct thrum_deque_ *deque,
+                                                struct thrum_job_ *slot,
                                                 const struct thrum_site_ *site)
 {
-    struct thrum_deque_ *deque = thrum_deque_of_(slot);
-
     thrum_store_relaxed_(&slot->site, site); /* travels with [D1] */
     thrum_store_release_(&slot->scope,
                          thrum_load_relaxed_(&deque->scope)); /* [D1] */
     thrum_barrier_light_();
-    if (__builtin_expect((thrum_load_relaxed_(deque->hungry) != 0) | /* [I1] */
-                             (slot == deque->last),
+    if (__builtin_expect(thrum_load_relaxed_(deque->hungry) != 0 || /* [I1] */
+                             thrum_is_last_(slot),
                          0))
         slot = thrum_publish_slow_(slot);
     return slot;
-}
-
-/* No fork after this one is open. (For a segment's last: ask the slow path.) */
-static inline bool thrum_is_newest_(struct thrum_job_ *slot)
-{
-    return __builtin_expect(
-        slot != thrum_deque_of_(slot)->last && !thrum_in_use_(slot + 1), 1);
 }
 
 /* Take back the newest fork if no thief has moved top past it. False: it was
@@ -354,7 +366,7 @@ static inline bool thrum_may_be_canceled_(struct thrum_scope *scope)
         struct thrum_job_ *slot_ = newest_ + 1;                                \
         THRUM_IN_(name, slot_);                                                \
         THRUM_EACH_(THRUM_FILL_, __VA_ARGS__)                                  \
-        return thrum_publish_(slot_, site_);                                   \
+        return thrum_publish_(thrum_deque_of_(slot_), slot_, site_);           \
     }
 
 #define THRUM_DECLARE_TASK(type, name, ...)                                    \

@@ -98,40 +98,42 @@ THRUM_API THRUM_COLD_ THRUM_NODISCARD thrum_err *thrum_fork_end_(thrum_err *e);
 static inline void thrum_fork_(thrum_task *t, const struct thrum_site_ *site,
                                thrum_fn *fn, void *arg)
 {
-    struct thrum_deque_ *self = thrum_self_();
-    struct thrum_job_ *slot = thrum_newest_of_(self) + 1;
+    struct thrum_deque_ *self = thrum_self_hinted_();
+    struct thrum_job_ *slot = self->head + 1;
 
-    slot->u.call.fn = fn;
-    slot->u.call.arg = arg;
+    thrum_store_two_(&slot->u.call.fn, (uintptr_t)fn, (uintptr_t)arg);
     t->slot_ = slot;
-    slot = thrum_publish_(slot, site);
-    if (self != 0)
-        self->head = slot; /* the hint */
+    self->head = thrum_publish_(self, slot, site);
+}
+
+/* By a task, and no later one is open. (A segment's last fork: ask the slow path.) */
+static inline bool thrum_is_newest_(const struct thrum_deque_ *self,
+                                    struct thrum_job_ *slot)
+{
+    return __builtin_expect(self != 0 && !thrum_in_use_(slot + 1), 1);
 }
 
 /* May the fork that was taken back be called right here? */
 static inline bool thrum_may_call_(struct thrum_deque_ *self)
 {
-    return self != 0 &&
-           !thrum_may_be_canceled_(thrum_load_relaxed_(&self->scope));
+    return !thrum_may_be_canceled_(thrum_load_relaxed_(&self->scope));
 }
 
 static inline thrum_err *thrum_join(thrum_task *t)
 {
-    struct thrum_deque_ *self = thrum_self_();
     struct thrum_job_ *slot = t->slot_;
-    struct thrum_here_ here;
+    struct thrum_deque_ *self = thrum_self_();
+    struct thrum_here_ here __attribute__((__aligned__(16)));
     thrum_err *err;
     bool mine;
 
-    if (!thrum_is_newest_(slot))
+    if (!thrum_is_newest_(self, slot))
         return thrum_join_any_(t);
     mine = thrum_take_back_(slot);
-    if (__builtin_expect(!(mine & thrum_may_call_(self)), 0))
+    if (__builtin_expect(!mine || !thrum_may_call_(self), 0))
         return thrum_join_cold_(slot, mine);
     self->head = slot - 1;
-    here.around = self->here;
-    here.made = 0;
+    thrum_store_two_(&here, (uintptr_t)self->here, 0);
     self->here = &here;
     err = slot->u.call.fn(slot->u.call.arg);
     if (__builtin_expect((here.made != 0) | (err != 0), 0))

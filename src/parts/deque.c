@@ -9,15 +9,7 @@
 #define OUT_OF_REACH UINT32_MAX
 
 _Static_assert(sizeof(struct thrum_job_) == 64, "slots are cache lines");
-_Static_assert(sizeof(struct thrum_deque_) == 128, "head and top apart");
-
-/* The very last one stays empty, so that every slot in use has one after it in
- * the same segment. */
-static struct thrum_job_ *last_slot(struct thrum_deque_ *segment)
-{
-    return deque_first_slot(segment) +
-           SEGMENT_BYTES / sizeof(struct thrum_job_) - 2;
-}
+_Static_assert(offsetof(struct thrum_deque_, top) == 64, "head and top apart");
 
 static struct thrum_job_ *sentinel(struct thrum_deque_ *segment)
 {
@@ -55,7 +47,6 @@ void deque_init(struct thrum_deque_ *segment, struct thrum_deque_ *first,
     uint64_t top;
 
     segment->head = sentinel(segment);
-    segment->last = last_slot(segment);
     segment->hungry = hungry;
     segment->first = first;
     segment->prev = NULL;
@@ -83,7 +74,7 @@ struct thrum_job_ *deque_find_newest(struct thrum_deque_ *first)
     for (;;) {
         struct thrum_deque_ *segment = thrum_deque_of_(at);
 
-        if (thrum_in_use_(at) && at == segment->last)
+        if (thrum_in_use_(at) && thrum_is_last_(at))
             at = sentinel(load_relaxed(&segment->next)); /* ours alone */
         else if (thrum_in_use_(at + 1))
             at++;
@@ -102,12 +93,15 @@ struct thrum_job_ *deque_fork(struct thrum_job_ *newest)
 
     if (newest != sentinel(segment))
         return newest;
-    return segment->prev == NULL ? NULL : segment->prev->last;
+    return segment->prev == NULL ? NULL : deque_last_slot(segment->prev);
 }
 
 void deque_link(struct thrum_deque_ *segment, struct thrum_deque_ *fresh)
 {
+    struct thrum_job_ *after = deque_last_slot(segment) + 1;
+
     fresh->prev = segment;
+    store_relaxed(&after->scope, IN_USE); /* ours alone: I4 */
     store_release(&segment->next, fresh); /* [D6] */
 }
 
@@ -175,7 +169,7 @@ static struct thrum_deque_ *oldest_segment(struct thrum_deque_ *segment,
 {
     for (;;) {
         *top = load_seq_cst(segment->real); /* [D4] */
-        if ((uint32_t)*top != place_of(segment->last + 1))
+        if ((uint32_t)*top != place_of(deque_last_slot(segment) + 1))
             return segment;
         segment = load_acquire(&segment->next); /* [D7] */
         if (segment == NULL)

@@ -33,7 +33,9 @@
  *       read it: the owner takes the top slot only by changing top.
  *   I4  A slot not in use has scope NULL. The slot before the first of all, the
  *       sentinel, is in use for ever; that of a further segment never, so that
- *       the hint is looked into when it points there.
+ *       the hint is looked into when it points there. The very last slot of a
+ *       segment is never forked into, and in use once there is a further one: a
+ *       last fork is then not taken for the newest.
  *
  * Ordering
  *   [D1] fork: scope          -> [D2] steal: scope    the fork's contents
@@ -127,7 +129,14 @@ static inline struct thrum_job_ *deque_first_slot(struct thrum_deque_ *segment)
     return (struct thrum_job_ *)(void *)((char *)segment + SEGMENT_HEAD) - 1;
 }
 
-/* The same, of the owner's: he knows. Where the first slot is not in use, none
+/* The last one that is forked into; one more follows. */
+static inline struct thrum_job_ *deque_last_slot(struct thrum_deque_ *segment)
+{
+    return deque_first_slot(segment) +
+           SEGMENT_BYTES / sizeof(struct thrum_job_) - 2;
+}
+
+/* As deque_looks_busy, of the owner's: he knows. Where the first slot is not in use, none
  * is. */
 static inline bool deque_any_own(struct thrum_deque_ *first)
 {

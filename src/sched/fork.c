@@ -166,13 +166,14 @@ struct thrum_job_ *fork_open_above(struct stack *s, struct thrum_job_ *from)
 
 /* ------------------------------------------------------- for the inline code */
 
-struct thrum_job_ *thrum_newest_slow_(void)
+struct thrum_deque_ *thrum_hint_slow_(void)
 {
     struct stack *s = worker_current();
 
     if (unlikely(s == NULL))
         die("a fork: call it from a task (thrum_run makes one)");
-    return deque_newest(&s->deque);
+    (void)deque_find_newest(&s->deque);
+    return &s->deque;
 }
 
 /* A segment is full: the sentinel of the next one. */
@@ -196,7 +197,7 @@ struct thrum_job_ *thrum_publish_slow_(struct thrum_job_ *slot)
     struct stack *s = stack_of(segment->first);
 
     sched_share(s);
-    return slot == segment->last ? grow(s, segment) : slot;
+    return thrum_is_last_(slot) ? grow(s, segment) : slot;
 }
 
 struct thrum_job_ *thrum_join_slow_(struct thrum_job_ *newest)

@@ -106,12 +106,13 @@ static const struct thrum_site_ part_site = {part_run, "a part of a loop",
 
 static void part_open(struct part *p)
 {
-    struct thrum_job_ *slot = thrum_newest_slow_() + 1;
+    struct thrum_deque_ *self = thrum_hint_slow_();
+    struct thrum_job_ *slot = self->head + 1;
 
     slot->u.call.arg = p;
     p->slot = slot;
     tsan_promise(&slot->scope); /* [D1], as user code makes it */
-    (void)thrum_publish_(slot, &part_site);
+    (void)thrum_publish_(self, slot, &part_site);
 }
 
 static void part_merge(struct loop *l, struct part *p, void *acc)

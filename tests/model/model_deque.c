@@ -31,7 +31,7 @@ struct thrum_job_ *thrum_publish_slow_(struct thrum_job_ *slot)
 {
     struct thrum_deque_ *segment = thrum_deque_of_(slot);
 
-    if (slot != segment->last)
+    if (!thrum_is_last_(slot))
         return slot;
     if (load_relaxed(&segment->next) == NULL) {
         deque_init(second, first, &hungry, !barrier_start());
@@ -48,7 +48,7 @@ static void fork_one(void)
     int id = forked++;
 
     memcpy((newest + 1)->u.bytes, &id, sizeof id);
-    newest = thrum_publish_(newest + 1, &site);
+    newest = thrum_publish_(first, newest + 1, &site);
 }
 
 static void run(struct thrum_job_ *slot)
@@ -284,7 +284,8 @@ static void setup_near_the_end(void)
     struct thrum_job_ *slot;
 
     setup();
-    for (slot = deque_first_slot(first); slot < last_slot(first) - 1; slot++)
+    for (slot = deque_first_slot(first); slot < deque_last_slot(first) - 1;
+         slot++)
         store_relaxed(&slot->scope, IN_USE);
     memset((void *)slot, 0, 3 * sizeof *slot);
     store_relaxed(first->real, next_tag(0, slot));

@@ -44,11 +44,12 @@ static void root_pushes_among_others(struct thrum_job_ *job)
 /* As the inline code and sched/fork.c do it. */
 static void root_forks(struct thrum_job_ *job)
 {
-    struct thrum_job_ *slot = deque_newest(&stacks[model_thread()]->deque);
+    struct thrum_deque_ *self = &stacks[model_thread()]->deque;
+    struct thrum_job_ *slot = deque_newest(self);
 
     for (int id = 1; id < WORKERS; id++) {
         memcpy((slot + 1)->u.bytes, &id, sizeof id);
-        slot = thrum_publish_(slot + 1, &meeting);
+        slot = thrum_publish_(self, slot + 1, &meeting);
     }
     meet();
     for (int id = WORKERS - 1; id > 0; id--) {

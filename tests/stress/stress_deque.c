@@ -85,12 +85,13 @@ struct owner {
 /* A segment is full: what thrum_publish_ leaves to the library. */
 static struct thrum_job_ *fill_last(struct thrum_deque_ *full)
 {
+    struct thrum_job_ *last = deque_last_slot(full);
     int i = 0;
 
     while (segment[i] != full)
         i++;
-    store_relaxed(&full->last->site, &forked);
-    store_release(&full->last->scope, SCOPE);
+    store_relaxed(&last->site, &forked);
+    store_release(&last->scope, SCOPE);
     if (load_relaxed(&full->next) == NULL) {
         deque_init(segment[i + 1], segment[0], &hungry, fenced);
         store_relaxed(&segment[i + 1]->scope, SCOPE); /* not linked yet */
@@ -106,8 +107,8 @@ static void fork_one(struct owner *o)
 
     *payload_of(slot) = (struct payload){o->next, ~o->next, 0};
     o->open[o->depth++] = o->next++;
-    if (slot != s->last)
-        o->newest = thrum_publish_(slot, &forked);
+    if (!thrum_is_last_(slot))
+        o->newest = thrum_publish_(s, slot, &forked);
     else
         o->newest = fill_last(s);
 }

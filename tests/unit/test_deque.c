@@ -92,8 +92,9 @@ static void fill_last(struct rig *r, struct thrum_deque_ *segment)
 
     while (r->seg[next - 1] != segment)
         next++;
-    store_relaxed(&segment->last->site, &site);
-    store_release(&segment->last->scope, load_relaxed(&segment->scope));
+    store_relaxed(&deque_last_slot(segment)->site, &site);
+    store_release(&deque_last_slot(segment)->scope,
+                  load_relaxed(&segment->scope));
     if (load_relaxed(&segment->next) == NULL) {
         store_relaxed(&r->seg[next]->scope, load_relaxed(&segment->scope));
         deque_link(segment, r->seg[next]);
@@ -106,8 +107,8 @@ static struct thrum_job_ *fork_one(struct rig *r)
     struct thrum_job_ *slot = r->newest + 1;
     struct thrum_deque_ *segment = thrum_deque_of_(slot);
 
-    if (slot != segment->last)
-        r->newest = thrum_publish_(slot, &site);
+    if (!thrum_is_last_(slot))
+        r->newest = thrum_publish_(segment, slot, &site);
     else
         fill_last(r, segment);
     return slot;
@@ -379,7 +380,7 @@ static void a_join_goes_down_into_the_segment_before(void **state)
     grow(r, 2);
     assert_mine(r, slot_of(r->seg[2], 0));
     for (int s = 1; s >= 0; s--)
-        for (struct thrum_job_ *slot = r->seg[s]->last;
+        for (struct thrum_job_ *slot = deque_last_slot(r->seg[s]);
              slot >= slot_of(r->seg[s], 0); slot--)
             assert_mine(r, slot);
     assert_false(deque_any_own(r->seg[0]));
@@ -394,7 +395,7 @@ static void a_thief_goes_up_into_the_segment_after(void **state)
     grow(r, 2);
     for (int s = 0; s < 2; s++)
         for (struct thrum_job_ *slot = slot_of(r->seg[s], 0);
-             slot <= r->seg[s]->last; slot++)
+             slot <= deque_last_slot(r->seg[s]); slot++)
             assert_ptr_equal(steal(r), slot);
     assert_ptr_equal(steal(r), slot_of(r->seg[2], 0));
     assert_null(steal(r));
@@ -410,7 +411,7 @@ static void stolen_forks_are_joined_across_segments(void **state)
         ;
     assert_stolen(r, slot_of(r->seg[1], 0));
     deque_forget(r->newest + 1);
-    for (struct thrum_job_ *slot = r->seg[0]->last;
+    for (struct thrum_job_ *slot = deque_last_slot(r->seg[0]);
          slot >= slot_of(r->seg[0], 0); slot--) {
         assert_stolen(r, slot);
         deque_forget(r->newest + 1);
@@ -428,7 +429,7 @@ static void growing_again_uses_the_segment_that_is_there(void **state)
     grow(r, 1);
     for (int i = 0; i < 3; i++) {
         assert_mine(r, slot_of(r->seg[1], 0));
-        assert_mine(r, r->seg[0]->last);
+        assert_mine(r, deque_last_slot(r->seg[0]));
         grow(r, 1);
         assert_ptr_equal(load_relaxed(&r->seg[0]->next), r->seg[1]);
     }
@@ -500,9 +501,9 @@ static void the_newest_may_be_a_sentinel_that_stands_for_a_fork(void **state)
     grow(r, 1);
     assert_mine(r, slot_of(r->seg[1], 0));
     assert_ptr_equal(deque_newest(r->seg[0]), sentinel);
-    assert_ptr_equal(deque_fork(sentinel), r->seg[0]->last);
-    assert_mine(r, r->seg[0]->last);
-    assert_ptr_equal(deque_newest(r->seg[0]), r->seg[0]->last - 1);
+    assert_ptr_equal(deque_fork(sentinel), deque_last_slot(r->seg[0]));
+    assert_mine(r, deque_last_slot(r->seg[0]));
+    assert_ptr_equal(deque_newest(r->seg[0]), deque_last_slot(r->seg[0]) - 1);
     assert_ptr_equal(deque_fork(r->newest), r->newest);
     assert_null(deque_fork(slot_of(r->seg[0], 0) - 1)); /* the first: none */
 }

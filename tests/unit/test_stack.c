@@ -102,7 +102,7 @@ static void all_slots_but_the_first_lie_behind_a_border(void **state)
     assert_ptr_equal(thrum_deque_of_(slots), &s->deque);
     assert_ptr_equal(thrum_deque_of_(slots + 1), &s->deque);
     assert_ptr_equal(thrum_deque_of_(slots - 1), &s->deque);
-    assert_ptr_equal(thrum_deque_of_(s->deque.last), &s->deque);
+    assert_ptr_equal(thrum_deque_of_(deque_last_slot(&s->deque)), &s->deque);
     assert_ptr_equal(slots - 1, s->sentinel);
     assert_ptr_equal(slots, s->first);
     assert_ptr_equal(stack_of(&s->deque), s);
