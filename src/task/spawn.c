@@ -14,7 +14,7 @@
 #define inlined static inline __attribute__((always_inline))
 
 enum {
-    BURST = 256,   /* unstarted jobs, its own, before a spawner lets them run */
+    BURST = 256,   /* jobs before a spawner lets them run, and spawns then */
     TOGETHER = 32, /* children that let go of their scope at once */
 };
 
@@ -157,8 +157,10 @@ inlined void push(struct scope *s, struct stack *stack, struct record *r,
     }
     sched_push_child(stack->worker, &r->job);
     sched_point(POINT_CALL);
+    /* Not at once: a stack, for each of many that spawn a few, costs more than
+     * the records. */
     if (may_wait && unlikely(queue_count(&stack->worker->queue) > BURST) &&
-        scope_live(s) > BURST)
+        scope_live(s) > BURST && ++stack->budget % BURST == 0)
         worker_yield(stack);
 }
 

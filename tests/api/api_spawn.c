@@ -503,6 +503,48 @@ static void a_long_loop_of_spawns_holds_little_memory(void **state)
     on_threads(spawn_in_little_memory, NULL);
 }
 
+/* A spawner that lets others run keeps its stack: those of a tree are many. */
+struct leafy {
+    thrum_scope *all;
+    unsigned depth;
+    _Atomic unsigned *open, *most; /* begun, and not ended */
+};
+
+static thrum_err *grow(void *arg)
+{
+    const struct leafy *l = arg;
+    struct leafy child = *l;
+    unsigned open = atomic_fetch_add(l->open, 1) + 1;
+
+    if (open > atomic_load(l->most))
+        atomic_store(l->most, open);
+    child.depth--;
+    for (unsigned i = 0; i < 2 && l->depth > 0; i++)
+        CHECK(thrum_spawn(l->all, grow, &child, sizeof child) == 0);
+    atomic_fetch_sub(l->open, 1);
+    return NULL;
+}
+
+static thrum_err *grow_in_one_scope(void *arg)
+{
+    _Atomic unsigned open = 0, most = 0;
+    thrum_scope s;
+    struct leafy root = {&s, 12, &open, &most};
+
+    (void)arg;
+    thrum_scope_open(&s, .name = "tree");
+    expect_ok(grow(&root));
+    expect_ok(thrum_scope_close(&s, NULL));
+    CHECK(atomic_load(&most) < (2U << 12) / 16);
+    return NULL;
+}
+
+static void a_tree_of_spawns_into_one_scope_holds_few_stacks(void **state)
+{
+    (void)state;
+    on_threads(grow_in_one_scope, NULL);
+}
+
 static thrum_err *runs_before_close(void *arg)
 {
     _Atomic unsigned sum = 0, *at = &sum;
@@ -539,6 +581,7 @@ int main(void)
         cmocka_unit_test(a_tree_of_scopes_is_walked_depth_first),
         cmocka_unit_test(a_chain_of_scopes_needs_no_larger_stack),
         cmocka_unit_test(a_long_loop_of_spawns_holds_little_memory),
+        cmocka_unit_test(a_tree_of_spawns_into_one_scope_holds_few_stacks),
         cmocka_unit_test(children_run_while_their_parent_waits),
     };
 
