@@ -39,6 +39,15 @@ static void be_punctual(void)
     (void)prctl(PR_SET_TIMERSLACK, 1UL);
 }
 
+/* Who waits for what it had to do would wait for ever. */
+static void ended_early(void *arg)
+{
+    struct thread *t = arg;
+
+    die("thread %s was ended by what it called: pthread_exit or pthread_cancel",
+        t->name);
+}
+
 static void *begin(void *arg)
 {
     struct thread *t = arg;
@@ -47,7 +56,9 @@ static void *begin(void *arg)
     be_punctual();
     pthread_setname_np(pthread_self(), t->name);
     altstack_enter(&t->altstack);
+    pthread_cleanup_push(ended_early, t);
     t->run(t->arg);
+    pthread_cleanup_pop(0);
     altstack_leave(&t->altstack);
     return NULL;
 }

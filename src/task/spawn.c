@@ -14,7 +14,7 @@
 #define inlined static inline __attribute__((always_inline))
 
 enum {
-    BURST = 256,   /* unstarted jobs, its own, before a spawner lets them run */
+    BURST = 256,   /* jobs before a spawner lets them run, and spawns then */
     TOGETHER = 32, /* children that let go of their scope at once */
 };
 
@@ -63,6 +63,17 @@ static enum permit take_permit(struct scope *s)
                : PERMIT_CANCELED;
 }
 
+/* Such calls nest, as the children of one who spawns one more each do. Where
+ * the stack is half full the next one gets another, and is waited for. */
+static bool put_elsewhere(struct scope *own, struct stack *stack,
+                          const struct spawned *what, void *arg)
+{
+    struct spawned there = {what->site, what->fn, arg, 0};
+
+    return stack != NULL && !worker_has_room(stack) &&
+           spawn_into(own, &there, false) == 0;
+}
+
 /* A full scope, and the caller is in one of its children: it may not wait for
  * itself. The child runs as a call, in a scope of its own. */
 static int run_in_place(struct scope *s, const struct spawned *what,
@@ -82,7 +93,10 @@ static int run_in_place(struct scope *s, const struct spawned *what,
     }
     index = scope_enter(s, stack);
     scope_open_task(&own, scope_current(), stack, what->site);
-    err = call != NULL ? call(what->fn, arg) : what->fn(arg);
+    if (call == NULL && put_elsewhere(&own, stack, what, arg))
+        err = NULL;
+    else
+        err = call != NULL ? call(what->fn, arg) : what->fn(arg);
     err = scope_close(&own, err);
     if (what->copy > 0)
         release(arg);
@@ -157,8 +171,10 @@ inlined void push(struct scope *s, struct stack *stack, struct record *r,
     }
     sched_push_child(stack->worker, &r->job);
     sched_point(POINT_CALL);
+    /* Not at once: a stack, for each of many that spawn a few, costs more than
+     * the records. */
     if (may_wait && unlikely(queue_count(&stack->worker->queue) > BURST) &&
-        scope_live(s) > BURST)
+        scope_live(s) > BURST && ++stack->budget % BURST == 0)
         worker_yield(stack);
 }
 

@@ -466,6 +466,36 @@ static void stop_from_task(void)
     expect_ok(thrum_call(runtime, stop_own, NULL));
 }
 
+static thrum_err *end_thread(void *arg)
+{
+    (void)arg;
+    pthread_exit(NULL);
+}
+
+static thrum_err *end_thread_of_the_pool(void *arg)
+{
+    return thrum_offload(end_thread, arg);
+}
+
+static void exit_in_task(void)
+{
+    run(end_thread);
+}
+
+static void exit_in_blocking_call(void)
+{
+    run(end_thread_of_the_pool);
+}
+
+static void a_task_does_not_end_its_thread(void **state)
+{
+    (void)state;
+    if (SANITIZED) /* they say something first */
+        skip();
+    assert_stops(exit_in_task, "pthread_exit", "thrum/");
+    assert_stops(exit_in_blocking_call, "pthread_exit", "thread ");
+}
+
 static void calls_from_the_wrong_place_are_refused(void **state)
 {
     (void)state;
@@ -491,6 +521,7 @@ int main(void)
         cmocka_unit_test(a_scope_is_closed_by_who_opened_it),
         cmocka_unit_test(arguments_that_make_no_sense_are_refused),
         cmocka_unit_test(calls_from_the_wrong_place_are_refused),
+        cmocka_unit_test(a_task_does_not_end_its_thread),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
-/* Are spawned tasks called once, with the argument as it was, at most as many at
- * once as the limit says, and in bounded memory? How: counts of calls on 1, 2
- * and 4 workers; children that need each other to go on. */
+/* Are spawned tasks called once, with the argument as it was, and in bounded
+ * memory? How: counts of calls on 1, 2 and 4 workers; children that need each
+ * other to go on. */
 #include "lib/api.h"
 
 THRUM_KIND(Wrong, THRUM_ERROR);
@@ -104,197 +104,6 @@ static void without_a_size_the_child_gets_the_argument_itself(void **state)
     on_runtimes(no_copies, NULL);
 }
 
-/* --- the limit ------------------------------------------------------------------ */
-
-struct limited {
-    _Atomic unsigned now, most, ended;
-    unsigned limit;
-    thrum_scope *s;
-};
-
-static void enter(struct limited *l)
-{
-    unsigned now = atomic_fetch_add(&l->now, 1) + 1;
-    unsigned most = atomic_load(&l->most);
-
-    CHECK(now <= l->limit);
-    while (now > most && !atomic_compare_exchange_weak(&l->most, &most, now))
-        ;
-}
-
-static void leave(struct limited *l)
-{
-    atomic_fetch_sub(&l->now, 1);
-    atomic_fetch_add(&l->ended, 1);
-}
-
-static thrum_err *stay_a_while(void *arg)
-{
-    struct limited *l = *(struct limited **)arg;
-
-    enter(l);
-    for (int i = 0; i < 3; i++)
-        thrum_yield();
-    leave(l);
-    return NULL;
-}
-
-static void limited_init(struct limited *l, unsigned limit, thrum_scope *s)
-{
-    atomic_init(&l->now, 0);
-    atomic_init(&l->most, 0);
-    atomic_init(&l->ended, 0);
-    l->limit = limit;
-    l->s = s;
-}
-
-static thrum_err *spawn_limited(void *arg)
-{
-    (void)arg;
-    for (unsigned limit = 1; limit < 8; limit += 3) {
-        struct limited l, *at = &l;
-        thrum_scope s;
-
-        limited_init(&l, limit, &s);
-        thrum_scope_open(&s, .limit = limit);
-        for (unsigned i = 0; i < 200; i++) {
-            CHECK(thrum_spawn(&s, stay_a_while, &at, sizeof at) == 0);
-            CHECK(i + 1 - atomic_load(&l.ended) <= limit + 1);
-        }
-        expect_ok(thrum_scope_close(&s, NULL));
-        CHECK(atomic_load(&l.ended) == 200);
-    }
-    return NULL;
-}
-
-static void a_limited_scope_has_no_more_children_than_that(void **state)
-{
-    (void)state;
-    on_runtimes(spawn_limited, NULL);
-}
-
-/* As many as the limit says do run at once: they meet. */
-static thrum_err *meet(void *arg)
-{
-    gate_meet(*(struct gate **)arg);
-    return NULL;
-}
-
-static thrum_err *limited_meet(void *arg)
-{
-    struct gate g, *at = &g;
-    thrum_scope s;
-
-    (void)arg;
-    gate_init(&g, 20);
-    thrum_scope_open(&s, .limit = 20);
-    for (int i = 0; i < 20; i++)
-        CHECK(thrum_spawn(&s, meet, &at, sizeof at) == 0);
-    return thrum_scope_close(&s, NULL);
-}
-
-static void a_limited_scope_has_as_many_children_at_once_as_that(void **state)
-{
-    (void)state;
-    on_runtimes(limited_meet, NULL);
-}
-
-struct family {
-    struct limited *l;
-    unsigned depth;
-};
-
-static thrum_err *spawn_into_full(void *arg)
-{
-    struct family *f = arg, child = {f->l, f->depth - 1};
-
-    if (f->depth > 0)
-        for (int i = 0; i < 3; i++)
-            CHECK(thrum_spawn(f->l->s, spawn_into_full, &child, sizeof child) ==
-                  0);
-    if (f->depth % 2 == 0)
-        thrum_yield();
-    atomic_fetch_add(&f->l->ended, 1);
-    return f->depth == 0 ? thrum_fail(&Wrong, "leaf") : NULL;
-}
-
-static thrum_err *full_scopes(void *arg)
-{
-    (void)arg;
-    for (unsigned limit = 1; limit < 4; limit++) {
-        struct limited l;
-        thrum_scope s;
-        thrum_err *e;
-
-        limited_init(&l, limit, &s);
-        thrum_scope_open(&s, .limit = limit);
-        CHECK(thrum_spawn(&s, spawn_into_full, (&(struct family){&l, 4}),
-                          sizeof(struct family)) == 0);
-        e = thrum_scope_close(&s, NULL);
-        CHECK(atomic_load(&l.ended) == 121); /* 1 + 3 + 9 + 27 + 81 */
-        CHECK(thrum_err_count(e) == 81);
-        thrum_err_drop(e);
-    }
-    return NULL;
-}
-
-static void a_child_of_a_full_scope_calls_what_it_spawns_there(void **state)
-{
-    (void)state;
-    on_runtimes(full_scopes, NULL);
-}
-
-static thrum_err *spawn_from_depth(void *arg)
-{
-    struct limited *l = *(struct limited **)arg;
-
-    atomic_fetch_add(&l->ended, 1);
-    if (atomic_load(&l->ended) < 50)
-        CHECK(thrum_spawn(l->s, spawn_from_depth, arg, sizeof l) == 0);
-    return NULL;
-}
-
-/* Not a child itself, but inside one: by a fork, by a scope, by a grandchild. */
-static thrum_err *with_a_fork(void *arg)
-{
-    thrum_task task;
-
-    thrum_fork(&task, spawn_from_depth, arg);
-    thrum_yield();
-    return thrum_join(&task);
-}
-
-static thrum_err *with_a_scope(void *arg)
-{
-    return thrum_with(with_a_fork, arg, .name = "within");
-}
-
-static thrum_err *with_a_grandchild(void *arg)
-{
-    CHECK(thrum_spawn(NULL, with_a_scope, arg, sizeof(void *)) == 0);
-    return NULL;
-}
-
-static thrum_err *deep_in_full(void *arg)
-{
-    struct limited l, *at = &l;
-    thrum_scope s;
-
-    (void)arg;
-    limited_init(&l, 1, &s);
-    thrum_scope_open(&s, .limit = 1);
-    CHECK(thrum_spawn(&s, with_a_grandchild, &at, sizeof at) == 0);
-    expect_ok(thrum_scope_close(&s, NULL));
-    CHECK(atomic_load(&l.ended) == 50);
-    return NULL;
-}
-
-static void so_does_who_is_deep_in_a_child_of_a_full_scope(void **state)
-{
-    (void)state;
-    on_runtimes(deep_in_full, NULL);
-}
-
 /* --- scopes in scopes --------------------------------------------------------- */
 
 struct node {
@@ -365,6 +174,12 @@ static void a_chain_of_scopes_needs_no_larger_stack(void **state)
 /* --- all run, and in bounded memory ------------------------------------------------ */
 
 enum { CHILDREN = 300 };
+
+static thrum_err *meet(void *arg)
+{
+    gate_meet(*(struct gate **)arg);
+    return NULL;
+}
 
 static thrum_err *children_meet(void *arg)
 {
@@ -503,6 +318,48 @@ static void a_long_loop_of_spawns_holds_little_memory(void **state)
     on_threads(spawn_in_little_memory, NULL);
 }
 
+/* A spawner that lets others run keeps its stack: those of a tree are many. */
+struct leafy {
+    thrum_scope *all;
+    unsigned depth;
+    _Atomic unsigned *open, *most; /* begun, and not ended */
+};
+
+static thrum_err *grow(void *arg)
+{
+    const struct leafy *l = arg;
+    struct leafy child = *l;
+    unsigned open = atomic_fetch_add(l->open, 1) + 1;
+
+    if (open > atomic_load(l->most))
+        atomic_store(l->most, open);
+    child.depth--;
+    for (unsigned i = 0; i < 2 && l->depth > 0; i++)
+        CHECK(thrum_spawn(l->all, grow, &child, sizeof child) == 0);
+    atomic_fetch_sub(l->open, 1);
+    return NULL;
+}
+
+static thrum_err *grow_in_one_scope(void *arg)
+{
+    _Atomic unsigned open = 0, most = 0;
+    thrum_scope s;
+    struct leafy root = {&s, 12, &open, &most};
+
+    (void)arg;
+    thrum_scope_open(&s, .name = "tree");
+    expect_ok(grow(&root));
+    expect_ok(thrum_scope_close(&s, NULL));
+    CHECK(atomic_load(&most) < (2U << 12) / 16);
+    return NULL;
+}
+
+static void a_tree_of_spawns_into_one_scope_holds_few_stacks(void **state)
+{
+    (void)state;
+    on_threads(grow_in_one_scope, NULL);
+}
+
 static thrum_err *runs_before_close(void *arg)
 {
     _Atomic unsigned sum = 0, *at = &sum;
@@ -529,16 +386,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_argument_is_copied_and_aligned),
         cmocka_unit_test(without_a_size_the_child_gets_the_argument_itself),
-        cmocka_unit_test(a_limited_scope_has_no_more_children_than_that),
-        cmocka_unit_test(a_limited_scope_has_as_many_children_at_once_as_that),
-        cmocka_unit_test(a_child_of_a_full_scope_calls_what_it_spawns_there),
-        cmocka_unit_test(so_does_who_is_deep_in_a_child_of_a_full_scope),
         cmocka_unit_test(children_that_poll_for_each_other_all_run),
         cmocka_unit_test(children_that_keep_their_workers_run_at_once),
         cmocka_unit_test(a_child_is_found_whatever_its_spawner_does),
         cmocka_unit_test(a_tree_of_scopes_is_walked_depth_first),
         cmocka_unit_test(a_chain_of_scopes_needs_no_larger_stack),
         cmocka_unit_test(a_long_loop_of_spawns_holds_little_memory),
+        cmocka_unit_test(a_tree_of_spawns_into_one_scope_holds_few_stacks),
         cmocka_unit_test(children_run_while_their_parent_waits),
     };
 
