@@ -182,11 +182,12 @@ static void spawn_never(thrum_scope *s)
 /* All have ended, though the door is closed. */
 static thrum_err *cancel_a_crowd(void *arg)
 {
-    thrum_scope s, inner, none;
+    thrum_scope busy, s, inner, none;
     struct door d = {0, 0};
 
     (void)arg;
-    CHECK(thrum_spawn_blocking(NULL, pass, &d, 0) == 0);
+    thrum_scope_open(&busy, .name = "busy");
+    CHECK(thrum_spawn_blocking(&busy, pass, &d, 0) == 0);
     await_count(&d.inside, 1);
 
     thrum_scope_open(&s, .policy = THRUM_SETTLE);
@@ -208,7 +209,7 @@ static thrum_err *cancel_a_crowd(void *arg)
     spawn_never(&s); /* it would take an hour of the door */
     expect_kind(thrum_scope_close(&s, NULL), &THRUM_TIMEOUT);
     open_door(&d);
-    return NULL;
+    return thrum_scope_close(&busy, NULL);
 }
 
 static void those_in_the_queue_are_not_called(void **state)
