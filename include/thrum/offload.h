@@ -60,7 +60,9 @@ THRUM_API THRUM_SUSPENDS THRUM_NODISCARD thrum_err *thrum_offload(thrum_fn *fn,
  *             with THRUM_OS and EAGAIN, or THRUM_NOMEM.
  *
  * fn runs in a scope of its own: what it spawns with thrum_spawn(NULL, ...) ends
- * before it does. It may ask thrum_canceled(), and waits as any other thread does.
+ * before it does. It may ask thrum_canceled(), and waits as any other thread does:
+ * one that waits for another blocking call keeps its thread, and when all
+ * .max_blocking of them do so none of those begins.
  */
 #define thrum_spawn_blocking(s, fn, ...)                                       \
     thrum_must_look_(__extension__({                                           \

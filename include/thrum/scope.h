@@ -94,7 +94,8 @@ typedef struct thrum_scope_opts {
  * Open a scope.
  *
  * Call from:  a task, or any other thread; what that spawns into it runs on the
- *             default runtime, which must run until it is closed.
+ *             default runtime, which must run until it is closed. (In a call that
+ *             a task offloads: on the task's.)
  * Suspends:   never.
  * Ownership:  s stays in place until it is closed, by the same task, in reverse
  *             order of opening. Option strings live as long.

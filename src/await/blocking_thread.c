@@ -163,7 +163,7 @@ static void finish(struct pool *p, struct blocking_thread *t,
     }
 }
 
-/* In the scope of its task. False: it was canceled, and is gone. */
+/* In its own scope, or that of its task. False: it was canceled, and is gone. */
 static bool call_out(struct offload *job)
 {
     struct scope *scope;
@@ -172,6 +172,8 @@ static bool call_out(struct offload *job)
         child_run(job);
         return true;
     }
+    if (offload_is_private(job))
+        return private_run(job);
     if (!offload_begin(job, &scope)) {
         offload_skip(job);
         return false;
@@ -185,7 +187,7 @@ static bool call_out(struct offload *job)
 static void run(struct pool *p, struct blocking_thread *t, struct offload *job)
 {
     tsan_rely(job);
-    if (offload_is_private(job) ? private_run(job) : call_out(job))
+    if (call_out(job))
         finish(p, t, job);
 }
 

@@ -104,7 +104,7 @@ int thrum_spawn_blocking_(thrum_scope *scope, const struct thrum_site_ *site,
     struct record *r;
     int rc;
 
-    if (here == NULL && sched_is_gone(s->sched)) /* and who had its locks */
+    if (!simulated && sched_is_gone(s->sched)) /* and who had its locks */
         return -ENOTRECOVERABLE;
     if (!simulated && (p = pool_of(runtime_of(s->sched))) == NULL)
         return -ENOMEM;

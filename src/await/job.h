@@ -77,11 +77,12 @@ static inline bool offload_is_child(struct offload *job)
     return load_relaxed(&job->state) == OFFLOAD_CHILD; /* const */
 }
 
+/* If it is no child. */
 static inline bool offload_is_private(struct offload *job)
 {
     uintptr_t state = load_relaxed(&job->state); /* shown by the queue */
 
-    return state != OFFLOAD_CHILD && (state & ~(uintptr_t)OFFLOAD_STATES) == 0;
+    return (state & ~(uintptr_t)OFFLOAD_STATES) == 0;
 }
 
 /* --- by whoever has taken it off the queue; but for children */

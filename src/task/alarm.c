@@ -58,11 +58,14 @@ static int64_t next_ring(const struct scope *s)
     return deadline < s->slow_at ? deadline : s->slow_at;
 }
 
-/* Under the lock: set it anew. While it rings, it does so itself at the end. */
+/* Under the lock: set it anew. While it rings, it does so itself at the end. In the
+ * child of a fork nobody rings. */
 static void set(struct scope *s)
 {
     int64_t at = next_ring(s);
 
+    if (sched_is_gone(s->sched))
+        return;
     if (s->alarm == ALARM_SET && timers_remove(&s->timer))
         s->alarm = ALARM_OFF;
     if (s->alarm != ALARM_OFF || s->alarm_ended || at == CLOCK_NEVER)
@@ -236,7 +239,7 @@ void alarm_silence(struct scope *s)
 {
     if (s->noted)
         forget(s);
-    if (!s->alarm_used)
+    if (!s->alarm_used || sched_is_gone(s->sched))
         return;
     if (likely(timers_remove(&s->timer))) {
         if (likely(!s->alarm_rang))

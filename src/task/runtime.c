@@ -235,7 +235,8 @@ void runtime_sweep_calls(struct sched *sched)
 {
     struct thrum_rt *rt = runtime_of(sched);
 
-    rt->pool_sweep(load_acquire(&rt->pool)); /* [O2] there is one */
+    if (!sched_is_gone(sched)) /* or who had the pool's lock is, too */
+        rt->pool_sweep(load_acquire(&rt->pool)); /* [O2] there is one */
 }
 
 bool runtime_pool_at_work(struct thrum_rt *rt)

@@ -164,6 +164,21 @@ static void apply(struct scope *s, const thrum_scope_opts *opts)
         alarm_open(s, opts);
 }
 
+/* Of what is opened here. A call in the blocking pool is its task's, or its
+ * scope's; and the scopes of other threads keep the default runtime. */
+static struct sched *sched_here(struct stack *stack)
+{
+    struct scope *around;
+
+    if (stack != NULL)
+        return stack->worker->sched;
+    around = thread_scope();
+    return around != NULL && around->sched != NULL &&
+                   !sched_is_gone(around->sched)
+               ? around->sched
+               : sched_default();
+}
+
 void scope_open(struct scope *s, const thrum_scope_opts *opts,
                 struct sched *sched)
 {
@@ -171,9 +186,7 @@ void scope_open(struct scope *s, const thrum_scope_opts *opts,
 
     name(s, opts);
     s->of_task = false;
-    s->sched = sched != NULL   ? sched
-               : stack != NULL ? stack->worker->sched
-                               : sched_default();
+    s->sched = sched != NULL ? sched : sched_here(stack);
     init(s, innermost(stack), stack, opts->shield);
     if (unlikely(s->sched == NULL))
         store_relaxed(&s->seen, SEEN_NEVER); /* nobody else knows it yet */

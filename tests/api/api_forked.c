@@ -166,6 +166,7 @@ static _Noreturn void use_the_parents(thrum_rt *rt, thrum_scope *s)
     CHECK(thrum_post(rt, never, NULL, 0) == -ENOTRECOVERABLE);
     CHECK(thrum_spawn(s, never, NULL, 0) == -ENOTRECOVERABLE);
     CHECK(thrum_spawn_blocking(s, never, NULL, 0) == -ENOTRECOVERABLE);
+    thrum_scope_set_deadline(s, thrum_now() + HOUR);
     e = thrum_stop(rt);
     CHECK(thrum_err_errno(e) == ENOTRECOVERABLE);
     thrum_err_drop(e);
@@ -185,6 +186,13 @@ static thrum_err *in_a_thread_of_its_own(void *arg)
 
     if (child == 0)
         use_the_parents(p->rt, p->scope);
+    CHECK(ended_well(child));
+    child = fork();
+    if (child == 0) {
+        thrum_scope_cancel(p->scope, NULL);
+        CHECK(thrum_canceled());
+        _exit(0);
+    }
     CHECK(ended_well(child));
     return NULL;
 }

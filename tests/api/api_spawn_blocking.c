@@ -169,6 +169,37 @@ static void what_they_spawn_is_theirs(void **state)
     on_runtimes(with_a_grandchild, NULL);
 }
 
+static thrum_err *open_a_scope(void *arg)
+{
+    thrum_scope s;
+
+    thrum_scope_open(&s, .name = "in a call", .timeout = HOUR);
+    CHECK(thrum_spawn(&s, add_borrowed, arg, 0) == 0);
+    CHECK(thrum_spawn_blocking(&s, add_borrowed, arg, 0) == 0);
+    return thrum_scope_close(&s, NULL);
+}
+
+static thrum_err *with_a_scope_of_its_own(void *arg)
+{
+    _Atomic size_t sum = 0;
+    thrum_scope s;
+
+    (void)arg;
+    thrum_scope_open(&s, .name = "around");
+    CHECK(thrum_spawn_blocking(&s, open_a_scope, &sum, 0) == 0);
+    THRUM_TRY(thrum_scope_close(&s, NULL));
+    THRUM_TRY(thrum_offload(open_a_scope, &sum));
+    CHECK(sum == 4);
+    return NULL;
+}
+
+/* Of no default one: there is none here. */
+static void a_scope_in_one_is_of_its_runtime(void **state)
+{
+    (void)state;
+    on_runtimes(with_a_scope_of_its_own, NULL);
+}
+
 /* --- cancel, in a pool of one thread that is kept busy ---------------------------- */
 
 static void spawn_never(thrum_scope *s)
@@ -182,11 +213,12 @@ static void spawn_never(thrum_scope *s)
 /* All have ended, though the door is closed. */
 static thrum_err *cancel_a_crowd(void *arg)
 {
-    thrum_scope s, inner, none;
+    thrum_scope busy, s, inner, none;
     struct door d = {0, 0};
 
     (void)arg;
-    CHECK(thrum_spawn_blocking(NULL, pass, &d, 0) == 0);
+    thrum_scope_open(&busy, .name = "busy");
+    CHECK(thrum_spawn_blocking(&busy, pass, &d, 0) == 0);
     await_count(&d.inside, 1);
 
     thrum_scope_open(&s, .policy = THRUM_SETTLE);
@@ -208,7 +240,7 @@ static thrum_err *cancel_a_crowd(void *arg)
     spawn_never(&s); /* it would take an hour of the door */
     expect_kind(thrum_scope_close(&s, NULL), &THRUM_TIMEOUT);
     open_door(&d);
-    return NULL;
+    return thrum_scope_close(&busy, NULL);
 }
 
 static void those_in_the_queue_are_not_called(void **state)
@@ -445,6 +477,7 @@ int main(void)
         cmocka_unit_test(their_errors_are_the_scopes),
         cmocka_unit_test(one_that_fails_cancels_the_others),
         cmocka_unit_test(what_they_spawn_is_theirs),
+        cmocka_unit_test(a_scope_in_one_is_of_its_runtime),
         cmocka_unit_test(those_in_the_queue_are_not_called),
         cmocka_unit_test(those_at_work_hear_of_a_deadline),
         cmocka_unit_test(no_more_run_than_the_limit_says),
