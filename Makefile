@@ -165,8 +165,9 @@ $(OUT)/thrum.o: $(OBJS)
 $(LIB): $(OUT)/thrum.o
 	$(Q)rm -f $@ && $(TOOL)ar rcs $@ $^
 
+# It stays where it was loaded, whatever dlclose says: its signal handlers do, too.
 $(OUT)/libthrum.so: $(OUT)/thrum.o
-	$(Q)$(CC) $(LINK) -shared -Wl,-soname,$(SONAME) \
+	$(Q)$(CC) $(LINK) -shared -Wl,-soname,$(SONAME) -Wl,-z,nodelete \
 	    $(if $(SAN),,-Wl$(comma)-z$(comma)defs$(comma)--fatal-warnings) \
 	    -o $@ $^
 	$(Q)ln -sf $(@F) $(OUT)/$(SONAME)

@@ -208,6 +208,13 @@ static void segments_put(struct stack_pool *pool, struct stack *s)
     }
 }
 
+void stack_shed(struct stack_pool *pool, struct stack *s)
+{
+    spin_lock(&pool->lock);
+    segments_put(pool, s);
+    spin_unlock(&pool->lock);
+}
+
 void stack_put(struct stack_pool *pool, struct stack *s)
 {
     stack_check(s);

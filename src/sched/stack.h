@@ -100,6 +100,10 @@ struct stack *stack_get(struct stack_pool *pool);
 /* Its deque is empty and nobody stands on it. */
 void stack_put(struct stack_pool *pool, struct stack *s);
 
+/* Nothing in its deque is in use: give back all segments but the first, as each
+ * change of scope walks through them. */
+void stack_shed(struct stack_pool *pool, struct stack *s);
+
 /* Give back the pages of some spare stacks. False: there are not too many, or
  * somebody else does. */
 bool stack_pool_trim(struct stack_pool *pool);

@@ -304,6 +304,8 @@ void worker_loop(void *arg)
             break;
         if (!SANITIZE_NOSYNC || handed || !run_elsewhere(s, job))
             run(s, job);
+        if (unlikely(load_relaxed(&s->deque.next) != NULL)) /* ours alone */
+            stack_shed(&s->worker->sched->pool, s);
     }
     end_thread(s);
 }

@@ -10,7 +10,8 @@
 #include "task/scope.h"
 
 /* A fork that runs elsewhere, for its forker to find. On the stack it runs on,
- * in a list of the forker's. */
+ * in a list of the forker's, and in its slot: there is no function any more, and
+ * `prev` is it, or NULL when it has ended. */
 struct taken {
     struct thrum_job_ *slot;
     struct scope *own;
@@ -28,6 +29,19 @@ static struct stack *forker_of(struct thrum_job_ *slot)
     return stack_of(thrum_deque_of_(slot)->first);
 }
 
+/* Under the lock of its forker. NULL: it has not begun, or it has ended. */
+static struct taken *taken_of(struct thrum_job_ *slot)
+{
+    return slot->u.call.fn != NULL ? NULL
+                                   : (struct taken *)(void *)slot->u.call.prev;
+}
+
+static void set_taken(struct thrum_job_ *slot, struct taken *t)
+{
+    slot->u.call.fn = NULL;
+    slot->u.call.prev = (struct thrum_job_ *)(void *)t;
+}
+
 /* What to call; whoever forked it can find it from here on. */
 static thrum_fn *begin(struct taken *t, struct thrum_job_ *slot,
                        struct scope *own)
@@ -39,6 +53,7 @@ static thrum_fn *begin(struct taken *t, struct thrum_job_ *slot,
     *t = (struct taken){.slot = slot, .own = own};
     spin_lock(&forker->taken_lock);
     fn = slot->u.call.fn;
+    set_taken(slot, t);
     t->next = first = forker->deque.taken;
     if (first != NULL)
         first->prev = t;
@@ -52,6 +67,7 @@ static void end(struct taken *t)
     struct stack *forker = forker_of(t->slot);
 
     spin_lock(&forker->taken_lock);
+    set_taken(t->slot, NULL);
     if (t->prev != NULL)
         t->prev->next = t->next;
     else
@@ -159,12 +175,10 @@ void thrum_task_cancel(thrum_task *task)
     REQUIRE(s != NULL && forker_of(task->slot_) == s,
             "called by the task that forked only");
     spin_lock(&s->taken_lock);
-    for (t = s->deque.taken; t != NULL && t->slot != task->slot_; t = t->next)
-        ;
-    if (t != NULL) {
+    t = taken_of(task->slot_);
+    if (t != NULL)
         scope_cancel(t->own, NULL);
-    } else { /* it has not begun, or it has ended */
+    else if (task->slot_->u.call.fn != NULL) /* it has not begun */
         task->slot_->u.call.fn = is_canceled;
-    }
     spin_unlock(&s->taken_lock);
 }

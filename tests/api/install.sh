@@ -111,6 +111,43 @@ int main()
 }
 END
 
+# A program that takes it as a plugin, and away again, still has its own handler.
+cat >"$dir/plugin.c" <<'END'
+#include <dlfcn.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <thrum.h>
+
+static void handle(int sig)
+{
+    _exit(sig != SIGSEGV);
+}
+
+static thrum_err *nothing(void *arg)
+{
+    return arg;
+}
+
+int main(void)
+{
+    struct sigaction own = {.sa_handler = handle};
+    thrum_err *(*run)(const thrum_opts *, thrum_fn *, void *);
+    void *lib;
+
+    sigaction(SIGSEGV, &own, NULL);
+    lib = dlopen(LIBRARY, RTLD_NOW);
+    if (lib == NULL)
+        return 2;
+    *(void **)&run = dlsym(lib, "thrum_run");
+    if (run(NULL, nothing, NULL) != NULL)
+        return 3;
+    dlclose(lib);
+    kill(getpid(), SIGSEGV);
+    return 4;
+}
+END
+
 # build_and_run COMPILER SOURCE FLAG...
 # shellcheck disable=SC2046,SC2086 # flags and commands are made of words
 build_and_run() {
@@ -131,6 +168,7 @@ for source in "$dir/all.c" examples/hello.c; do
     build_and_run "$CC" "$source" $(pkg-config --libs thrum) "-Wl,-rpath,$lib"
     build_and_run "$CC" "$source" "$lib/libthrum.a" -pthread
 done
+build_and_run "$CC" "$dir/plugin.c" "-DLIBRARY=\"$lib/libthrum.so\"" -pthread
 case $CC in
 *clang*) cxx=clang++ ;;
 *) cxx=$(echo "$CC" | sed 's/gcc/g++/; s/^cc$/c++/') ;;

@@ -350,6 +350,23 @@ static thrum_err *fork_cancel(void *arg)
     return NULL;
 }
 
+/* Before it begins, or while it runs, or when it has ended. */
+static thrum_err *fork_cancel_any_time(void *arg)
+{
+    int zero = 0;
+    thrum_task t;
+    thrum_err *e;
+
+    (void)arg;
+    thrum_fork(&t, run_once, &zero);
+    thrum_yield();
+    thrum_task_cancel(&t);
+    e = thrum_join(&t);
+    MODEL_ASSERT((e == NULL) == (world.data[0] == 1));
+    thrum_err_drop(e);
+    return NULL;
+}
+
 static thrum_err *cancel_current(void *arg)
 {
     int i = number(arg);
@@ -406,17 +423,28 @@ MAIN(2, fork_and_sleep)
 MAIN(2, fork_spawns)
 MAIN(1, fork_sets_event)
 MAIN(2, fork_cancel)
+MAIN(2, fork_cancel_any_time)
 MAIN(2, fork_cancels_itself)
 MAIN(2, loop)
 
 const struct model_scenario trees[] = {
-    TASK(children_meet),  TASK(three_meet),
-    TASK(parent_meets),   TASK(grandchildren),
-    TASK(siblings),       TASK(limit),
-    TASK(one_fails),      TASK(first_wins),
-    TASK(fork_join),      TASK(cancel_against_end),
-    TASK(fork_meets),     TASK(fork_spawns),
-    TASK(fork_and_sleep), TASK(fork_cancels_itself),
-    TASK(fork_cancel),    TASK(fork_sets_event),
-    TASK(loop),           {0},
+    TASK(children_meet),
+    TASK(three_meet),
+    TASK(parent_meets),
+    TASK(grandchildren),
+    TASK(siblings),
+    TASK(limit),
+    TASK(one_fails),
+    TASK(first_wins),
+    TASK(fork_join),
+    TASK(cancel_against_end),
+    TASK(fork_meets),
+    TASK(fork_spawns),
+    TASK(fork_and_sleep),
+    TASK(fork_cancels_itself),
+    TASK(fork_cancel),
+    TASK(fork_cancel_any_time),
+    TASK(fork_sets_event),
+    TASK(loop),
+    {0},
 };
