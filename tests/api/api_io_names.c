@@ -261,6 +261,7 @@ static thrum_err *canceled_files(void *arg)
     CHECK(thrum_pwrite(0, &byte, 1, 0) == -ECANCELED);
     CHECK(thrum_fsync(0) == -ECANCELED);
     CHECK(thrum_sendfile(1, 0, NULL, 1) == -ECANCELED);
+    CHECK(thrum_sendfile(-1, 0, NULL, 1) == -ECANCELED);
     CHECK(thrum_dial_unix("@nobody") == -ECANCELED);
     thrum_err_drop(thrum_scope_close(&s, NULL));
     CHECK(thrum_stat("/tmp/thrum-not-made", &st) == -ENOENT);
