@@ -331,8 +331,8 @@ THRUM_API const char *thrum_err_where(const thrum_err *e);
  * Call from:  anywhere.
  * Suspends:   never.
  * Ownership:  the string lives as long as e.
- * Returns:    the name: a task is called after its function. NULL if it was made
- *             in no task.
+ * Returns:    the name: a task is called after its function. Of a long one, some
+ *             190 bytes at its end. NULL if it was made in no task.
  */
 THRUM_API const char *thrum_err_task(const thrum_err *e);
 

@@ -158,10 +158,13 @@ ssize_t thrum_sendfile(int to, int from, off_t *at, size_t n)
 {
     struct sending w = {.to = to, .from = from, .at = at, .n = n};
     struct fd_seen seen;
+    struct fd *f;
     ssize_t rc;
     int no;
-    struct fd *f = fd_of(to, &no);
 
+    if (call_canceled())
+        return -ECANCELED;
+    f = fd_of(to, &no);
     if (f == NULL)
         return no;
     do {

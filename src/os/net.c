@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -29,11 +31,22 @@ static int code_of(int eai)
     }
 }
 
+/* A resolver takes a number modulo 65536, and nothing for 0. */
+static bool is_no_port(const char *port)
+{
+    char *end;
+    unsigned long number = strtoul(port, &end, 10);
+
+    return port[0] == '\0' || (*end == '\0' && number > UINT16_MAX);
+}
+
 int net_lookup(const char *host, const char *port, bool numbers, bool passive,
                struct addrinfo **list)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
 
+    if (is_no_port(port))
+        return -EINVAL;
     hints.ai_flags = (numbers ? AI_NUMERICHOST | AI_NUMERICSERV : 0) |
                      (passive ? AI_PASSIVE : 0);
     return code_of(getaddrinfo(host, port, &hints, list));

@@ -68,6 +68,19 @@ static bool prepend(char *path, size_t *at, const char *text)
     return true;
 }
 
+/* The innermost name alone is too long: its end, from the beginning of a
+ * character on. */
+static void prepend_end(char *path, size_t *at, const char *text)
+{
+    size_t room = *at - (sizeof "..." - 1);
+
+    text += strlen(text) > room ? strlen(text) - room : 0;
+    while (((unsigned char)*text & 0xC0) == 0x80)
+        text++;
+    (void)prepend(path, at, text);
+    (void)prepend(path, at, "...");
+}
+
 void local_context(struct error_context *context)
 {
     static const char between[] = " > ", cut[] = "... > ";
@@ -85,11 +98,13 @@ void local_context(struct error_context *context)
                prepend(path, &at, s->name) && at >= sizeof cut - 1;
         if (!room)
             at = before;
-        else if (before == end)
+        if (!room && before == end)
+            prepend_end(path, &at, s->name);
+        else if (!room)
+            (void)prepend(path, &at, cut);
+        if (before == end)
             last = at;
     }
-    if (!room && at < end)
-        (void)prepend(path, &at, cut);
     path[end] = '\0';
     memcpy(context->path, path + at, end + 1 - at);
     context->last = last - at;

@@ -77,6 +77,10 @@ static thrum_err *nobody_there(void *arg)
     CHECK(thrum_dial("127.0.0.1", port) == -ECONNREFUSED);
     CHECK(thrum_dial("localhost", port) < 0);
     CHECK(thrum_dial("127.0.0.1", "no such service") == -EINVAL);
+    CHECK(thrum_dial("127.0.0.1", "65536") == -EINVAL);
+    CHECK(thrum_dial("127.0.0.1", "") == -EINVAL);
+    CHECK(thrum_listen("127.0.0.1", "65536") == -EINVAL);
+    CHECK(thrum_listen(NULL, "18446744073709551615") == -EINVAL);
     CHECK(thrum_listen("192.0.2.1", "0") == -EADDRNOTAVAIL);
     thrum_scope_open(&s);
     thrum_scope_cancel(&s, NULL);
@@ -257,6 +261,7 @@ static thrum_err *canceled_files(void *arg)
     CHECK(thrum_pwrite(0, &byte, 1, 0) == -ECANCELED);
     CHECK(thrum_fsync(0) == -ECANCELED);
     CHECK(thrum_sendfile(1, 0, NULL, 1) == -ECANCELED);
+    CHECK(thrum_sendfile(-1, 0, NULL, 1) == -ECANCELED);
     CHECK(thrum_dial_unix("@nobody") == -ECANCELED);
     thrum_err_drop(thrum_scope_close(&s, NULL));
     CHECK(thrum_stat("/tmp/thrum-not-made", &st) == -ENOENT);

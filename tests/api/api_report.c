@@ -152,6 +152,30 @@ static thrum_err *name_of_spawned(void *arg)
     return NULL;
 }
 
+/* However long its name is: the end of it is kept. */
+static thrum_err *name_is_long(void *arg)
+{
+    static char name[3000];
+    const char *task;
+    thrum_scope s;
+    thrum_err *e;
+
+    (void)arg;
+    for (size_t most = 150; most < sizeof name; most += most < 250 ? 1 : 2700) {
+        memset(name, 'n', most);
+        name[most] = '\0';
+        thrum_scope_open(&s, .name = name);
+        e = thrum_scope_close(&s, thrum_fail(&Lost, "inside"));
+        task = thrum_err_task(e);
+        CHECK(task != NULL && thrum_err_path(e) != NULL);
+        CHECK(strlen(task) >= 150 && strlen(task) < 200);
+        CHECK(task[strlen(task) - 1] == 'n');
+        CHECK(strstr(thrum_err_path(e), task) != NULL);
+        thrum_err_drop(e);
+    }
+    return NULL;
+}
+
 static void an_error_tells_the_task_that_made_it(void **state)
 {
     thrum_err *e = thrum_fail(&Lost, "outside");
@@ -160,6 +184,7 @@ static void an_error_tells_the_task_that_made_it(void **state)
     assert_null(thrum_err_task(e));
     thrum_err_drop(e);
     on_runtimes(name_of_spawned, NULL);
+    on_runtimes(name_is_long, NULL);
 }
 
 int main(void)
