@@ -46,7 +46,7 @@ struct stack {
     _Atomic(const struct thrum_site_ *) site; /* of what runs now: for messages,
                                                * of other threads too */
     int saved_errno;
-    unsigned budget; /* of thrum_checkpoint */
+    unsigned budget; /* until it yields: of checkpoints, of blocking spawns */
 
     /* const after it was made */
     unsigned valgrind_id;
