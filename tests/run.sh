@@ -16,6 +16,10 @@ set -u
 OUT=${OUT:-build}
 TIMEOUT=${TIMEOUT:-300}
 
+# What a task points to may be gone, though the word is still there.
+ASAN_OPTIONS=${ASAN_OPTIONS-detect_stack_use_after_return=1}
+export ASAN_OPTIONS
+
 # Prints "passed failed skipped" out of a log.
 count() {
     tr -d '\r' <"$1" | awk '

@@ -46,7 +46,7 @@ struct stack {
     _Atomic(const struct thrum_site_ *) site; /* of what runs now: for messages,
                                                * of other threads too */
     int saved_errno;
-    unsigned budget; /* of thrum_checkpoint and spawns */
+    unsigned budget; /* until it yields: of checkpoints and spawns */
 
     /* const after it was made */
     unsigned valgrind_id;
