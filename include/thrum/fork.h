@@ -118,7 +118,7 @@ struct thrum_deque_ {
     struct thrum_deque_ *first, *prev;
     THRUM_ATOMIC_(struct thrum_deque_ *) next; /* [D6] */
 
-    /* written by thieves, and by the owner for the last job: [D3] [D4] */
+    /* written by thieves, and by the owner against them: [D3] [D4] */
     THRUM_ATOMIC_(uint64_t) top;
     THRUM_ATOMIC_(uint64_t) fenced; /* top, where there is no membarrier */
     void *taken; /* of a stack: its forks that run elsewhere (task/fork.c) */
@@ -259,9 +259,8 @@ static inline struct thrum_job_ *thrum_publish_(struct thrum_deque_ *deque,
     return slot;
 }
 
-/* Take back the newest fork if no thief has moved top past it. False: it was
- * taken, it is the last one, or it lies in an older segment; ask the slow path.
- */
+/* Take back the newest fork if no thief has come for it. False: it was taken, one
+ * comes, or it lies in an older segment; ask the slow path. */
 static inline bool thrum_take_back_(struct thrum_job_ *slot)
 {
     uint32_t place = (uint32_t)(uintptr_t)slot;
@@ -269,7 +268,7 @@ static inline bool thrum_take_back_(struct thrum_job_ *slot)
 
     thrum_store_relaxed_(&slot->scope, (struct thrum_scope *)0); /* [D3] */
     thrum_barrier_light_();
-    return __builtin_expect((uint32_t)thrum_load_relaxed_(&deque->top) < place,
+    return __builtin_expect((uint32_t)thrum_load_relaxed_(&deque->top) <= place,
                             1); /* [D3] */
 }
 

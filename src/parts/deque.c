@@ -8,6 +8,9 @@
 
 #define OUT_OF_REACH UINT32_MAX
 
+/* Of top: a thief has said that it comes for the slot. */
+#define CLAIMED UINT32_C(1)
+
 _Static_assert(sizeof(struct thrum_job_) == 64, "slots are cache lines");
 _Static_assert(offsetof(struct thrum_deque_, top) == 64, "head and top apart");
 
@@ -21,16 +24,26 @@ static uint32_t place_of(const struct thrum_job_ *slot)
     return (uint32_t)(uintptr_t)slot;
 }
 
+static uint32_t place_in(uint64_t top)
+{
+    return (uint32_t)top & ~CLAIMED;
+}
+
 static struct thrum_job_ *slot_at(struct thrum_deque_ *segment, uint64_t top)
 {
     uintptr_t high = (uintptr_t)segment & ~(uintptr_t)UINT32_MAX;
 
-    return (struct thrum_job_ *)(high | (uint32_t)top);
+    return (struct thrum_job_ *)(high | place_in(top));
 }
 
 static uint64_t next_tag(uint64_t top, const struct thrum_job_ *slot)
 {
     return (((top >> 32) + 1) << 32) | place_of(slot);
+}
+
+static uint64_t past(uint64_t top)
+{
+    return (top & ~(uint64_t)CLAIMED) + sizeof(struct thrum_job_);
 }
 
 static bool fenced(const struct thrum_deque_ *segment)
@@ -132,11 +145,11 @@ enum take deque_take_back(struct thrum_job_ *newest, struct thrum_job_ **out)
         barrier_light();
     }
     top = load_seq_cst(segment->real); /* [D3] [D5] */
-    if ((uint32_t)top > place_of(slot))
+    if (place_in(top) > place_of(slot))
         take = TAKE_STOLEN;
-    else if ((uint32_t)top == place_of(slot) &&
+    else if ((top & CLAIMED) != 0 && place_in(top) == place_of(slot) &&
              !cas_seq_cst(segment->real, &top, next_tag(top, slot)))
-        take = TAKE_STOLEN; /* the last one: who changes top has it [D3] */
+        take = TAKE_STOLEN; /* who changes top has it [D3] */
 
     if (take == TAKE_STOLEN)
         store_relaxed(&slot->scope, IN_USE); /* until it is forgotten */
@@ -152,7 +165,7 @@ void deque_forget(struct thrum_job_ *slot)
 
     slot->taken = NULL;
     store_relaxed(&slot->scope, NULL); /* ours alone */
-    if ((uint32_t)top > place_of(slot))
+    if (place_in(top) > place_of(slot))
         store_seq_cst(segment->real, next_tag(top, slot)); /* [D3] */
 }
 
@@ -160,7 +173,7 @@ bool deque_taken(struct thrum_job_ *slot)
 {
     uint64_t top = load_seq_cst(thrum_deque_of_(slot)->real); /* [D5] */
 
-    return (uint32_t)top > place_of(slot);
+    return place_in(top) > place_of(slot);
 }
 
 /* Advance over segments whose slots are all taken. NULL: nothing beyond. */
@@ -169,12 +182,23 @@ static struct thrum_deque_ *oldest_segment(struct thrum_deque_ *segment,
 {
     for (;;) {
         *top = load_seq_cst(segment->real); /* [D4] */
-        if ((uint32_t)*top != place_of(deque_last_slot(segment) + 1))
+        if (place_in(*top) != place_of(deque_last_slot(segment) + 1))
             return segment;
         segment = load_acquire(&segment->next); /* [D7] */
         if (segment == NULL)
             return NULL;
     }
+}
+
+/* A thief's first step. What one has claimed any may go on with. */
+static bool claim(struct thrum_deque_ *segment, uint64_t *top)
+{
+    if ((*top & CLAIMED) != 0)
+        return true;
+    if (!cas_seq_cst(segment->real, top, *top | CLAIMED)) /* [D4] */
+        return false;
+    *top |= CLAIMED;
+    return true;
 }
 
 enum steal deque_steal(struct thrum_deque_ *first, bool owner,
@@ -191,13 +215,15 @@ enum steal deque_steal(struct thrum_deque_ *first, bool owner,
     if (!owner) {
         if (load_relaxed(&slot->scope) == NULL) /* a look, before the price */
             return STEAL_EMPTY;
+        if (!claim(segment, &top))
+            return STEAL_LOST;
         if (!fenced(segment))
             barrier_heavy(); /* [D4] */
     }
     scope = load_seq_cst(&slot->scope); /* [D2] [D4] */
     if (scope == NULL)
         return STEAL_EMPTY;
-    if (!cas_seq_cst(segment->real, &top, top + sizeof *slot)) /* [D4] */
+    if (!cas_release(segment->real, &top, past(top))) /* [D4] */
         return STEAL_LOST;
 
     slot->taken = scope;

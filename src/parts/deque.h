@@ -1,14 +1,17 @@
 /* deque.h - the forks of one stack: its owner at one end, thieves at the other.
  *
  * After D. Chase and Y. Lev, "Dynamic circular work-stealing deque" (SPAA 2005),
- * with the argument for the last job from N. M. Le et al., "Correct and
- * efficient work-stealing for weak memory models" (PPoPP 2013). Three changes:
+ * with the argument for one job that two want from N. M. Le et al., "Correct and
+ * efficient work-stealing for weak memory models" (PPoPP 2013). Four changes:
  *
  *   - The fork's record lies in the deque, as in Lace (T. van Dijk, J. van de
  *     Pol, 2014), so nothing of the forker's frame escapes and a typed fork
  *     keeps its place in a register. A slot is in use from fork to join.
  *   - A deque belongs to a stack, not to a worker: a task that moves to another
  *     worker takes its forks along, and its register stays right.
+ *   - A thief says first that it comes (as in the THE protocol of M. Frigo et al.,
+ *     "The implementation of the Cilk-5 multithreaded language", PLDI 1998): while
+ *     none does, the owner takes back even its last fork by a plain store.
  *   - The owner passes no fence. A thief makes it pass one, by membarrier(2),
  *     before it looks (os/barrier.h). Where there is no membarrier, `hungry`
  *     always says yes and `top` is out of reach, so that every fork and join
@@ -20,17 +23,21 @@
  * Segments are never unmapped while the runtime lives, so a thief may hold a
  * pointer to one that has changed hands: it is a deque all the same.
  *
- * `top` is (tag << 32 | low half of the address of the next slot to steal).
- * Whenever the owner takes the top slot itself, or moves top back, the tag goes
- * up: a thief's compare-and-swap from before then fails. No segment's slots
- * begin at a multiple of 4 GiB, so low halves compare as addresses do.
+ * `top` is (tag << 32 | low half of the address of the next slot to steal | 1 if a
+ * thief has claimed that: slots are 64 bytes). A claim is nobody's in particular:
+ * any thief may go on from it, and it stays until the slot is taken. Whenever the
+ * owner takes a claimed slot, or moves top back, the tag goes up: a thief's
+ * compare-and-swap from before then fails. No segment's slots begin at a multiple
+ * of 4 GiB, so low halves compare as addresses do, and a claimed slot as more than
+ * its own.
  *
  * Invariants
  *   I1  A slot at or above top is the owner's to take back, below it taken.
  *   I2  Only the owner writes slots, and their scope; a taker may write a slot
  *       it took, but not its scope.
  *   I3  While a thief's compare-and-swap can succeed, the slot it read is as it
- *       read it: the owner takes the top slot only by changing top.
+ *       read it: it was claimed before, and the owner takes a claimed slot only by
+ *       changing top.
  *   I4  A slot not in use has scope NULL. The slot before the first of all, the
  *       sentinel, is in use for ever; that of a further segment never, so that
  *       the hint is looked into when it points there. The very last slot of a
@@ -43,11 +50,11 @@
  *   [D4] steal: cas top       -> [D5] owner: top      the taker has read scope
  *   [D6] grow: next           -> [D7] steal: next     the new segment's head
  *
- * [D3] against [D4]: the owner clears scope, then reads top; a thief reads top,
- * then scope. With a heavy barrier between the thief's two (or all four
- * sequentially consistent), either the thief sees the slot cleared and leaves
- * it, or the owner sees the top that the thief saw, and takes the slow path,
- * where the compare-and-swap on top decides.
+ * [D3] against [D4]: the owner clears scope, then reads top; a thief claims the
+ * slot in top, or reads that it is claimed, then reads scope. With a heavy barrier
+ * between the thief's two (or all four sequentially consistent), either the thief
+ * sees the slot cleared and leaves it, or the owner sees the claim, and takes the
+ * slow path, where the compare-and-swap on top decides.
  */
 #ifndef PARTS_DEQUE_H
 #define PARTS_DEQUE_H

@@ -306,7 +306,7 @@ static void each_ran_once_and_all_is_empty(void)
     each_ran_once();
     MODEL_ASSERT(newest == sentinel(first));
     MODEL_ASSERT(deque_newest(first) == newest);
-    MODEL_ASSERT((uint32_t)load_relaxed(first->real) == place_of(newest + 1));
+    MODEL_ASSERT(place_in(load_relaxed(first->real)) == place_of(newest + 1));
 }
 
 #define SCENARIO(what, barrier, prepare, verify, bound, ...)                   \

@@ -88,13 +88,13 @@ static int rig_stop(void **state)
 /* What thrum_publish_ leaves to the library: a segment is full. */
 static void fill_last(struct rig *r, struct thrum_deque_ *segment)
 {
+    struct thrum_job_ *last = deque_last_slot(segment);
     int next = 1;
 
     while (r->seg[next - 1] != segment)
         next++;
-    store_relaxed(&deque_last_slot(segment)->site, &site);
-    store_release(&deque_last_slot(segment)->scope,
-                  load_relaxed(&segment->scope));
+    store_relaxed(&last->site, &site);
+    store_release(&last->scope, load_relaxed(&segment->scope));
     if (load_relaxed(&segment->next) == NULL) {
         store_relaxed(&r->seg[next]->scope, load_relaxed(&segment->scope));
         deque_link(segment, r->seg[next]);
@@ -295,20 +295,31 @@ static void only_the_slot_before_the_very_first_is_in_use(void **state)
 
 /* --------------------------------------------------------------------- tags */
 
+/* As a thief does that gets no further. */
+static void claim(struct rig *r)
+{
+    store_relaxed(r->seg[0]->real, top_of(r->seg[0]) | 1);
+}
+
 /* I3: a thief's compare-and-swap from before must fail. */
-static void taking_the_top_slot_back_raises_the_tag(void **state)
+static void taking_a_claimed_slot_back_raises_the_tag(void **state)
 {
     struct rig *r = *state;
     struct thrum_job_ *fork = fork_one(r);
-    uint64_t seen = top_of(r->seg[0]);
+    uint64_t seen;
 
+    claim(r);
+    seen = top_of(r->seg[0]);
     assert_mine(r, fork);
-    assert_int_equal((uint32_t)seen, (uint32_t)top_of(r->seg[0]));
+    assert_int_equal((uint32_t)seen & ~1U, (uint32_t)top_of(r->seg[0]));
     assert_true(top_of(r->seg[0]) >> 32 == (seen >> 32) + 1);
 
     assert_ptr_equal(fork_one(r), fork); /* looks as it did before */
-    assert_false(cas_seq_cst(r->seg[0]->real, &seen, seen + 64));
-    assert_mine(r, fork);
+    assert_false(cas_seq_cst(r->seg[0]->real, &seen, seen + 63));
+    claim(r); /* where a thief was stopped another goes on */
+    assert_false(deque_taken(fork));
+    assert_ptr_equal(steal(r), fork);
+    assert_stolen(r, fork);
 }
 
 static void moving_top_back_raises_the_tag(void **state)
@@ -326,15 +337,14 @@ static void moving_top_back_raises_the_tag(void **state)
     assert_true(top_of(r->seg[0]) >> 32 == (start >> 32) + 1);
 }
 
-static void a_slot_that_top_is_far_below_costs_no_tag(void **state)
+static void a_slot_that_nobody_comes_for_costs_no_tag(void **state)
 {
     struct rig *r = *state;
     uint64_t start = top_of(r->seg[0]);
-    struct thrum_job_ *newer;
+    struct thrum_job_ *older = fork_one(r), *newer = fork_one(r);
 
-    fork_one(r);
-    newer = fork_one(r);
     assert_mine(r, newer);
+    assert_mine(r, older);
     assert_true(top_of(r->seg[0]) == start);
 }
 
@@ -357,6 +367,7 @@ static void tags_wrap_around(void **state)
 
     store_relaxed(r->seg[0]->real, UINT64_C(0xFFFFFFFF) << 32 | place);
     fork = fork_one(r);
+    claim(r);
     assert_mine(r, fork);
     assert_true(top_of(r->seg[0]) == place);
     assert_ptr_equal(fork_one(r), fork);
@@ -527,7 +538,7 @@ static void fenced_forks_and_joins_always_take_the_slow_path(void **state)
     assert_int_equal(load_relaxed(&r->seg[0]->top), UINT32_MAX);
 }
 
-static void with_membarrier_only_the_last_takes_the_slow_path(void **state)
+static void with_membarrier_only_a_claimed_one_takes_the_slow_path(void **state)
 {
     struct rig *r = *state;
     struct thrum_job_ *slot;
@@ -536,6 +547,7 @@ static void with_membarrier_only_the_last_takes_the_slow_path(void **state)
         skip(); /* there is no membarrier here */
     fork_one(r);
     fork_one(r);
+    claim(r);
     assert_true(thrum_take_back_(r->newest));
     r->newest--;
     assert_false(thrum_take_back_(r->newest));
@@ -561,9 +573,9 @@ int main(void)
         BOTH(a_forgotten_slot_can_be_forked_into_again),
         BOTH(a_taker_leaves_the_scope_alone),
         BOTH(only_the_slot_before_the_very_first_is_in_use),
-        BOTH(taking_the_top_slot_back_raises_the_tag),
+        BOTH(taking_a_claimed_slot_back_raises_the_tag),
         BOTH(moving_top_back_raises_the_tag),
-        BOTH(a_slot_that_top_is_far_below_costs_no_tag),
+        BOTH(a_slot_that_nobody_comes_for_costs_no_tag),
         BOTH(a_segment_used_again_goes_on_with_its_tags),
         BOTH(tags_wrap_around),
         BOTH(a_join_goes_down_into_the_segment_before),
@@ -576,7 +588,7 @@ int main(void)
         BOTH(the_newest_is_found_in_another_segment),
         BOTH(the_newest_may_be_a_sentinel_that_stands_for_a_fork),
         FOR(fenced_forks_and_joins_always_take_the_slow_path, fenced),
-        FOR(with_membarrier_only_the_last_takes_the_slow_path, biased),
+        FOR(with_membarrier_only_a_claimed_one_takes_the_slow_path, biased),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
