@@ -33,7 +33,7 @@ typedef struct thrum_completed {
 /* Start the jobs: `limit` of them, and one more for each result that is taken.
  *
  * Call from:  a task.
- * Suspends:   never.
+ * Suspends:   now and then, to let what it started run, as thrum_spawn does.
  * Ownership:  c and jobs live until thrum_completed_close; until then a scope of
  *             its own is the innermost of the task. limit 0: all n at once.
  * Returns:    0
@@ -41,9 +41,9 @@ typedef struct thrum_completed {
  *             -EINVAL  4 Gi jobs or more; likewise
  * Cost:       one allocation of four bytes a job, and what a spawn costs.
  */
-THRUM_API THRUM_NODISCARD int thrum_completed_open(thrum_completed *c,
-                                                   thrum_job *jobs, size_t n,
-                                                   size_t limit);
+THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int
+thrum_completed_open(thrum_completed *c, thrum_job *jobs, size_t n,
+                     size_t limit);
 
 /* Wait for the next one that has ended, in the order in which they do.
  *

@@ -52,7 +52,8 @@ typedef struct thrum_gen {
  * Call from:  a task.
  * Suspends:   never.
  * Ownership:  g and what arg points to live until thrum_gen_close, which is to
- *             come before the scope that is the innermost here is closed.
+ *             come before the scope that is the innermost here is closed. At most
+ *             65,535 are open in one scope at a time.
  * Cost:       no allocation.
  */
 #define thrum_gen_open(g, fn, arg, item)                                       \

@@ -113,7 +113,7 @@ thrum_writev(int fd, const struct iovec *v, int count);
  *
  * Call from:  a task; any other thread, which blocks.
  * Suspends:   until they are there.
- * Returns:    0
+ * Returns:    0; if n is 0 nothing is tried, nor asked
  *             -ENODATA    the end came first
  *             -ECANCELED, or as thrum_read
  *             *done, unless done is NULL, is how many bytes were read, whatever
@@ -126,7 +126,7 @@ thrum_read_full(int fd, void *bytes, size_t n, size_t *done);
  *
  * Call from:  a task; any other thread, which blocks.
  * Suspends:   until they are written.
- * Returns:    0
+ * Returns:    0; if n is 0 nothing is tried, nor asked
  *             -ECANCELED, or as thrum_write
  *             *done, unless done is NULL, is how many bytes were written, whatever
  *             the result.

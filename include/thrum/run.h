@@ -78,7 +78,8 @@ typedef struct thrum_opts {
                      void *user);
     void *user;
     /* What is left in the background scope (thrum_root) when the runtime stops
-     * is canceled, and gets this long to end. 0: 10 s. */
+     * is canceled, and gets this long to end. 0, or negative:
+     * 10 s. */
     thrum_time grace;
     /* thrum_start only: it has no worker threads, and runs where thrum_poll is
      * called, see there. */
@@ -108,7 +109,8 @@ thrum_run(const thrum_opts *opts, thrum_fn *fn, void *arg);
  * Suspends:   never.
  * Ownership:  *rt is to be given to thrum_stop. opts is copied.
  * Returns:    0
- *             -EINVAL   a stack under 16 KiB, or over 1024 workers
+ *             -EINVAL   a stack under 16 KiB, or of more than there can be; over
+ *                       1024 workers
  *             -ENOMEM   no memory, or no address space
  *             -EAGAIN   no threads; nothing is left behind
  *             -EBUSY, -EMFILE, -ENFILE  a guest: this thread has one; there is no

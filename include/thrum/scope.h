@@ -84,7 +84,8 @@ typedef struct thrum_scope_opts {
     bool shield;          /* cancels from outside are not heard */
     thrum_time slow;      /* tell on_slow when it takes longer; 0: 1 s after it
                           * was canceled, if children are still at work */
-    thrum_time grace;     /* deferred functions are shielded so long; 0: 10 s */
+    thrum_time grace;     /* deferred functions are shielded so long; 0, or
+                           * negative: 10 s */
     thrum_trace_id trace; /* zero: that of the scope around */
     int _;                /* so that a call without options can be written */
 } thrum_scope_opts;

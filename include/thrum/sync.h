@@ -172,7 +172,8 @@ THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_sem_acquire(thrum_sem *s);
  */
 THRUM_API THRUM_NODISCARD bool thrum_sem_try_acquire(thrum_sem *s);
 
-/* Give one back, or a new one: to who has waited longest.
+/* Give one back, or a new one: to who has waited longest. More than UINT_MAX are a
+ * mistake that ends the program with a line that says so.
  *
  * Call from:  anywhere but a signal handler.
  * Suspends:   never.
@@ -350,7 +351,8 @@ typedef struct thrum_latch {
  */
 THRUM_API void thrum_latch_init(thrum_latch *l, unsigned n);
 
-/* n more; before those are done that there are, or who waits may be gone.
+/* n more; before those are done that there are, or who waits may be gone. More than
+ * UINT_MAX in all end the program with a line that says so.
  *
  * Call from:  anywhere but a signal handler.
  * Suspends:   never.

@@ -62,7 +62,7 @@ static void enter(struct gen *g)
     if (!g->counted)
         return;
     if (g->parent->generators == UINT16_MAX)
-        die("over 65,534 generators are open in one scope");
+        die("over 65,535 generators are open in one scope");
     g->parent->generators++;
 }
 

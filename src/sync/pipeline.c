@@ -134,7 +134,6 @@ static struct slot *end_turn(struct run *r, struct stage *st)
     return next;
 }
 
-/* *parked: it was too early. *follower: the one that was, and now is not. */
 /* What a stage returns that was not canceled by us is a failure, whatever it says:
  * it must end the others, who wait for its turn or its permit. */
 static thrum_err *call_stage(const thrum_stage *what, struct slot *slot)
@@ -147,6 +146,7 @@ static thrum_err *call_stage(const thrum_stage *what, struct slot *slot)
     return err;
 }
 
+/* *parked: it was too early. *follower: the one that was, and now is not. */
 static thrum_err *pass_in_order(struct run *r, struct slot *slot, bool *parked,
                                 struct slot **follower)
 {

@@ -48,8 +48,8 @@ void permits_give(struct permits *p)
 
     spin_lock(&p->lock);
     next = line_call(&p->line);
-    if (next == NULL)
-        p->left++;
+    if (next == NULL && unlikely(++p->left == 0))
+        die("thrum_sem_release: more permits than can be counted");
     spin_unlock(&p->lock);
     if (next != NULL)
         line_let_go(next);

@@ -156,6 +156,19 @@ static void a_cancel_loses_no_permit(void **state)
     on_runtimes(cancel_takers, NULL);
 }
 
+static void release_too_many(void)
+{
+    thrum_sem full = THRUM_SEM_INIT(UINT32_MAX);
+
+    thrum_sem_release(&full);
+}
+
+static void more_permits_than_can_be_counted_are_a_mistake(void **state)
+{
+    (void)state;
+    assert_stops(release_too_many, "thrum_sem_release", "more permits");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +176,7 @@ int main(void)
         cmocka_unit_test(no_more_are_inside_than_there_are_permits),
         cmocka_unit_test(permits_go_to_who_has_waited_longest),
         cmocka_unit_test(a_cancel_loses_no_permit),
+        cmocka_unit_test(more_permits_than_can_be_counted_are_a_mistake),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,6 +98,27 @@ static thrum_err *offload(struct task *t, struct step *s)
     return err;
 }
 
+/* As children of a scope: who is canceled before his turn is not called. */
+static thrum_err *spawn_calls(struct task *t, struct step *s)
+{
+    int n = 1 + s->which % MANY, made = 0;
+    struct attempt a = attempt(t, s);
+    bool called[MANY] = {false};
+    thrum_scope scope;
+    thrum_err *err;
+
+    thrum_scope_open(&scope);
+    for (int i = 0; i < n; i++)
+        must(thrum_spawn_blocking(&scope, call, &called[i], 0) == 0);
+    err = thrum_scope_close(&scope, NULL);
+    (void)attempted(a, err == NULL ? 0 : -ECANCELED);
+    for (int i = 0; i < n; i++)
+        made += called[i];
+    must((made == n) == (err == NULL) && (made == 0 || !a.must));
+    must(err == NULL || thrum_err_is(err, &THRUM_CANCELED));
+    return err;
+}
+
 /* ---------------------------------------------------------------------- a file */
 
 enum { PART = 64 };
@@ -423,6 +444,8 @@ static thrum_err *do_call(struct task *t, struct step *s)
     case OP_GENERATE:
         return generate(t, s);
     case OP_OFFLOAD:
+        if ((s->options & 6) == 4)
+            return spawn_calls(t, s);
         return s->options & 2 ? write_and_read(t, s) : offload(t, s);
     case OP_ONCE:
         return call_once(t, s);

@@ -20,9 +20,11 @@ static struct {
     unsigned readers, writes;
 } rwlocks[RWLOCKS];
 
+/* begun, done: how often it was set. unsure: it was set and reset at once. */
 static struct {
     thrum_event event;
-    bool set;
+    bool set, unsure, was_reset;
+    unsigned begun, done;
 } events[EVENTS];
 
 static thrum_sem sem;
@@ -218,9 +220,25 @@ static thrum_err *set(struct step *s)
 {
     unsigned e = s->which % EVENTS;
 
-    if (!events[e].set)
-        events[e].set = told.set[e] = true;
+    if (events[e].begun++ == 0)
+        told.set[e] = true;
+    events[e].set = true;
     thrum_event_set(&events[e].event);
+    events[e].done++;
+    return NULL;
+}
+
+/* Who comes from here on waits; who waited when it was set does not. */
+static thrum_err *reset(struct step *s)
+{
+    unsigned e = s->which % EVENTS, before = events[e].done;
+
+    events[e].was_reset = true;
+    thrum_event_reset(&events[e].event);
+    if (events[e].begun == before)
+        events[e].set = false;
+    else
+        events[e].unsure = true;
     return NULL;
 }
 
@@ -228,9 +246,15 @@ static thrum_err *await(struct task *t, struct step *s)
 {
     unsigned e = s->which % EVENTS;
     struct attempt a = attempt(t, s);
+    bool was = events[e].set || events[e].unsure;
+    unsigned before = events[e].begun;
     int64_t rc = attempted(a, thrum_event_wait(&events[e].event));
 
-    must(rc == -ECANCELED || (rc == 0 && events[e].set && told.set[e]));
+    must(rc == 0 || rc == -ECANCELED);
+    if (rc == 0) {
+        must(was || events[e].begun > before);
+        must(events[e].was_reset || told.set[e]);
+    }
     return thrum_rc(rc);
 }
 
@@ -250,7 +274,7 @@ static thrum_err *do_step(struct task *t, struct step *s)
     case OP_ACQUIRE:
         return with_permit(t, s);
     case OP_SET:
-        return set(s);
+        return (s->options & 3) == 3 ? reset(s) : set(s);
     case OP_AWAIT:
         return await(t, s);
     default:
@@ -272,7 +296,8 @@ static bool is_right(const struct step *s)
     case OP_ACQUIRE:
         return inside == program.permits;
     case OP_AWAIT:
-        return !events[s->which % EVENTS].set;
+        return !events[s->which % EVENTS].set ||
+               events[s->which % EVENTS].unsure;
     default:
         return rwlock_blocks(s);
     }
