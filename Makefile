@@ -31,7 +31,7 @@
 VERSION := 0.1.0
 SONAME  := libthrum.so.0
 
-PREFIX  ?= /usr/local
+PREFIX  ?= $(or $(prefix),/usr/local)
 LIBDIR  ?= $(PREFIX)/lib
 DIR     ?= /usr
 MODE    ?= full
