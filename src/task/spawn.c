@@ -14,7 +14,7 @@
 #define inlined static inline __attribute__((always_inline))
 
 enum {
-    BURST = 256,   /* jobs before a spawner lets them run, and spawns then */
+    BURST = 256,   /* spawns, before the spawner lets them run */
     TOGETHER = 32, /* children that let go of their scope at once */
 };
 
@@ -171,10 +171,10 @@ inlined void push(struct scope *s, struct stack *stack, struct record *r,
     }
     sched_push_child(stack->worker, &r->job);
     sched_point(POINT_CALL);
-    /* Not at once: a stack, for each of many that spawn a few, costs more than
-     * the records. */
-    if (may_wait && unlikely(queue_count(&stack->worker->queue) > BURST) &&
-        scope_live(s) > BURST && ++stack->budget % BURST == 0)
+    /* Not each who spawns a few among many: his stack costs more than records. */
+    if (may_wait && unlikely(++stack->budget % BURST == 0) &&
+        queue_count(&stack->worker->queue) > BURST / 2 &&
+        scope_live(s) >= BURST)
         worker_yield(stack);
 }
 
