@@ -57,6 +57,7 @@ void deque_init(struct thrum_deque_ *segment, struct thrum_deque_ *first,
                 _Atomic uint32_t *hungry, bool no_membarrier)
 {
     struct thrum_job_ *slot = deque_first_slot(segment);
+    _Atomic uint64_t *real = no_membarrier ? &segment->fenced : &segment->top;
     uint64_t top;
 
     segment->head = sentinel(segment);
@@ -66,7 +67,8 @@ void deque_init(struct thrum_deque_ *segment, struct thrum_deque_ *first,
     segment->here = NULL;
     segment->taken = NULL;
     store_relaxed(&segment->pending, NULL);
-    segment->real = no_membarrier ? &segment->fenced : &segment->top;
+    if (segment->real != real) /* once: a thief may still read it */
+        segment->real = real;
     store_relaxed(&segment->scope, NULL);
     store_relaxed(&segment->next, NULL);
     top = load_relaxed(segment->real);
