@@ -300,6 +300,8 @@ THRUM_API thrum_time thrum_scope_elapsed(const thrum_scope *s);
 /* ------------------------------------------------------------------------- */
 
 THRUM_API void thrum_scope_open_(thrum_scope *, const thrum_scope_opts *);
+THRUM_API void thrum_scope_open_plain_(thrum_scope *, const char *name,
+                                       const char *where);
 THRUM_API void thrum_scope_abandon_(thrum_scope *);
 THRUM_API THRUM_NODISCARD thrum_err *thrum_with_(thrum_fn *, void *,
                                                  const thrum_scope_opts *);
@@ -310,6 +312,26 @@ THRUM_API THRUM_NODISCARD int thrum_spawn_(thrum_scope *,
 THRUM_API void thrum_defer_(thrum_scope *, thrum_fn *, void *arg,
                             const char *what);
 
+static inline bool thrum_is_plain_(const thrum_scope_opts *o)
+{
+    return !o->policy && !o->max_errors && !o->limit && !o->shield &&
+           !o->timeout && !o->deadline && !o->slow && !o->grace &&
+           !o->trace.hi && !o->trace.lo;
+}
+
+/* Most scopes have nothing but a name. Where the compiler sees that, no options
+ * are written down and read again. */
+static inline void thrum_scope_open_any_(thrum_scope *s,
+                                         const thrum_scope_opts *o)
+{
+    bool plain = thrum_is_plain_(o);
+
+    if (__builtin_constant_p(plain) && plain)
+        thrum_scope_open_plain_(s, o->name, o->where);
+    else
+        thrum_scope_open_(s, o);
+}
+
 #ifdef __cplusplus
 }
 #endif
@@ -317,7 +339,7 @@ THRUM_API void thrum_defer_(thrum_scope *, thrum_fn *, void *arg,
 /* The macros above end their arguments with an option that says nothing, so that
  * there is always one. */
 #define THRUM_SCOPE_OPEN_(s, ...)                                              \
-    thrum_scope_open_((s), THRUM_SCOPE_OPTS_(__VA_ARGS__))
+    thrum_scope_open_any_((s), THRUM_SCOPE_OPTS_(__VA_ARGS__))
 #define THRUM_WITH_(fn, arg, ...)                                              \
     thrum_with_((fn), (arg), THRUM_SCOPE_OPTS_(__VA_ARGS__))
 #ifndef __cplusplus

@@ -21,6 +21,9 @@
 /* For functions that only fetch: a call of one is dropped, as it has no effect. */
 #define fetches static inline __attribute__((always_inline))
 
+/* On the hottest ways: what the caller knows is not asked again. */
+#define inlined static inline __attribute__((always_inline))
+
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define cold        __attribute__((cold, noinline))

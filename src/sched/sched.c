@@ -466,14 +466,21 @@ static inline uint32_t move_on(struct worker *w)
     return turn;
 }
 
+/* Out of line: what is called each turn then saves no registers for it. */
+static __attribute__((noinline)) void
+look_around(struct sched *s, struct worker *w, uint32_t turn)
+{
+    (void)fire_due(s);
+    if (turn % POLL_TURN == 0)
+        (void)sched_look_at_fds(s, w);
+}
+
 static inline uint32_t begin_turn(struct sched *s, struct worker *w)
 {
     uint32_t turn = move_on(w);
 
     if (turn % CLOCK_TURN == 0)
-        (void)fire_due(s);
-    if (turn % POLL_TURN == 0)
-        (void)sched_look_at_fds(s, w);
+        look_around(s, w, turn);
     return turn;
 }
 

@@ -167,8 +167,6 @@ void scope_unlink(struct scope *s)
 {
     struct scope *p = s->parent;
 
-    if (load_relaxed(&s->linked) == 0) /* only who is inside links it */
-        return;
     spin_lock(&p->lock);
     if (s->prev != NULL)
         s->prev->next = s->next;

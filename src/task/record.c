@@ -67,29 +67,34 @@ static cold void make_room(struct worker *w)
 
 static struct record *take_spare(struct worker *w)
 {
-    unsigned left;
+    unsigned left = --w->record_count;
 
-    if (w->record_count == 0)
-        w->record_count = shared_take(w->records);
-    if (w->record_count == 0)
-        return NULL;
-    left = --w->record_count;
     if (left >= AHEAD)
         __builtin_prefetch(w->records[left - AHEAD], 1);
     return w->records[left];
 }
 
+static __attribute__((noinline)) struct record *get_another(struct worker *w,
+                                                            size_t copy)
+{
+    bool small = copy <= RECORD_SMALL;
+    struct record *r;
+
+    if (small && w != NULL && (w->record_count = shared_take(w->records)) > 0)
+        return take_spare(w);
+    if (!small && copy > SIZE_MAX - sizeof *r)
+        return NULL;
+    r = alloc(small ? sizeof *r : sizeof *r + copy);
+    if (r != NULL)
+        r->small = small;
+    return r;
+}
+
 struct record *record_get(struct worker *w, size_t copy)
 {
-    struct record *r = NULL;
-
-    if (copy > RECORD_SMALL)
-        r = copy > SIZE_MAX - sizeof *r ? NULL : alloc(sizeof *r + copy);
-    else if (w == NULL || (r = take_spare(w)) == NULL)
-        r = alloc(sizeof *r);
-    if (r != NULL)
-        r->small = copy <= RECORD_SMALL;
-    return r;
+    if (likely(w != NULL && copy <= RECORD_SMALL && w->record_count > 0))
+        return take_spare(w);
+    return get_another(w, copy);
 }
 
 void record_put(struct worker *w, struct record *r)

@@ -76,8 +76,8 @@ struct scope *scope_adopt(struct scope *s)
 
 /* ------------------------------------------------------------------- opening */
 
-static void init(struct scope *s, struct scope *parent, struct stack *stack,
-                 bool shield)
+inlined void init(struct scope *s, struct scope *parent, struct stack *stack,
+                  bool shield)
 {
     bool hears = parent != NULL && !shield;
 
@@ -87,17 +87,17 @@ static void init(struct scope *s, struct scope *parent, struct stack *stack,
     s->around = innermost(stack);
     s->here = stack == NULL ? NULL : stack->deque.here;
     s->stack = stack;
-    s->policy = THRUM_ALL;
-    s->framed = s->limited = s->has_grace = s->has_trace = s->supervised =
-        s->generates = false;
+    s->of_task = s->framed = false;
     s->shield = shield;
-    store_relaxed(&s->timed, 0); /* nobody else knows it yet */
-    s->ending = s->alarm_ended = s->alarm_used = false;
-    s->alarm_rang = false;
+    s->policy = THRUM_ALL;
+    s->limited = s->has_grace = s->has_trace = s->supervised = false;
+    s->generates = s->noted = s->ending = false;
+    s->alarm = ALARM_OFF;
+    s->alarm_ended = s->alarm_used = s->alarm_rang = false;
     s->defers_inline = 0;
     s->generators = 0;
-    s->alarm = ALARM_OFF;
-    store_relaxed(&s->stops, 0);       /* nobody else knows it yet */
+    store_relaxed(&s->timed, 0);       /* nobody else knows it yet */
+    store_relaxed(&s->stops, 0);       /* likewise */
     store_relaxed(&s->children, BODY); /* likewise */
     store_relaxed(&s->own, 0);
     store_relaxed(&s->calls, 0);
@@ -115,10 +115,9 @@ void scope_open_task(struct scope *s, struct scope *parent, struct stack *stack,
 {
     s->name = site->name;
     s->where = site->where;
-    s->of_task = true;
     s->sched = stack != NULL ? stack->worker->sched : parent->sched;
     init(s, parent, stack, false);
-    s->framed = true;
+    s->of_task = s->framed = true;
     set_innermost(stack, s);
 }
 
@@ -126,7 +125,6 @@ void scope_open_root(struct scope *s, struct sched *sched, const char *name)
 {
     s->name = name;
     s->where = "thrum_start";
-    s->of_task = false;
     s->sched = sched;
     init(s, NULL, NULL, true);
     s->around = NULL;
@@ -140,14 +138,6 @@ static void name(struct scope *s, const volatile thrum_scope_opts *o)
     s->where = o->where;
 }
 
-/* Most are: nothing is asked for but a scope. */
-static bool is_plain(const volatile thrum_scope_opts *o)
-{
-    return (o->policy | o->max_errors | o->limit | o->shield) == 0 &&
-           (o->timeout | o->deadline | o->slow | o->grace) == 0 &&
-           (o->trace.hi | o->trace.lo) == 0;
-}
-
 static void apply(struct scope *s, const thrum_scope_opts *opts)
 {
     s->policy = (uint8_t)opts->policy;
@@ -158,8 +148,9 @@ static void apply(struct scope *s, const thrum_scope_opts *opts)
         permits_init(&s->permits, opts->limit);
     s->grace = opts->grace;
     s->has_grace = opts->grace > 0;
-    s->trace = opts->trace;
     s->has_trace = (opts->trace.hi | opts->trace.lo) != 0;
+    if (s->has_trace)
+        s->trace = opts->trace;
     if (opts->timeout != 0 || opts->deadline != 0 || opts->slow > 0)
         alarm_open(s, opts);
 }
@@ -179,20 +170,22 @@ static struct sched *sched_here(struct stack *stack)
                : sched_default();
 }
 
-void scope_open(struct scope *s, const thrum_scope_opts *opts,
-                struct sched *sched)
+static inline void open_here(struct scope *s, struct stack *stack,
+                             struct sched *sched, bool shield)
 {
-    struct stack *stack = worker_current();
-
-    name(s, opts);
-    s->of_task = false;
     s->sched = sched != NULL ? sched : sched_here(stack);
-    init(s, innermost(stack), stack, opts->shield);
+    init(s, innermost(stack), stack, shield);
     if (unlikely(s->sched == NULL))
         store_relaxed(&s->seen, SEEN_NEVER); /* nobody else knows it yet */
     set_innermost(stack, s);
-    if (unlikely(!is_plain(opts)))
-        apply(s, opts);
+}
+
+void scope_open(struct scope *s, const thrum_scope_opts *opts,
+                struct sched *sched)
+{
+    name(s, opts);
+    open_here(s, worker_current(), sched, opts->shield);
+    apply(s, opts);
 }
 
 struct scope *scope_own(void)
@@ -273,27 +266,11 @@ void scope_let_go(struct scope *s, uint32_t ended)
         (void)wait_wake(s->closer, WAKE_EVENT);
 }
 
-void scope_call(struct stack *stack, struct thrum_job_ *job)
+/* True: of those that live, but for the body and `called`, there is none. */
+static inline bool is_last(const struct scope *s, uint32_t live,
+                           uint32_t called)
 {
-    struct record *r = record_of(job);
-    struct scope *s = scope_of(load_relaxed(&job->scope)), own; /* const */
-    const struct thrum_site_ *site = load_relaxed(&job->site);  /* const */
-    struct child around = child_begin(stack, s, site);
-    uint32_t index = r->index;
-    bool permit = r->permit; /* not of the scope, which others write */
-    thrum_err *err;
-
-    store_relaxed(&stack->site, site); /* ours; for messages */
-    scope_open_task(&own, s, stack, site);
-    if (unlikely(r->has_trace)) {
-        own.has_trace = true;
-        own.trace = r->trace;
-    }
-    err = job->u.call.fn(job->u.call.arg);
-    err = scope_close(&own, err);
-    child_end(stack, around);
-    record_put(stack->worker, r);
-    end_child(s, index, err, permit);
+    return live + load_relaxed(&s->own) == BODY + called; /* ours */
 }
 
 /* Call the children that are ready here, as a serial program would: the closer
@@ -315,7 +292,8 @@ static uint32_t call_children(struct scope *s)
            (job = sched_take_child(stack->worker, scope_public(s), true)) !=
                NULL) {
         scope_call(stack, job);
-        called++;
+        if (is_last(s, (uint32_t)load_relaxed(&s->children), ++called))
+            break; /* a hint: the queue is not asked in vain */
     }
     store_relaxed(&stack->site, around); /* as above */
     return called;
@@ -329,13 +307,6 @@ static cold void complain(const char *what, const struct scope *s)
 
 const struct thrum_awaited_ awaited_children = {"its children", NULL, false};
 
-/* True: of those that live, but for the body and `called`, there is none. */
-static inline bool is_last(const struct scope *s, uint32_t live,
-                           uint32_t called)
-{
-    return live + load_relaxed(&s->own) == BODY + called; /* ours */
-}
-
 /* Let go of the body, and of those it called. True: they were the last. */
 static bool let_go_of_body(struct scope *s, uint32_t called)
 {
@@ -346,7 +317,7 @@ static bool let_go_of_body(struct scope *s, uint32_t called)
     return live == (uint32_t)mine;
 }
 
-static void wait_for_children(struct scope *s)
+static __attribute__((noinline)) void wait_for_children(struct scope *s)
 {
     uint32_t called = call_children(s);
     struct wait w;
@@ -378,24 +349,11 @@ static bool is_around(struct scope *s, struct scope *inner)
     return inner == s;
 }
 
-/* What no close may find. */
-static void check(struct scope *s)
+static cold void check_forks(const struct scope *s)
 {
-    struct scope *inner = innermost(s->stack);
-    struct thrum_job_ *fork;
+    struct thrum_job_ *fork = fork_open_above(s->stack, s->forks_from);
 
-    if (unlikely(worker_current() != s->stack))
-        complain("closed by another task", s);
-    if (unlikely(inner != s))
-        complain(is_around(s, inner) ? "closed, but an inner one is still open"
-                                     : "closed, but it is not open here",
-                 s);
-    if (unlikely(s->generators != 0))
-        complain("closed, but a generator that was opened in it is not", s);
-    if (s->stack == NULL || likely(!fork_any_above(s->forks_from)))
-        return;
-    fork = fork_open_above(s->stack, s->forks_from);
-    if (unlikely(fork != NULL)) {
+    if (fork != NULL) {
         const struct thrum_site_ *site = job_site(fork);
 
         die("fork of %s at %s is not joined when the scope opened at %s is "
@@ -404,9 +362,24 @@ static void check(struct scope *s)
     }
 }
 
+/* What no close may find. */
+static inline void check(struct stack *stack, struct scope *s)
+{
+    struct scope *inner = innermost(stack);
+
+    if (unlikely(inner != s))
+        complain(is_around(s, inner) ? "closed, but an inner one is still open"
+                                     : "closed, but it is not open here",
+                 s);
+    if (unlikely(s->generators != 0))
+        complain("closed, but a generator that was opened in it is not", s);
+    if (stack != NULL && unlikely(fork_any_above(s->forks_from)))
+        check_forks(s);
+}
+
 /* ------------------------------------------------------------------- closing */
 
-thrum_err *scope_join(struct scope *s, thrum_err *body)
+static inline thrum_err *join(struct scope *s, thrum_err *body)
 {
     bool any = !is_last(s, (uint32_t)load_acquire(&s->children), 0); /* [C2] */
 
@@ -425,19 +398,59 @@ thrum_err *scope_join(struct scope *s, thrum_err *body)
     return scope_fold(s, body, any);
 }
 
-thrum_err *scope_close(struct scope *s, thrum_err *body)
+thrum_err *scope_join(struct scope *s, thrum_err *body)
+{
+    return join(s, body);
+}
+
+/* By the task on `stack`, which opened it. */
+static inline thrum_err *close_here(struct stack *stack, struct scope *s,
+                                    thrum_err *body)
 {
     thrum_err *err;
 
-    check(s);
-    err = scope_join(s, body);
+    check(stack, s);
+    err = join(s, body);
     if (unlikely(s->defers_inline != 0))
         err = defer_run(s, err);
     if (unlikely(load_relaxed(&s->timed))) /* likewise */
         alarm_report(s, err);
-    scope_unlink(s);
-    set_innermost(s->stack, s->around);
+    if (unlikely(load_relaxed(&s->linked) != 0)) /* by who is inside */
+        scope_unlink(s);
+    set_innermost(stack, s->around);
     return err;
+}
+
+thrum_err *scope_close(struct scope *s, thrum_err *body)
+{
+    struct stack *stack = worker_current();
+
+    if (unlikely(stack != s->stack))
+        complain("closed by another task", s);
+    return close_here(stack, s, body);
+}
+
+void scope_call(struct stack *stack, struct thrum_job_ *job)
+{
+    struct record *r = record_of(job);
+    struct scope *s = scope_of(load_relaxed(&job->scope)), own; /* const */
+    const struct thrum_site_ *site = load_relaxed(&job->site);  /* const */
+    struct child around = child_begin(stack, s, site);
+    uint32_t index = r->index;
+    bool permit = r->permit; /* not of the scope, which others write */
+    thrum_err *err;
+
+    store_relaxed(&stack->site, site); /* ours; for messages */
+    scope_open_task(&own, s, stack, site);
+    if (unlikely(r->has_trace)) {
+        own.has_trace = true;
+        own.trace = r->trace;
+    }
+    err = job->u.call.fn(job->u.call.arg);
+    err = close_here(stack, &own, err);
+    child_end(stack, around);
+    record_put(stack->worker, r);
+    end_child(s, index, err, permit);
 }
 
 /* -------------------------------------------------------------- the interface */
@@ -447,6 +460,17 @@ void thrum_scope_open_(thrum_scope *s, const thrum_scope_opts *opts)
     REQUIRE(s != NULL && opts != NULL, "no scope, or no options");
     REQUIRE((unsigned)opts->policy <= THRUM_FIRST, "an unknown policy");
     scope_open(scope_of(s), opts, NULL);
+}
+
+void thrum_scope_open_plain_(thrum_scope *scope, const char *name,
+                             const char *where)
+{
+    struct scope *s = scope_of(scope);
+
+    REQUIRE_OF("thrum_scope_open", s != NULL, "no scope");
+    s->name = name;
+    s->where = where;
+    open_here(s, worker_current(), NULL, false);
 }
 
 thrum_err *thrum_scope_close(thrum_scope *s, thrum_err *body)

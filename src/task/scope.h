@@ -78,24 +78,28 @@ struct scope {
     struct stack *stack; /* NULL: opened by a thread that is no worker */
     struct thrum_job_ *forks_from; /* the newest fork when it was opened */
     const char *name, *where;
-    uint8_t policy; /* thrum_policy */
-    bool of_task;   /* a task's own */
-    bool limited, shield;
-    bool has_grace, has_trace; /* `grace` and `trace` are set */
-    bool framed;     /* the library's frame, that of who calls the body */
-    bool supervised; /* a runtime's root: errors are reported as they come */
-    bool generates;  /* a generator's body runs in it */
+    bool of_task; /* a task's own */
+    bool framed;  /* the library's frame, that of who calls the body */
+    bool shield;
 
-    uint8_t alarm;          /* lock: enum alarm */
-    bool alarm_ended;       /* lock */
-    bool alarm_used;        /* lock: it was set once */
-    bool alarm_rang;        /* lock: by who rings, before he sets it anew */
-    bool noted;             /* const: by `ticks` and `timeout`, not `opened` */
-    _Atomic uint32_t timed; /* the fields of alarm.c are set [K8] [K9] */
+    /* Zero at first, and side by side, as one store is enough then. */
+    uint8_t policy; /* const: thrum_policy */
+    bool limited;   /* const */
+    bool has_grace; /* const: `grace` is set */
+    bool has_trace; /* const: `trace` is */
+    bool
+        supervised; /* const: a runtime's root: errors are reported as they come */
+    bool generates;        /* const: a generator's body runs in it */
+    bool noted;            /* const: by `ticks` and `timeout`, not `opened` */
     bool ending;           /* its deferred functions run: `outcome` tells how */
+    uint8_t alarm;         /* lock: enum alarm */
+    bool alarm_ended;      /* lock */
+    bool alarm_used;       /* lock: it was set once */
+    bool alarm_rang;       /* lock: by who rings, before he sets it anew */
     uint8_t defers_inline; /* lock */
     uint16_t generators;   /* its task's: opened in it, and not closed */
 
+    _Atomic uint32_t timed; /* the fields of alarm.c are set [K8] [K9] */
     _Atomic uint32_t stops; /* enum stop [K1] */
     /* the tree, cancel.c: lock is this one's, next and prev are the parent's */
     struct spin lock;
@@ -356,7 +360,8 @@ bool scope_is_stopped(const struct scope *s);
 /* Let who looks on find s, which waits for nothing. */
 void scope_link(struct scope *s);
 
-/* Let a parked scope's waiters be found no more: the last act of a close. */
+/* Let the waiters of a scope that is linked be found no more: the last act of a
+ * close. */
 void scope_unlink(struct scope *s);
 
 /* --- permits.c -------------------------------------------------------------- */

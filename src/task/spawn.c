@@ -10,9 +10,6 @@
 #include "task/record.h"
 #include "task/spawn.h"
 
-/* All that a spawn goes through: what the caller gave stays in registers. */
-#define inlined static inline __attribute__((always_inline))
-
 enum {
     BURST = 256,   /* spawns, before the spawner lets them run */
     TOGETHER = 32, /* children that let go of their scope at once */

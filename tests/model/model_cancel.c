@@ -74,7 +74,8 @@ static void bury_scope(int which)
 {
     struct scope *s = &scopes[which];
 
-    scope_unlink(s);
+    if (load_relaxed(&s->linked) != 0) /* as scope_close does */
+        scope_unlink(s);
     MODEL_ASSERT(!cas_relaxed(&s->lock.held, &(uint32_t){1}, 1));
     store_relaxed(&s->lock.held, 1);
     s->parent = s->inner = s->next = s->prev = NULL;

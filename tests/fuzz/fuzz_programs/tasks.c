@@ -151,7 +151,10 @@ static void open_scope(struct task *t, struct step *s)
         opts.deadline = thrum_now() + (s->hurries ? 0 : THRUM_US(200));
         s->region.deadline = opts.deadline;
     }
-    thrum_scope_open_(&s->scope, &opts);
+    if (thrum_is_plain_(&opts))
+        thrum_scope_open_plain_(&s->scope, NULL, opts.where);
+    else
+        thrum_scope_open_(&s->scope, &opts);
     t->at = &s->region;
     thrum_bind(&s->scope, &s->binding, &AROUND, &s->region);
     for (int i = 0; i < s->defers; i++) {
