@@ -131,11 +131,12 @@ struct thrum_deque_ {
 
 /* A fork that nobody took, called by its join: on that frame. Tells who asks for
  * the task's own scope that there is none yet; the one he makes is closed when
- * the call returns. */
+ * the call returns. One word, as it is written for each such call. */
 struct thrum_here_ {
-    struct thrum_here_ *around;
-    struct thrum_scope *made;
+    uintptr_t around; /* another such; and THRUM_OWN_, if a scope was made */
 };
+
+enum { THRUM_OWN_ = 1 };
 
 enum { THRUM_SEGMENT_ = 1 << 15, THRUM_HEAD_ = 448 };
 

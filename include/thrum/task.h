@@ -123,7 +123,7 @@ static inline thrum_err *thrum_join(thrum_task *t)
 {
     struct thrum_job_ *slot = t->slot_;
     struct thrum_deque_ *self = thrum_self_();
-    struct thrum_here_ here __attribute__((__aligned__(16)));
+    struct thrum_here_ here;
     thrum_err *err;
     bool mine;
 
@@ -133,12 +133,12 @@ static inline thrum_err *thrum_join(thrum_task *t)
     if (__builtin_expect(!mine || !thrum_may_call_(self), 0))
         return thrum_join_cold_(slot, mine);
     self->head = slot - 1;
-    thrum_store_two_(&here, (uintptr_t)self->here, 0);
+    here.around = (uintptr_t)self->here;
     self->here = &here;
     err = slot->u.call.fn(slot->u.call.arg);
-    if (__builtin_expect((here.made != 0) | (err != 0), 0))
+    if (__builtin_expect((here.around & THRUM_OWN_) != 0 || err != 0, 0))
         err = thrum_fork_end_(err);
-    thrum_self_()->here = here.around;
+    thrum_self_()->here = (struct thrum_here_ *)here.around;
     return err;
 }
 

@@ -157,10 +157,14 @@ thrum_err *thrum_join_cold_(struct thrum_job_ *slot, bool mine)
 thrum_err *thrum_fork_end_(thrum_err *err)
 {
     struct stack *stack = worker_current();
-    struct scope *own = scope_of(stack->deque.here->made);
+    struct thrum_here_ *here = stack->deque.here;
+    struct scope *own = scope_on(stack);
 
-    if (own == NULL) /* it has failed */
-        return scope_fold_alone(scope_on(stack), err);
+    if ((here->around & THRUM_OWN_) == 0) /* it has failed */
+        return scope_fold_alone(own, err);
+    while (own->around != NULL && own->around->here == here)
+        own = own->around; /* one is left open: the close says so */
+    here->around &= ~(uintptr_t)THRUM_OWN_;
     err = scope_close(own, err);
     release(own);
     return err;

@@ -201,7 +201,7 @@ struct scope *scope_own(void)
         return around;
     scope_open_task(s, around, stack, &site);
     s->framed = false;
-    here->made = scope_public(s);
+    here->around |= THRUM_OWN_;
     return s;
 }
 

@@ -219,16 +219,16 @@ static inline void child_end(struct stack *stack, struct child around)
 static inline void scope_here_begin(struct stack *stack,
                                     struct thrum_here_ *here)
 {
-    *here = (struct thrum_here_){.around = stack->deque.here};
+    here->around = (uintptr_t)stack->deque.here;
     stack->deque.here = here;
 }
 
 static inline thrum_err *
 scope_here_end(struct stack *stack, struct thrum_here_ *here, thrum_err *err)
 {
-    if (unlikely(here->made != NULL))
+    if (unlikely((here->around & THRUM_OWN_) != 0))
         err = thrum_fork_end_(err);
-    stack->deque.here = here->around;
+    stack->deque.here = (struct thrum_here_ *)here->around;
     return err;
 }
 

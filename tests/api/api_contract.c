@@ -226,6 +226,21 @@ static thrum_err *leave_open(void *arg)
     return NULL;
 }
 
+/* Called at the join, with a scope of its own below the one it leaves. */
+static thrum_err *leave_open_above(void *arg)
+{
+    CHECK(thrum_spawn(NULL, nothing, NULL, 0) == 0);
+    return leave_open(arg);
+}
+
+static thrum_err *fork_and_leave_open(void *arg)
+{
+    thrum_task t;
+
+    thrum_fork(&t, leave_open_above, arg);
+    return thrum_join(&t);
+}
+
 static thrum_err *close_twice(void *arg)
 {
     thrum_scope s;
@@ -266,6 +281,12 @@ static void leave_open_in_task(void)
     run(leave_open);
 }
 
+static void leave_open_in_fork(void)
+{
+    expect_ok(
+        thrum_run(&(thrum_opts){.workers = 1}, fork_and_leave_open, NULL));
+}
+
 static void close_twice_in_task(void)
 {
     run(close_twice);
@@ -298,6 +319,7 @@ static void scopes_are_closed_in_reverse_order_of_opening(void **state)
     assert_stops(cross_in_task, "outer", "api_contract.c:");
     assert_stops(cross_in_thread, "outer", "inner");
     assert_stops(leave_open_in_task, "scope", "open");
+    assert_stops(leave_open_in_fork, "scope a fork", "still open");
     assert_stops(close_twice_in_task, "twice", "not open");
 }
 
