@@ -125,10 +125,12 @@ bool scope_canceled_outside(struct scope *s)
 
 bool thrum_canceled(void)
 {
+    struct stack *stack;
     struct scope *s;
 
     sched_point(POINT_POLL);
-    s = scope_current();
+    stack = worker_current();
+    s = likely(stack != NULL) ? scope_on(stack) : scope_current();
     return s != NULL && scope_canceled(s);
 }
 
