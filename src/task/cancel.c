@@ -169,7 +169,7 @@ void scope_unlink(struct scope *s)
 {
     struct scope *p = s->parent;
 
-    spin_lock(&p->lock);
+    spin_lock(&p->lock); /* the list is the parent's */
     if (s->prev != NULL)
         s->prev->next = s->next;
     else
