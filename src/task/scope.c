@@ -89,7 +89,7 @@ static void init(struct scope *s, struct scope *parent, struct stack *stack,
     s->stack = stack;
     s->policy = THRUM_ALL;
     s->framed = s->limited = s->has_grace = s->has_trace = s->supervised =
-        s->generates = false;
+        s->generates = s->in_place = false;
     s->shield = shield;
     store_relaxed(&s->timed, 0); /* nobody else knows it yet */
     s->ending = s->alarm_ended = s->alarm_used = false;

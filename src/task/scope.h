@@ -86,11 +86,12 @@ struct scope {
     bool supervised; /* a runtime's root: errors are reported as they come */
     bool generates;  /* a generator's body runs in it */
 
-    uint8_t alarm;          /* lock: enum alarm */
-    bool alarm_ended;       /* lock */
-    bool alarm_used;        /* lock: it was set once */
-    bool alarm_rang;        /* lock: by who rings, before he sets it anew */
-    bool noted;             /* const: by `ticks` and `timeout`, not `opened` */
+    uint8_t alarm;    /* lock: enum alarm */
+    bool alarm_ended; /* lock */
+    bool alarm_used;  /* lock: it was set once */
+    bool alarm_rang;  /* lock: by who rings, before he sets it anew */
+    bool noted;       /* const: by `ticks` and `timeout`, not `opened` */
+    bool in_place;    /* const: of a child that is called as it is spawned */
     _Atomic uint32_t timed; /* the fields of alarm.c are set [K8] [K9] */
     bool ending;           /* its deferred functions run: `outcome` tells how */
     uint8_t defers_inline; /* lock */
@@ -113,7 +114,10 @@ struct scope {
     _Atomic uint32_t calls;    /* lock: some are the blocking pool's */
 
     /* set if the flag before says so */
-    struct permits permits;
+    union {
+        struct permits permits;   /* limited */
+        struct scope *instead_of; /* in_place: whose child it is; const */
+    };
     thrum_trace_id trace;
     struct deferred defers[DEFERRED_INLINE]; /* lock */
     struct deferred_block *defers_more;      /* lock: set with the first */
