@@ -4,11 +4,13 @@
  * waits, so many are read at the same time. 13 directories here, of which each has
  * two files in it; they are counted, in whatever order.
  *
- * Pitfall: an entry is there until the next call of thrum_readdir. Who gives it to
- * a task gives a copy: thrum_spawn makes one of its argument.
+ * Pitfalls: an entry is there until the next call of thrum_readdir. Who gives it to
+ * a task gives a copy: thrum_spawn makes one of its argument. And some file systems
+ * do not say what an entry is: there the file itself is asked.
  */
 #include <dirent.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -32,13 +34,19 @@ static thrum_err *visit(void *arg);
 static thrum_err *look_at(const struct folder *folder, const struct dirent *e)
 {
     struct folder inner = {.walk = folder->walk};
+    bool is_folder = e->d_type == DT_DIR;
+    struct stat st;
 
-    if (e->d_type != DT_DIR) {
+    snprintf(inner.path, sizeof inner.path, "%.60s/%.30s", folder->path,
+             e->d_name);
+    if (e->d_type == DT_UNKNOWN) {
+        THRUM_TRY(thrum_rc(thrum_stat(inner.path, &st)));
+        is_folder = S_ISDIR(st.st_mode);
+    }
+    if (!is_folder) {
         folder->walk->files++;
         return NULL;
     }
-    snprintf(inner.path, sizeof inner.path, "%.60s/%.30s", folder->path,
-             e->d_name);
     return thrum_rc(
         thrum_spawn(&folder->walk->scope, visit, &inner, sizeof inner));
 }

@@ -51,9 +51,10 @@ extern "C" {
  * Ownership:  *info, a siginfo_t, is filled in, unless info is NULL.
  * Returns:    the signal. If several wait for it, one of them gets it.
  *             -ECANCELED  none was taken
- *             -EMFILE, -ENFILE, or as thrum_wait_fd
+ *             -EMFILE, -ENFILE, -ENOMEM, or as thrum_wait_fd
  *
- * In a set that has others than those that were blocked, those are not seen.
+ * All tasks of a runtime that wait for the same set share a descriptor. In a set
+ * that has others than those that were blocked, those are not seen.
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int
 thrum_signal_wait(const sigset_t *set, void *info);

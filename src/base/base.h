@@ -1,14 +1,16 @@
-/* base.h - words every file uses: attributes, container_of, three kinds of
+/* base.h - words every file uses: attributes, container_of, four kinds of
  * wrong.
  *
  *   the world said no           a code, returned; nothing here
  *   the caller broke a promise  REQUIRE: always on, one line, abort
+ *   the world must not say no   die_refused: one line, abort
  *   we are wrong                assert_invariant: always on where it is cheap;
  *                               assert_debug: only with DEBUG=1
  */
 #ifndef BASE_BASE_H
 #define BASE_BASE_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -56,6 +58,16 @@ static inline int known_length(const char *func)
     } while (0)
 
 #define REQUIRE(cond, what) REQUIRE_OF(__func__, cond, what)
+
+/* Of what there is no doing without, and the kernel, or a container's filter, does
+ * not let us: by errno. */
+#define die_refused(what)                                                      \
+    do {                                                                       \
+        int number = errno;                                                    \
+                                                                               \
+        die("%s: %s (errno %d): the library cannot do without", what,          \
+            strerror(number), number);                                         \
+    } while (0)
 
 #define assert_invariant(cond)                                                 \
     do {                                                                       \

@@ -8,7 +8,7 @@
 bool call_canceled(void);
 
 /* Try until it says something else, waiting for `what` in between. -EPERM: such a
- * file is not waited for. */
+ * file is not waited for; or the call itself says so. */
 ssize_t call_until_done(struct call *c, attempt *try, unsigned what);
 
 /* Try, and say -EAGAIN where that waits. */

@@ -149,6 +149,12 @@ static ssize_t elsewhere(int fd, const struct iovec *v, int count, bool write)
     return file_elsewhere(block, &b, &b.result);
 }
 
+/* A socket says so, too: where a firewall drops what it sends. */
+static bool is_not_waited_for(struct call *c, ssize_t rc)
+{
+    return rc == -EPERM && is_no_socket(c);
+}
+
 /* ------------------------------------------------------------ the functions */
 
 ssize_t thrum_read(int fd, void *bytes, size_t n)
@@ -156,8 +162,9 @@ ssize_t thrum_read(int fd, void *bytes, size_t n)
     struct call c = {.fd = fd, .kind = CALL_SOME, .u.some = {bytes, n}};
     ssize_t rc = call_until_done(&c, try_read, POLL_READ);
 
-    return rc == -EPERM ? elsewhere(fd, &(struct iovec){bytes, n}, 1, false)
-                        : rc;
+    return is_not_waited_for(&c, rc)
+               ? elsewhere(fd, &(struct iovec){bytes, n}, 1, false)
+               : rc;
 }
 
 ssize_t thrum_write(int fd, const void *bytes, size_t n)
@@ -166,7 +173,7 @@ ssize_t thrum_write(int fd, const void *bytes, size_t n)
         .fd = fd, .kind = CALL_SOME, .u.some = {(void *)(uintptr_t)bytes, n}};
     ssize_t rc = call_until_done(&c, try_write, POLL_WRITE);
 
-    return rc == -EPERM
+    return is_not_waited_for(&c, rc)
                ? elsewhere(fd, &(struct iovec){c.u.some.bytes, n}, 1, true)
                : rc;
 }
@@ -176,7 +183,7 @@ ssize_t thrum_readv(int fd, const struct iovec *v, int count)
     struct call c = {.fd = fd, .kind = CALL_VECTOR, .u.vector = {v, count}};
     ssize_t rc = call_until_done(&c, try_socket_or_readv, POLL_READ);
 
-    return rc == -EPERM ? elsewhere(fd, v, count, false) : rc;
+    return is_not_waited_for(&c, rc) ? elsewhere(fd, v, count, false) : rc;
 }
 
 ssize_t thrum_writev(int fd, const struct iovec *v, int count)
@@ -184,7 +191,7 @@ ssize_t thrum_writev(int fd, const struct iovec *v, int count)
     struct call c = {.fd = fd, .kind = CALL_VECTOR, .u.vector = {v, count}};
     ssize_t rc = call_until_done(&c, try_socket_or_writev, POLL_WRITE);
 
-    return rc == -EPERM ? elsewhere(fd, v, count, true) : rc;
+    return is_not_waited_for(&c, rc) ? elsewhere(fd, v, count, true) : rc;
 }
 
 int thrum_read_full(int fd, void *bytes, size_t n, size_t *done)

@@ -38,20 +38,19 @@ void altstack_enter(struct altstack *s)
 {
     size_t page = memory_page();
     stack_t ours = {.ss_sp = s->map + page, .ss_size = s->map_bytes - page};
-    int rc = sigaltstack(NULL, &s->before);
 
-    assert_invariant(rc == 0);
-    if (!(s->before.ss_flags & SS_DISABLE) && s->before.ss_size >= ours.ss_size)
+    s->entered = false;
+    if (sigaltstack(NULL, &s->before) < 0 ||
+        (!(s->before.ss_flags & SS_DISABLE) &&
+         s->before.ss_size >= ours.ss_size))
         return;
-    rc = sigaltstack(&ours, NULL);
-    assert_invariant(rc == 0);
+    s->entered = sigaltstack(&ours, NULL) == 0;
 }
 
 void altstack_leave(struct altstack *s)
 {
-    int rc = sigaltstack(&s->before, NULL);
-
-    assert_invariant(rc == 0);
+    if (s->entered && sigaltstack(&s->before, NULL) < 0)
+        die_refused("sigaltstack"); /* it would be used after it is unmapped */
 }
 
 void altstack_unmap(struct altstack *s)

@@ -20,6 +20,7 @@ struct altstack {
     bool guarded;
 
     /* the thread that entered only */
+    bool entered;
     stack_t before;
 };
 
@@ -27,7 +28,8 @@ struct altstack {
 int altstack_map(struct altstack *s);
 
 /* Take it into use for the calling thread. A thread that has one already (the
- * application's, a sanitizer's) keeps it if it is as large as ours. */
+ * application's, a sanitizer's) keeps it if it is as large as ours. One
+ * that may not have any (a filter refuses sigaltstack) goes without. */
 void altstack_enter(struct altstack *s);
 
 /* Restore what there was before; by the same thread. */

@@ -4,7 +4,8 @@
  * address. The handlers for SIGSEGV and SIGBUS are installed once per process,
  * never removed, and pass on what is not ours to the handlers that were there
  * before. A handler the application installs later replaces ours; nothing is
- * done against that.
+ * done against that. Where a filter refuses sigaction(2) there are none, and an
+ * overflow is a plain fault.
  *
  * They run on the alternate signal stack (os/altstack.h). A thread without one
  * that overflows dies silently, as it would without us.

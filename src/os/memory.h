@@ -39,7 +39,8 @@ void *memory_reserve(size_t bytes, size_t align);
 
 /* A range from memory_map or memory_reserve, or a part of one on page bounds.
  * Guards inside must be taken back first (memory_unguard), or they stay
- * counted. */
+ * counted. Where the kernel refuses (a filter; a hole that would be one mapping too
+ * many) the addresses are lost, the pages are given back. */
 void memory_unmap(void *addr, size_t bytes);
 
 /* Give the pages back, keep the addresses: they read as zero again. Guards

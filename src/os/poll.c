@@ -163,7 +163,8 @@ int poll_wait(struct poll_set *set, struct poll_event *events, int most,
                          until == 0 ? 0 : -1, NULL, 0);
     else
         n = wait_until(set, raw, most, until);
-    assert_invariant(n >= 0 || errno == EINTR);
+    if (unlikely(n < 0 && errno != EINTR))
+        die_refused("epoll_pwait");
     tsan_promise(set);
     errno = saved;
     return n < 0 ? 0 : n;

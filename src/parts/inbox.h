@@ -20,6 +20,9 @@
 #ifndef PARTS_INBOX_H
 #define PARTS_INBOX_H
 
+#if !__has_include(<ck_stack.h>)
+#error "concurrencykit is missing (Debian: libck-dev): make setup installs it"
+#endif
 #include <ck_stack.h>
 
 #include "base/atomic.h"

@@ -87,7 +87,7 @@ inlined void init(struct scope *s, struct scope *parent, struct stack *stack,
     s->around = innermost(stack);
     s->here = stack == NULL ? NULL : stack->deque.here;
     s->stack = stack;
-    s->of_task = s->framed = false;
+    s->of_task = s->framed = s->in_place = false;
     s->shield = shield;
     s->policy = THRUM_ALL;
     s->limited = s->has_grace = s->has_trace = s->supervised = false;

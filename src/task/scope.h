@@ -78,17 +78,17 @@ struct scope {
     struct stack *stack; /* NULL: opened by a thread that is no worker */
     struct thrum_job_ *forks_from; /* the newest fork when it was opened */
     const char *name, *where;
-    bool of_task; /* a task's own */
-    bool framed;  /* the library's frame, that of who calls the body */
+    bool of_task;  /* a task's own */
+    bool framed;   /* the library's frame, that of who calls the body */
+    bool in_place; /* of a child that a full scope runs in place */
     bool shield;
 
     /* Zero at first, and side by side, as one store is enough then. */
-    uint8_t policy; /* const: thrum_policy */
-    bool limited;   /* const */
-    bool has_grace; /* const: `grace` is set */
-    bool has_trace; /* const: `trace` is */
-    bool
-        supervised; /* const: a runtime's root: errors are reported as they come */
+    uint8_t policy;        /* const: thrum_policy */
+    bool limited;          /* const */
+    bool has_grace;        /* const: `grace` is set */
+    bool has_trace;        /* const: `trace` is */
+    bool supervised;       /* const: a root; errors are told as they come */
     bool generates;        /* const: a generator's body runs in it */
     bool noted;            /* const: by `ticks` and `timeout`, not `opened` */
     bool ending;           /* its deferred functions run: `outcome` tells how */
@@ -117,7 +117,10 @@ struct scope {
     _Atomic uint32_t calls;    /* lock: some are the blocking pool's */
 
     /* set if the flag before says so */
-    struct permits permits;
+    union {
+        struct permits permits;   /* limited */
+        struct scope *instead_of; /* in_place: whose child it is; const */
+    };
     thrum_trace_id trace;
     struct deferred defers[DEFERRED_INLINE]; /* lock */
     struct deferred_block *defers_more;      /* lock: set with the first */

@@ -35,14 +35,18 @@ void thrum_spawn_run_(struct thrum_job_ *job)
     scope_let_go(parent, ended);
 }
 
-/* Is the caller a child of s, however deep? */
+/* Is the caller a child of s, however deep? Those that run in place nest as deep
+ * as the program likes, so the innermost of them answers. */
 static bool inside_child(struct scope *s)
 {
     struct scope *c = scope_current();
     bool child = false;
 
-    for (; c != NULL && c != s; c = c->parent)
+    for (; c != NULL && c != s; c = c->parent) {
+        if (c->in_place && c->instead_of == s)
+            return true;
         child = child || c->of_task;
+    }
     return child && c == s;
 }
 
@@ -90,6 +94,8 @@ static int run_in_place(struct scope *s, const struct spawned *what,
     }
     index = scope_enter(s, stack);
     scope_open_task(&own, scope_current(), stack, what->site);
+    own.in_place = true;
+    own.instead_of = s;
     if (call == NULL && put_elsewhere(&own, stack, what, arg))
         err = NULL;
     else

@@ -5,6 +5,8 @@
 
 THRUM_KIND(Wrong, THRUM_ERROR);
 
+enum { DEPTH = 20000 / SCALE, MANY = 5000000 / SCALE };
+
 struct limited {
     _Atomic unsigned now, most, ended;
     unsigned limit;
@@ -231,6 +233,48 @@ static void a_chain_in_a_full_scope_needs_no_larger_stack(void **state)
     on_threads(chain_in_full, NULL);
 }
 
+/* Where the chain ends, very many: not one of them looks through all of it. */
+static thrum_err *count_one(void *limited)
+{
+    struct limited *l = limited;
+
+    atomic_fetch_add(&l->ended, 1);
+    return NULL;
+}
+
+static thrum_err *spawn_many_at_the_end(void *arg)
+{
+    struct family *f = arg, next = {f->l, f->depth - 1};
+
+    if (f->depth > 0)
+        return thrum_rc(
+            thrum_spawn(f->l->s, spawn_many_at_the_end, &next, sizeof next));
+    for (int i = 0; i < MANY; i++)
+        CHECK(thrum_spawn(f->l->s, count_one, f->l, 0) == 0);
+    return NULL;
+}
+
+static thrum_err *many_in_a_chain(void *arg)
+{
+    struct limited l;
+    thrum_scope s;
+
+    (void)arg;
+    limited_init(&l, 1, &s);
+    thrum_scope_open(&s, .limit = 1);
+    CHECK(thrum_spawn(&s, spawn_many_at_the_end, (&(struct family){&l, DEPTH}),
+                      sizeof(struct family)) == 0);
+    expect_ok(thrum_scope_close(&s, NULL));
+    CHECK(atomic_load(&l.ended) == MANY);
+    return NULL;
+}
+
+static void how_deep_a_chain_is_does_not_matter_to_who_spawns(void **state)
+{
+    (void)state;
+    expect_ok(thrum_run(NULL, many_in_a_chain, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +283,7 @@ int main(void)
         cmocka_unit_test(a_child_of_a_full_scope_calls_what_it_spawns_there),
         cmocka_unit_test(so_does_who_is_deep_in_a_child_of_a_full_scope),
         cmocka_unit_test(a_chain_in_a_full_scope_needs_no_larger_stack),
+        cmocka_unit_test(how_deep_a_chain_is_does_not_matter_to_who_spawns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

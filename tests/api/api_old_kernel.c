@@ -2,12 +2,9 @@
  * Each such call is refused in a child process, in both ways that filters have. */
 #include "lib/api.h"
 #include "lib/fds.h"
+#include "lib/refuse.h"
 
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -34,29 +31,15 @@ enum { NEWER = sizeof newer / sizeof *newer, ALL = NEWER };
 static int refused; /* which of them */
 static int answer;
 
-/* From here on, for all threads of the process. */
-static void refuse(void)
+static void refuse_them(void)
 {
-    struct sock_filter code[2 * NEWER + 2];
-    struct sock_fprog program = {.filter = code};
+    int numbers[NEWER];
     unsigned n = 0;
 
-    code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-                                             offsetof(struct seccomp_data, nr));
-    for (int i = 0; i < NEWER; i++) {
-        if (refused != ALL && refused != i)
-            continue;
-        code[n++] = (struct sock_filter)BPF_JUMP(
-            BPF_JMP | BPF_JEQ | BPF_K, (unsigned)newer[i].number, 0, 1);
-        code[n++] = (struct sock_filter)BPF_STMT(
-            BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)answer);
-    }
-    code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K,
-                                             SECCOMP_RET_ALLOW);
-    program.len = (unsigned short)n;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0)
-        _exit(77);
+    for (int i = 0; i < NEWER; i++)
+        if (refused == ALL || refused == i)
+            numbers[n++] = newer[i].number;
+    refuse(numbers, n, answer);
 }
 
 /* --- some of everything ------------------------------------------------------ */
@@ -152,7 +135,7 @@ static thrum_err *some_of_everything(void *unused)
 
 static void run(void)
 {
-    refuse();
+    refuse_them();
     for (unsigned n = 1; n <= 2; n++) {
         thrum_opts o = {.workers = n};
 
@@ -170,7 +153,7 @@ static void works_with(int which)
         refused = which;
         answer = answers[i];
         end = end_of(run);
-        if (WIFEXITED(end.status) && WEXITSTATUS(end.status) == 77)
+        if (WIFEXITED(end.status) && WEXITSTATUS(end.status) == REFUSE_CANNOT)
             skip();
         if (end.status != 0)
             fail_msg("without %s (%s): %s",

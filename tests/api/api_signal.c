@@ -7,7 +7,7 @@
 
 #include "lib/api.h"
 
-enum { WAITERS = 8 };
+enum { WAITERS = 8, CROWD = 100 };
 
 static sigset_t all, usr1, queued; /* queued: SIGRTMIN, which is counted */
 
@@ -169,6 +169,38 @@ static void of_several_each_gets_one(void **state)
     on_threads(many, NULL);
 }
 
+/* With descriptors for few. */
+static thrum_err *crowd(void *unused)
+{
+    struct rlimit before, few;
+    thrum_scope s;
+
+    (void)unused;
+    atomic_store(&begun, 0);
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    few = before;
+    few.rlim_cur = (rlim_t)footprint().fds + CROWD / 2;
+    CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    thrum_scope_open(&s);
+    for (int i = 0; i < CROWD; i++)
+        CHECK(thrum_spawn(&s, wait_for_usr1, NULL, 0) == 0);
+    for (unsigned i = 1; i <= CROWD; i++) {
+        await_count(&begun, CROWD);
+        send(SIGUSR1);
+        await_count(&ended, i);
+    }
+    expect_ok(thrum_scope_close(&s, NULL));
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    return NULL;
+}
+
+static void a_crowd_needs_one_descriptor(void **state)
+{
+    (void)state;
+    atomic_store(&ended, 0);
+    expect_ok(thrum_run(NULL, crowd, NULL));
+}
+
 /* --- outside -------------------------------------------------------------------- */
 
 static void *outside(void *arg)
@@ -224,6 +256,7 @@ int main(void)
         cmocka_unit_test(one_that_comes_ends_the_wait),
         cmocka_unit_test(a_cancel_ends_the_wait_and_takes_nothing),
         cmocka_unit_test(of_several_each_gets_one),
+        cmocka_unit_test(a_crowd_needs_one_descriptor),
         cmocka_unit_test(a_thread_that_is_no_worker_waits),
         cmocka_unit_test(no_descriptor_to_be_had_is_an_error),
         cmocka_unit_test(no_descriptor_is_left),
