@@ -17,7 +17,9 @@
  *
  *   THRUM_TASK(type, name, [type, arg]...)   define a task with a result
  *   THRUM_PROC(name, [type, arg]...)         define a task without one
- *   THRUM_DECLARE_TASK, THRUM_DECLARE_PROC   the same, to declare ahead
+ *   THRUM_DECLARE_TASK, THRUM_DECLARE_PROC   the same, to declare ahead; its body
+ *                                            is then that of THRUM_DEFINE(type,
+ *                                            name, [type, arg]...)
  *
  *   THRUM_FORK(name, args...)   let name(args) run in parallel
  *   THRUM_CALL(name, args...)   call it, from inside a typed body

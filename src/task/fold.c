@@ -75,6 +75,16 @@ static bool chooses(const struct scope *s)
     return s->policy == THRUM_ANY || s->policy == THRUM_FIRST;
 }
 
+/* As many as the scope keeps: its sink is empty again. */
+static thrum_err *beside(struct scope *s, thrum_err *err, thrum_err *body)
+{
+    if (err == NULL || body == NULL)
+        return err == NULL ? body : err;
+    (void)error_sink_add(&s->errors, ERROR_NO_INDEX, err);
+    (void)error_sink_add(&s->errors, ERROR_NO_INDEX, body);
+    return error_sink_fold(&s->errors, PRIMARY_FIRST, CANCELED_KEEP);
+}
+
 /* THRUM_ANY and THRUM_FIRST. The body has its own say. */
 static thrum_err *fold_choice(struct scope *s, thrum_err *body)
 {
@@ -97,7 +107,7 @@ static thrum_err *fold_choice(struct scope *s, thrum_err *body)
         load_relaxed(&s->children) >> 32 == 0 && load_relaxed(&s->own) == 0)
         err = thrum_fail_(s->where, &THRUM_ERROR,
                           "nothing to choose from: no child");
-    return thrum_err_add(err, body);
+    return beside(s, err, body);
 }
 
 void scope_body_failed(struct scope *s, thrum_err *body)

@@ -59,6 +59,8 @@ static void see(struct scope *s, int depth, const struct waiting *w, void *arg)
     struct text *t = arg;
     char what[WAITING_TEXT];
 
+    if (t->cut) /* others wait for the locks */
+        return;
     if (w == NULL)
         say_scope(t, s, indent);
     else

@@ -354,6 +354,39 @@ static void as_many_errors_are_kept_as_asked_for(void **state)
     on_runtimes(keep_some, NULL);
 }
 
+static void all_fail_and_the_body(unsigned n, unsigned max_errors, size_t kept)
+{
+    for (thrum_policy p = THRUM_SETTLE; p <= THRUM_ANY; p++) {
+        thrum_scope s;
+        thrum_err *e;
+
+        thrum_scope_open(&s, .policy = p, .max_errors = max_errors);
+        for (unsigned i = 0; i < n; i++)
+            CHECK(thrum_spawn(&s, fail_by_index, &i, sizeof i) == 0);
+        e = thrum_scope_close(&s, thrum_fail(&Second, "body"));
+        CHECK(thrum_err_count(e) == n + 1);
+        CHECK(thrum_err_at(e, kept - 1) && !thrum_err_at(e, kept));
+        CHECK(thrum_err_has(e, &Second) == (kept > n || p == THRUM_ANY));
+        thrum_err_drop(e);
+    }
+}
+
+static thrum_err *keep_with_body(void *arg)
+{
+    (void)arg;
+    all_fail_and_the_body(20, 19, 19);
+    all_fail_and_the_body(20, 0, 16);
+    all_fail_and_the_body(20, 21, 21);
+    all_fail_and_the_body(20, 1000, 21);
+    return NULL;
+}
+
+static void so_too_where_the_body_fails_besides(void **state)
+{
+    (void)state;
+    on_runtimes(keep_with_body, NULL);
+}
+
 static thrum_err *a_million_failures(void *arg)
 {
     size_t n = scaled(1000000);
@@ -506,6 +539,7 @@ int main(void)
         cmocka_unit_test(the_lowest_index_leads_if_each_may_fail),
         cmocka_unit_test(cancellations_come_after_failures),
         cmocka_unit_test(as_many_errors_are_kept_as_asked_for),
+        cmocka_unit_test(so_too_where_the_body_fails_besides),
         cmocka_unit_test(a_million_failures_leave_the_same_errors_each_time),
         cmocka_unit_test(a_fork_may_be_open_around_a_scope),
         cmocka_unit_test(what_a_fork_spawns_belongs_to_the_fork),
