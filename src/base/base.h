@@ -60,14 +60,10 @@ static inline int known_length(const char *func)
 #define REQUIRE(cond, what) REQUIRE_OF(__func__, cond, what)
 
 /* Of what there is no doing without, and the kernel, or a container's filter, does
- * not let us: by errno. */
-#define die_refused(what)                                                      \
-    do {                                                                       \
-        int number = errno;                                                    \
-                                                                               \
-        die("%s: %s (errno %d): the library cannot do without", what,          \
-            strerror(number), number);                                         \
-    } while (0)
+ * not let us, with errno `number`. */
+#define die_refused(what, number)                                              \
+    die("%s: %s (errno %d): the library cannot do without", what,              \
+        strerror(number), number)
 
 #define assert_invariant(cond)                                                 \
     do {                                                                       \

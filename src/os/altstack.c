@@ -50,7 +50,7 @@ void altstack_enter(struct altstack *s)
 void altstack_leave(struct altstack *s)
 {
     if (s->entered && sigaltstack(&s->before, NULL) < 0)
-        die_refused("sigaltstack"); /* it would be used after it is unmapped */
+        die_refused("sigaltstack", errno); /* it is unmapped next */
 }
 
 void altstack_unmap(struct altstack *s)

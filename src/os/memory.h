@@ -51,7 +51,8 @@ void memory_discard(void *addr, size_t bytes);
  * live without (a canary). */
 bool memory_guard(void *addr, size_t bytes);
 
-/* Take back a guard that memory_guard answered true for. */
+/* Take back a guard that memory_guard answered true for; what was guarded is to be
+ * unmapped next, as a filter that came later may refuse this. */
 void memory_unguard(void *addr, size_t bytes);
 
 enum guard_kind memory_guard_kind(void);

@@ -164,7 +164,7 @@ int poll_wait(struct poll_set *set, struct poll_event *events, int most,
     else
         n = wait_until(set, raw, most, until);
     if (unlikely(n < 0 && errno != EINTR))
-        die_refused("epoll_pwait");
+        die_refused("epoll_pwait", errno);
     tsan_promise(set);
     errno = saved;
     return n < 0 ? 0 : n;

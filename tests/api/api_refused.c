@@ -5,7 +5,9 @@
 #include "lib/refuse.h"
 
 #include <errno.h>
+#include <linux/membarrier.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -142,12 +144,87 @@ static void one_that_is_needed_is_told(void **state)
     assert_non_null(strstr(end.said, "epoll_pwait: Operation not permitted"));
 }
 
+/* --- by a filter that comes when all is running ----------------------------------- */
+
+static thrum_err *refuse_advice(void *unused)
+{
+    static const int late[] = {SYS_madvise, SYS_munmap};
+
+    refuse(late, 2, EPERM);
+    return wait_in_all_ways(unused);
+}
+
+static void run_until_refused(void)
+{
+    expect_ok(thrum_run(NULL, refuse_advice, NULL));
+}
+
+static void stacks_are_given_back_without_advice(void **state)
+{
+    struct end end;
+
+    (void)state;
+    if (is_emulated() || SANITIZED)
+        skip();
+    end = end_of(run_until_refused);
+    skip_without_filters(&end);
+    if (end.status != 0)
+        fail_msg("%s", end.said);
+}
+
+static thrum_err *say_so(void *begun)
+{
+    atomic_store((_Atomic bool *)begun, true);
+    return NULL;
+}
+
+/* Until one is not handed over as it is forked, but has to be stolen. */
+static thrum_err *have_one_stolen(void *unused)
+{
+    static const int late[] = {SYS_membarrier};
+
+    (void)unused;
+    refuse(late, 1, EPERM);
+    for (;;) {
+        _Atomic bool begun = false;
+        thrum_task task;
+
+        thrum_fork(&task, say_so, &begun);
+        while (!atomic_load(&begun))
+            ;
+        THRUM_TRY(thrum_join(&task));
+    }
+}
+
+static void steal_until_refused(void)
+{
+    thrum_opts two = {.workers = 2};
+
+    expect_ok(thrum_run(&two, have_one_stolen, NULL));
+}
+
+static void so_is_a_barrier_that_is_refused_later(void **state)
+{
+    struct end end;
+
+    (void)state;
+    if (is_emulated() || SANITIZED || getenv("THRUM_MEMBARRIER") != NULL ||
+        syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0) <= 0)
+        skip();
+    end = end_of(steal_until_refused);
+    skip_without_filters(&end);
+    assert_true(WIFSIGNALED(end.status) && WTERMSIG(end.status) == SIGABRT);
+    assert_non_null(strstr(end.said, "membarrier: Operation not permitted"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_socket_that_says_eperm_is_no_file),
         cmocka_unit_test(some_that_are_refused_are_not_missed),
         cmocka_unit_test(one_that_is_needed_is_told),
+        cmocka_unit_test(so_is_a_barrier_that_is_refused_later),
+        cmocka_unit_test(stacks_are_given_back_without_advice),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

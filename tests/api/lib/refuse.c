@@ -5,6 +5,7 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 void refuse(const int *numbers, unsigned n, int answer)
@@ -25,6 +26,7 @@ void refuse(const int *numbers, unsigned n, int answer)
                                               SECCOMP_RET_ALLOW);
     program.len = (unsigned short)at;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0)
+        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC,
+                &program) != 0)
         _exit(REFUSE_CANNOT);
 }
