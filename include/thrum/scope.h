@@ -95,8 +95,8 @@ typedef struct thrum_scope_opts {
  * Open a scope.
  *
  * Call from:  a task, or any other thread; what that spawns into it runs on the
- *             default runtime, which must run until it is closed. (In a call that
- *             a task offloads: on the task's.)
+ *             default runtime, which must then run until it is closed; so, too,
+ *             with .slow. (In a call that a task offloads: on the task's.)
  * Suspends:   never.
  * Ownership:  s stays in place until it is closed, by the same task, in reverse
  *             order of opening. Option strings live as long.
@@ -170,7 +170,9 @@ thrum_scope_close(thrum_scope *s, thrum_err *body);
  *             -ENOMEM     no memory
  *             -ECANCELED  the caller was canceled while it waited because of
  *                         the limit
- *             -ENOTRECOVERABLE  this is the child of a fork (thrum/run.h)
+ *             -ENOTRECOVERABLE  this is the child of a fork (thrum/run.h); or s
+ *                         is a thread's, and the runtime that ran when it was
+ *                         opened has ended
  */
 #define thrum_spawn(s, fn, ...)                                                \
     thrum_must_look_(__extension__({                                           \

@@ -99,11 +99,14 @@ int thrum_spawn_blocking_(thrum_scope *scope, const struct thrum_site_ *site,
     struct spawned what = {site, fn, arg, copy};
     struct scope *s = spawn_check(scope, &what, __func__);
     struct stack *here = worker_current();
-    bool simulated = s->sched->sim != NULL;
+    bool simulated;
     struct pool *p = NULL;
     struct record *r;
     int rc;
 
+    if (here == NULL && !spawn_reaches(s))
+        return -ENOTRECOVERABLE;
+    simulated = s->sched->sim != NULL;
     if (!simulated && sched_is_gone(s->sched)) /* and who had its locks */
         return -ENOTRECOVERABLE;
     if (!simulated && (p = pool_of(runtime_of(s->sched))) == NULL)

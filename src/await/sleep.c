@@ -43,20 +43,14 @@ static void forget(struct sleeper *s)
         thread_yield();
 }
 
-/* A thread that is no worker. Where no runtime keeps the time for its scope, it
- * looks at the clock itself. */
+/* A thread that is no worker. */
 static int sleep_thread(struct scope *scope, int64_t until)
 {
     struct scope_wait w;
-    int64_t deadline = thrum_deadline();
 
-    if (deadline < until && scope != NULL && scope->sched == NULL)
-        until = deadline;
     wait_init(&w.wait);
     wait_tell(&w, AWAITED("a sleep"), NULL);
-    if (scope_block(scope, &w, until) == WAKE_CANCEL)
-        return -ECANCELED;
-    return until == deadline && thrum_canceled() ? -ECANCELED : 0;
+    return scope_block(scope, &w, until) == WAKE_CANCEL ? -ECANCELED : 0;
 }
 
 int thrum_sleep(thrum_time duration)

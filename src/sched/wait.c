@@ -52,12 +52,25 @@ static cold void sleep_in_place(struct wait *w)
     }
 }
 
+static bool park(struct wait *w, int64_t until)
+{
+    return w->sched != NULL ? guest_park(w->sched, &w->parker, until)
+                            : parker_park(&w->parker, until);
+}
+
+bool wait_pause(struct wait *w, int64_t until)
+{
+    bool token = park(w, until);
+
+    if (token)
+        tsan_rely(w);
+    return token;
+}
+
 enum wake wait_block(struct wait *w, int64_t until)
 {
-    bool token = w->sched != NULL ? guest_park(w->sched, &w->parker, until)
-                                  : parker_park(&w->parker, until);
-
-    if (!token && waiter_claim(&w->waiter, WAKE_DEADLINE) == CLAIM_LOST)
+    if (!park(w, until) &&
+        waiter_claim(&w->waiter, WAKE_DEADLINE) == CLAIM_LOST)
         (void)parker_park(&w->parker, CLOCK_NEVER); /* the waker's token */
     tsan_rely(w);
     return waiter_cause(&w->waiter);

@@ -63,6 +63,9 @@ enum wake wait_sleep(struct wait *w, const struct thrum_awaited_ *kind,
 /* A thread that is no worker: the same, until it wakes itself (WAKE_DEADLINE). */
 enum wake wait_block(struct wait *w, int64_t until);
 
+/* The same, but it can be woken still. True: it was. */
+bool wait_pause(struct wait *w, int64_t until);
+
 /* True: this call woke it. From any thread. */
 bool wait_wake(struct wait *w, enum wake cause);
 

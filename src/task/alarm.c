@@ -5,6 +5,8 @@
  * closes the scope silences it, and waits until it has rung out: then nobody
  * else knows the scope.
  *
+ * A scope that is alone (scope_is_alone) sets none: its opener looks at the clock.
+ *
  * A timeout is noted first (sched/relief.h): the scope remembers the counter and
  * is in the list `pending` of its stack. When the stack is put away its scopes
  * set their timers; until then the relief looks whether one is over.
@@ -64,7 +66,7 @@ static void set(struct scope *s)
 {
     int64_t at = next_ring(s);
 
-    if (sched_is_gone(s->sched))
+    if (scope_is_alone(s) || sched_is_gone(s->sched))
         return;
     if (s->alarm == ALARM_SET && timers_remove(&s->timer))
         s->alarm = ALARM_OFF;
@@ -172,6 +174,43 @@ bool alarm_look(struct stack *stack)
     return any;
 }
 
+/* -------------------------------------------------------------- alone, or not */
+
+/* A timer is set for what it has from before, too. */
+static void end_alone(struct scope *s)
+{
+    bool over;
+
+    spin_lock(&s->lock);
+    store_relaxed(&s->alone, false); /* under the lock; a hint to others */
+    over = load_relaxed(&s->timed) &&
+           deadline_of(s) <= clock_now(); /* likewise */
+    if (load_relaxed(&s->timed) && !over)
+        set(s);
+    spin_unlock(&s->lock);
+    if (over)
+        (void)scope_stop(s, STOP_DEADLINE);
+}
+
+static bool is_alone_with(const struct scope *s, const struct sched *sched)
+{
+    return s != NULL && sched != NULL && s->sched == sched &&
+           s->stack == NULL && load_relaxed(&s->alone); /* a hint */
+}
+
+void alarm_keep(struct scope *s)
+{
+    struct sched *sched = s->sched;
+    struct scope *c = s;
+
+    for (; is_alone_with(c, sched); c = c->parent)
+        end_alone(c);
+    if (c != NULL && scope_is_alone(c))
+        return; /* that one still asks the clock, from here as well */
+    for (; s != c; s = s->parent)
+        store_relaxed(&s->seen, 0); /* a number that is old, if there is news */
+}
+
 /* ---------------------------------------------------------------------- opened */
 
 void alarm_open(struct scope *s, const thrum_scope_opts *opts)
@@ -192,7 +231,9 @@ void alarm_open(struct scope *s, const thrum_scope_opts *opts)
     s->slow = opts->slow;
     if (opts->slow > 0)
         s->slow_at = later(now, opts->slow);
-    if (s->sched == NULL)
+    if (opts->slow > 0 && s->sched != NULL)
+        alarm_keep(s);
+    if (scope_is_alone(s))
         return;
     spin_lock(&s->lock);
     if (at > now)
@@ -206,7 +247,7 @@ void alarm_late(struct scope *s)
 {
     int64_t now;
 
-    if (s->sched == NULL || s->supervised)
+    if (scope_is_alone(s) || s->supervised)
         return;
     now = clock_now();
     spin_lock(&s->lock);
@@ -278,11 +319,13 @@ void thrum_scope_set_deadline(thrum_scope *scope, thrum_time at)
     if (!passed)
         store_relaxed(&s->deadline,
                       at > NOTED ? at : NOTED + 1); /* with the lock */
-    if (!passed && s->sched != NULL && at > now)
+    if (!passed && at > now)
         set(s);
     spin_unlock(&s->lock);
     if (passed || at <= now)
         (void)scope_stop(s, STOP_DEADLINE);
+    else if (is_alone_with(s, sched_default()) && !scope_is_open_here(s))
+        alarm_keep(s); /* its thread waits for what was said before */
 }
 
 thrum_time thrum_deadline(void)

@@ -72,8 +72,8 @@ static bool is_stopped(struct scope *c)
         count(c, stops);
         return true;
     }
-    if (c->sched == NULL && load_acquire(&c->timed) && /* [K9] */
-        load_relaxed(&c->deadline) <= clock_now()) {   /* this thread's own */
+    if (scope_is_alone(c) && load_acquire(&c->timed) && /* [K9] */
+        load_relaxed(&c->deadline) <= clock_now()) {    /* a hint */
         (void)scope_stop(c, STOP_DEADLINE);
         return true;
     }
@@ -238,17 +238,18 @@ static void hide(struct scope *s, struct scope_wait *w)
     spin_unlock(&s->lock);
 }
 
-/* A thread that is no worker. Where no runtime keeps the time for its scope, it
- * looks at the clock itself. */
-static enum wake block(struct scope *s, struct scope_wait *w)
+/* What its deadline cancels may be its own wait: that is then woken by itself. */
+enum wake scope_watch(struct scope *s, struct wait *w, int64_t until)
 {
-    bool kept = s == NULL || (s->sched != NULL && !sched_is_gone(s->sched));
-    int64_t until = kept ? CLOCK_NEVER : thrum_deadline();
-    enum wake cause = wait_block(&w->wait, until);
+    while (s != NULL && scope_is_alone(s) && !scope_ask_canceled(s)) {
+        int64_t deadline = thrum_deadline();
 
-    if (cause == WAKE_DEADLINE)
-        (void)scope_ask_canceled(s); /* so that its end says why */
-    return cause == WAKE_EVENT ? WAKE_EVENT : WAKE_CANCEL;
+        if (deadline > until)
+            break;
+        if (wait_pause(w, deadline))
+            return waiter_cause(&w->waiter);
+    }
+    return wait_block(w, until);
 }
 
 enum wake scope_sleep(struct scope *s, struct scope_wait *w)
@@ -257,7 +258,7 @@ enum wake scope_sleep(struct scope *s, struct scope_wait *w)
 
     if (s != NULL)
         show(s, w, false);
-    cause = w->wait.stack == NULL ? block(s, w)
+    cause = w->wait.stack == NULL ? scope_watch(s, &w->wait, CLOCK_NEVER)
                                   : wait_sleep(&w->wait, w->kind, w->thing);
     if (s != NULL)
         hide(s, w);
@@ -292,7 +293,7 @@ enum wake scope_block(struct scope *s, struct scope_wait *w, int64_t until)
 
     if (s != NULL)
         show(s, w, false);
-    cause = wait_block(&w->wait, until);
+    cause = scope_watch(s, &w->wait, until);
     if (s != NULL)
         hide(s, w);
     return cause;

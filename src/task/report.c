@@ -21,11 +21,15 @@ static thrum_opts opts_of(struct sched *sched)
     return of == NULL ? (thrum_opts){0} : of(sched);
 }
 
+/* A thread of the blocking pool is in a scope of its runtime. */
 static thrum_opts current_opts(void)
 {
     struct stack *here = worker_current();
+    struct scope *s = here == NULL ? scope_current() : NULL;
 
-    return opts_of(here == NULL ? NULL : here->worker->sched);
+    if (here != NULL)
+        return opts_of(here->worker->sched);
+    return opts_of(s == NULL || scope_is_alone(s) ? NULL : s->sched);
 }
 
 /* -------------------------------------------------------------------- errors */

@@ -394,8 +394,11 @@ thrum_err *thrum_call(thrum_rt *rt, thrum_fn *fn, void *arg)
     wait_init(&c.wait);
     tsan_promise(&c.job);
     sched_submit(&rt->sched, &c.job);
-    (void)wait_sleep(&c.wait, AWAITED_OUTSIDE("a task of another runtime"),
-                     NULL);
+    if (here == NULL)
+        (void)scope_watch(c.parent, &c.wait, CLOCK_NEVER);
+    else
+        (void)wait_sleep(&c.wait, AWAITED_OUTSIDE("a task of another runtime"),
+                         NULL);
     return c.err;
 }
 

@@ -116,6 +116,8 @@ void scope_open_task(struct scope *s, struct scope *parent, struct stack *stack,
     s->name = site->name;
     s->where = site->where;
     s->sched = stack != NULL ? stack->worker->sched : parent->sched;
+    if (stack == NULL)
+        store_relaxed(&s->alone, false); /* nobody else knows it yet */
     init(s, parent, stack, false);
     s->of_task = s->framed = true;
     set_innermost(stack, s);
@@ -126,6 +128,7 @@ void scope_open_root(struct scope *s, struct sched *sched, const char *name)
     s->name = name;
     s->where = "thrum_start";
     s->sched = sched;
+    store_relaxed(&s->alone, false); /* nobody else knows it yet */
     init(s, NULL, NULL, true);
     s->around = NULL;
 }
@@ -155,28 +158,29 @@ static void apply(struct scope *s, const thrum_scope_opts *opts)
         alarm_open(s, opts);
 }
 
-/* Of what is opened here. A call in the blocking pool is its task's, or its
- * scope's; and the scopes of other threads keep the default runtime. */
-static struct sched *sched_here(struct stack *stack)
+/* By a thread that is no worker. A call in the blocking pool is its task's, or its
+ * scope's, and where it has spawned what it opens goes there, too. */
+static cold void open_outside(struct scope *s)
 {
-    struct scope *around;
+    struct scope *around = s->around;
+    bool alone = around == NULL
+                     ? s->sched == NULL
+                     : scope_is_alone(around) || sched_is_gone(around->sched);
 
-    if (stack != NULL)
-        return stack->worker->sched;
-    around = thread_scope();
-    return around != NULL && around->sched != NULL &&
-                   !sched_is_gone(around->sched)
-               ? around->sched
-               : sched_default();
+    if (s->sched == NULL)
+        s->sched = alone ? sched_default() : around->sched;
+    store_relaxed(&s->alone, alone); /* nobody else knows it yet */
+    if (alone)
+        store_relaxed(&s->seen, SEEN_NEVER); /* likewise */
 }
 
 static inline void open_here(struct scope *s, struct stack *stack,
                              struct sched *sched, bool shield)
 {
-    s->sched = sched != NULL ? sched : sched_here(stack);
+    s->sched = sched == NULL && stack != NULL ? stack->worker->sched : sched;
     init(s, innermost(stack), stack, shield);
-    if (unlikely(s->sched == NULL))
-        store_relaxed(&s->seen, SEEN_NEVER); /* nobody else knows it yet */
+    if (unlikely(stack == NULL))
+        open_outside(s);
     set_innermost(stack, s);
 }
 
@@ -490,8 +494,7 @@ thrum_err *thrum_with_(thrum_fn *fn, void *arg, const thrum_scope_opts *opts)
     return scope_close(&s, fn(arg));
 }
 
-/* Is it one that the running task opened and has not closed? */
-static bool is_open_here(struct scope *s)
+bool scope_is_open_here(struct scope *s)
 {
     struct scope *c = scope_current();
 
@@ -505,7 +508,7 @@ void thrum_scope_abandon_(thrum_scope *scope)
     struct scope *s = scope_of(scope), *inner;
     thrum_err *err = NULL;
 
-    if (!is_open_here(s))
+    if (!scope_is_open_here(s))
         return;
     (void)scope_stop(s, STOP_CANCEL);
     while ((inner = scope_current()) != s)

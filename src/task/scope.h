@@ -97,6 +97,7 @@ struct scope {
     bool alarm_used;       /* lock: it was set once */
     bool alarm_rang;       /* lock: by who rings, before he sets it anew */
     uint8_t defers_inline; /* lock */
+    _Atomic bool alone;    /* lock, a hint to others: scope_is_alone */
     uint16_t generators;   /* its task's: opened in it, and not closed */
 
     _Atomic uint32_t timed; /* the fields of alarm.c are set [K8] [K9] */
@@ -169,6 +170,9 @@ bool scope_is_borrowed(void);
 /* A thread that is no worker runs code of scope s from here on, or of none. Its
  * scope before. */
 struct scope *scope_adopt(struct scope *s);
+
+/* Is it one that the running task, or this thread, opened and has not closed? */
+bool scope_is_open_here(struct scope *s);
 
 /* sched NULL: the opening task's, else that of the default runtime. */
 void scope_open(struct scope *s, const thrum_scope_opts *opts,
@@ -283,6 +287,15 @@ thrum_err *scope_fold_alone(struct scope *around, thrum_err *err);
 
 /* --- cancel.c ------------------------------------------------------------- */
 
+/* Is it for its opener, a thread that is no worker, to keep its time? So it is while
+ * nothing was spawned in it: the runtime may end before it is closed. And of one
+ * that was open when the process forked: in the child nobody else does. */
+static inline bool scope_is_alone(const struct scope *s)
+{
+    return s->stack == NULL &&
+           (load_relaxed(&s->alone) || sched_is_gone(s->sched)); /* a hint */
+}
+
 /* In `seen`. Ask the clock each time: no runtime keeps its deadline, or one's
  * around it. And: it is canceled, or one around it is. */
 #define SEEN_NEVER    UINT64_MAX
@@ -329,6 +342,10 @@ bool scope_sleep_in(struct scope *s, struct scope_wait *w, struct line *l,
 
 /* A thread that is no worker: the same, until it wakes itself (WAKE_DEADLINE). */
 enum wake scope_block(struct scope *s, struct scope_wait *w, int64_t until);
+
+/* The same, and no cancel ends the wait, which is not one of the scope: meanwhile
+ * the thread keeps the time of its scopes that are alone, for what is inside. */
+enum wake scope_watch(struct scope *s, struct wait *w, int64_t until);
 
 bool scope_ask_canceled(struct scope *s);
 
@@ -381,6 +398,10 @@ void permits_give(struct permits *p);
 /* --- alarm.c: the scope's own deadline, and `slow` -------------------------- */
 
 void alarm_open(struct scope *s, const thrum_scope_opts *opts);
+
+/* From here on its runtime, which it has, keeps the time of s, and of those around
+ * it that are alone and have the same. */
+void alarm_keep(struct scope *s);
 
 /* The hooks of the scheduler: a stack is put away; it runs. */
 void alarm_settle(struct stack *stack);

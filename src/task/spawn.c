@@ -138,6 +138,17 @@ static cold bool enter_limited(struct scope *s, struct spawned what,
     return permit == PERMIT_TAKEN;
 }
 
+cold bool spawn_reaches(struct scope *s)
+{
+    bool alone = s->stack == NULL && load_relaxed(&s->alone); /* a hint */
+
+    if (alone && s->sched == sched_default())
+        alarm_keep(s);
+    else if (alone)
+        return false;
+    return !sched_is_gone(s->sched);
+}
+
 inlined struct record *make(struct scope *s, struct stack *stack,
                             const struct spawned *what, size_t room,
                             thrum_err *(*call)(thrum_fn *, void *), int *rc)
@@ -146,7 +157,7 @@ inlined struct record *make(struct scope *s, struct stack *stack,
     struct record *r = NULL;
 
     *rc = -ENOTRECOVERABLE;
-    if (!here && sched_is_gone(s->sched))
+    if (!here && !spawn_reaches(s))
         return NULL;
     if (s->limited && !enter_limited(s, *what, call, rc))
         return NULL;

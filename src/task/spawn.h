@@ -17,6 +17,10 @@ struct spawned {
 struct scope *spawn_check(thrum_scope *scope, const struct spawned *what,
                           const char *func);
 
+/* By who is no task of its runtime: may it have children? Its time is then kept by
+ * the runtime. False: that has ended, or is the parent's of this process. */
+bool spawn_reaches(struct scope *s);
+
 /* Start a child. may_wait: to let a burst of spawns run. 0, or an error, as of
  * thrum_spawn: fn will not be called. */
 int spawn_into(struct scope *s, const struct spawned *what, bool may_wait);

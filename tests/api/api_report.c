@@ -35,6 +35,21 @@ static thrum_err *report_twice(void *arg)
     return NULL;
 }
 
+/* The thread of a blocking call belongs to its runtime, too. */
+static thrum_err *report_offloaded(void *arg)
+{
+    struct heard *h = arg;
+    thrum_scope s;
+
+    atomic_store(&h->times, 0);
+    expect_ok(thrum_offload(report_twice, arg));
+    atomic_store(&h->times, 0);
+    thrum_scope_open(&s, .name = "blocking");
+    CHECK(thrum_spawn_blocking(&s, report_twice, arg, 0) == 0);
+    expect_ok(thrum_scope_close(&s, NULL));
+    return NULL;
+}
+
 static void the_hook_of_the_runtime_gets_what_is_reported(void **state)
 {
     (void)state;
@@ -45,6 +60,7 @@ static void the_hook_of_the_runtime_gets_what_is_reported(void **state)
 
         assert_int_equal(thrum_start(&rt, &opts), 0);
         expect_ok(thrum_call(rt, report_twice, &h));
+        expect_ok(thrum_call(rt, report_offloaded, &h));
         expect_ok(thrum_stop(rt));
 
         atomic_store(&h.times, 0);

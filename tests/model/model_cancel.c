@@ -47,6 +47,8 @@ struct scope *scope_given(thrum_scope *scope, const char *func)
     return scope_of(scope);
 }
 
+static struct stack task; /* of all */
+
 /* ------------------------------------------------------------ opening, closing */
 
 /* As scope_open does it. */
@@ -62,6 +64,7 @@ static void open(int which, int parent, bool shield)
     s->shield = shield;
     store_relaxed(&s->timed, 0);
     s->sched = &model_sched;
+    s->stack = &task; /* a runtime keeps its time */
     store_relaxed(&s->stops, 0);
     store_relaxed(&s->lock.held, 0);
     store_relaxed(&s->linked, 0);

@@ -170,6 +170,17 @@ struct scope *scope_given(thrum_scope *scope, const char *func)
     return scope_of(scope);
 }
 
+/* All scopes here are a task's. */
+struct sched *sched_default(void)
+{
+    return NULL;
+}
+
+bool scope_is_open_here(struct scope *s)
+{
+    return s != NULL;
+}
+
 /* Who computes in it learns of it, and may close it before this returns. */
 bool scope_stop(struct scope *s, enum stop why)
 {
