@@ -10,6 +10,7 @@
 #include "io/call.h"
 #include "io/simulate.h"
 #include "io/uring.h"
+#include "os/transfer.h"
 
 enum { NOT_ASKED = 63 }; /* so many times after it was */
 
@@ -140,6 +141,7 @@ struct sending {
     int to, from;
     off_t *at;
     size_t n;
+    bool quiet; /* made in the pool, whose threads have SIGPIPE blocked */
     ssize_t result;
     bool no_room;
 };
@@ -149,14 +151,15 @@ static thrum_err *work_send(void *arg)
 {
     struct sending *w = arg;
 
-    w->result = file_send(w->to, w->from, w->at, w->n);
+    w->result = transfer_sendfile(w->to, w->from, w->at, w->n, w->quiet);
     w->no_room = w->result == -EAGAIN;
     return NULL;
 }
 
 ssize_t thrum_sendfile(int to, int from, off_t *at, size_t n)
 {
-    struct sending w = {.to = to, .from = from, .at = at, .n = n};
+    struct sending w = {
+        .to = to, .from = from, .at = at, .n = n, .quiet = is_real_task()};
     struct fd_seen seen;
     struct fd *f;
     ssize_t rc;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
-#include <sys/sendfile.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -75,16 +74,4 @@ bool file_is_on_disk(int fd)
     struct stat st;
 
     return fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
-}
-
-ssize_t file_send(int to, int from, off_t *at, size_t n)
-{
-    int flags = fcntl(to, F_GETFL);
-    ssize_t rc;
-
-    if (flags < 0 ||
-        (!(flags & O_NONBLOCK) && fcntl(to, F_SETFL, flags | O_NONBLOCK) < 0))
-        return -errno;
-    CALL(rc, sendfile(to, from, at, n));
-    return rc;
 }

@@ -36,7 +36,4 @@ ssize_t file_list(int fd, void *bytes, size_t n);
 /* A regular file, or a disk. */
 bool file_is_on_disk(int fd);
 
-/* -EAGAIN: no room in `to`, which is made non-blocking. */
-ssize_t file_send(int to, int from, off_t *at, size_t n);
-
 #endif

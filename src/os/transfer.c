@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -81,7 +82,7 @@ ssize_t transfer_readv(int fd, const struct iovec *v, int count)
 
 /* --------------------------------------------------------------- SIGPIPE */
 
-/* A pipe has no MSG_NOSIGNAL: the signal is kept from this thread, and taken
+/* Only send(2) has MSG_NOSIGNAL: the signal is kept from this thread, and taken
  * away if it is ours. */
 struct quiet {
     bool was_pending;
@@ -184,7 +185,7 @@ ssize_t transfer_writev_blocking(int fd, const struct iovec *v, int count)
     return rc;
 }
 
-/* -------------------------------------------------------------- connections */
+/* ----------------------------------------------- what is made non-blocking */
 
 static int make_nonblocking(int fd)
 {
@@ -194,6 +195,21 @@ static int make_nonblocking(int fd)
         (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
         return -errno;
     return 0;
+}
+
+ssize_t transfer_sendfile(int to, int from, off_t *at, size_t n, bool quiet)
+{
+    struct quiet q;
+    ssize_t rc = make_nonblocking(to);
+
+    if (rc < 0)
+        return rc;
+    if (!quiet)
+        be_quiet(&q);
+    CALL(rc, sendfile(to, from, at, n));
+    if (!quiet)
+        be_loud(&q, rc);
+    return rc;
 }
 
 /* What is wrong with a connection that is gone is not the listener's. */

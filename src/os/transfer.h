@@ -37,6 +37,10 @@ ssize_t transfer_writev_ready(int fd, const struct iovec *v, int count,
 ssize_t transfer_readv_blocking(int fd, const struct iovec *v, int count);
 ssize_t transfer_writev_blocking(int fd, const struct iovec *v, int count);
 
+/* Waits for the disk that the file is on, but not for room in `to`, which is made
+ * non-blocking. */
+ssize_t transfer_sendfile(int to, int from, off_t *at, size_t n, bool quiet);
+
 bool transfer_is_open(int fd);
 
 /* poll(2), without waiting: the events that are there. */

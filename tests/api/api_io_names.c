@@ -4,8 +4,11 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <thrum/test.h>
 
 static void meet(int listener, int fd)
 {
@@ -246,6 +249,33 @@ static void files_are_read_written_and_sent(void **state)
     on_each_io(files, NULL);
 }
 
+static thrum_err *send_to_nobody(void *arg)
+{
+    int fds[2], file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    off_t at = 0;
+
+    (void)arg;
+    CHECK(file >= 0);
+    fds_open(STREAM, fds);
+    CHECK(thrum_close(fds[0]) == 0);
+    CHECK(thrum_sendfile(fds[1], file, &at, 100) == -EPIPE && at == 0);
+    CHECK(thrum_close(fds[1]) == 0);
+    CHECK(thrum_close(file) == 0);
+    return NULL;
+}
+
+static void a_file_that_is_sent_to_nobody_brings_no_signal(void **state)
+{
+    struct sigaction was;
+
+    (void)state;
+    sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_DFL}, &was);
+    on_each_io(send_to_nobody, NULL);
+    expect_ok(send_to_nobody(NULL)); /* this thread has it open */
+    expect_ok(thrum_sim(&(thrum_sim_opts){.rounds = 1}, send_to_nobody, NULL));
+    sigaction(SIGPIPE, &was, NULL);
+}
+
 static thrum_err *canceled_files(void *arg)
 {
     struct stat st;
@@ -284,6 +314,7 @@ int main(void)
         cmocka_unit_test(an_address_that_does_not_answer_is_not_waited_for),
         cmocka_unit_test(unix_sockets_are_found_by_path_and_by_name),
         cmocka_unit_test(files_are_read_written_and_sent),
+        cmocka_unit_test(a_file_that_is_sent_to_nobody_brings_no_signal),
         cmocka_unit_test(a_canceled_task_does_nothing_with_files),
     };
 
