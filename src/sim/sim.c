@@ -238,7 +238,7 @@ static void fill_in(thrum_sim_opts *o)
         o->rounds = ROUNDS;
     if (o->limit <= 0)
         o->limit = THRUM_SEC(3600) * 24 * 3652;
-    o->limit += EPOCH;
+    o->limit = o->limit > CLOCK_NEVER - EPOCH ? CLOCK_NEVER : o->limit + EPOCH;
     if (o->steps == 0)
         o->steps = STEPS;
     if (from_environment("THRUM_ROUNDS", &n) && n > 0 && n <= UINT32_MAX)

@@ -126,6 +126,12 @@ static thrum_err *oversleep(void *unused)
     return unused;
 }
 
+static thrum_err *sleep_a_day(void *unused)
+{
+    (void)unused;
+    return thrum_rc(thrum_sleep(THRUM_SEC(DAY_S)));
+}
+
 static void who_never_ends_is_ended(void **state)
 {
     thrum_sim_opts o = {.rounds = 4, .steps = 10000, .quiet = true};
@@ -140,6 +146,14 @@ static void who_never_ends_is_ended(void **state)
     assert_true(thrum_err_is(e, &THRUM_TIMEOUT));
     assert_non_null(strstr(thrum_err_msg(thrum_err_cause(e)), "too late"));
     thrum_err_drop(e);
+}
+
+static void a_round_may_take_for_ever(void **state)
+{
+    thrum_sim_opts o = {.rounds = 2, .limit = INT64_MAX};
+
+    (void)state;
+    expect_ok(thrum_sim(&o, sleep_a_day, NULL));
 }
 
 static thrum_err *simulate_here(void *unused)
@@ -305,6 +319,7 @@ int main(void)
         cmocka_unit_test(who_waits_is_told),
         cmocka_unit_test(tasks_left_in_the_background_are_a_failure),
         cmocka_unit_test(who_never_ends_is_ended),
+        cmocka_unit_test(a_round_may_take_for_ever),
         cmocka_unit_test(there_is_none_in_a_task),
         cmocka_unit_test(chaos_is_for_the_simulation_only),
         cmocka_unit_test(allocations_may_fail),
