@@ -133,7 +133,9 @@ static int start(thrum_process *p, struct start *s)
     if (rc < 0)
         return rc;
     p->pid = s->pid;
-    p->fd_ = process_fd(s->pid); /* or the pool waits */
+    p->fd_ = process_fd(s->pid); /* or it is looked at now and then */
+    if (p->fd_ >= 0)
+        fd_fresh(p->fd_);
     return 0;
 }
 
