@@ -29,11 +29,12 @@ static __thread unsigned count;
 
 const void *held_mutex(char *where, size_t bytes)
 {
-    const struct held *h = &all[count - 1];
+    const struct held *h;
     Dl_info info;
 
     if (count == 0)
         return NULL;
+    h = &all[count - 1];
     if (dladdr(h->caller, &info) == 0)
         snprintf(where, bytes, "%p", h->caller);
     else
