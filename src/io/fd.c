@@ -46,7 +46,6 @@ FORGET_IN_CHILD(forget_all)
 
 static cold struct fd *make_part(unsigned part)
 {
-
     size_t bytes = part_size(part) * sizeof(struct fd);
     struct fd *made = alloc_aligned(CACHE_LINE, bytes), *there = NULL;
 
@@ -94,16 +93,6 @@ static struct line_place *call_all(struct line *l, struct line_place *woken)
     return woken;
 }
 
-static void let_go_all(struct line_place *p)
-{
-    while (p != NULL) {
-        struct line_place *next = p->next;
-
-        line_let_go(p);
-        p = next;
-    }
-}
-
 /* Under the lock: something has happened. Who waited for it, before `woken`. */
 static struct line_place *tick(struct fd *f, unsigned what)
 {
@@ -145,7 +134,7 @@ static void ready(void *key, unsigned what)
     spin_lock(&f->lock);
     woken = tick(f, what);
     spin_unlock(&f->lock);
-    let_go_all(woken);
+    line_let_go_all(woken);
 }
 
 /* It is in no set any more, or may not be: who waits adds it again. */
@@ -158,7 +147,7 @@ static void forget(struct fd *f)
     store_relaxed(&f->ended, 0);     /* locked */
     woken = tick(f, POLL_READ | POLL_WRITE);
     spin_unlock(&f->lock);
-    let_go_all(woken);
+    line_let_go_all(woken);
 }
 
 static void forget_poller(struct poller *p)
@@ -210,7 +199,7 @@ static bool check_one(int n, struct fd *f, struct poller *p)
     if (!again)
         store_relaxed(&f->unchecked, 0); /* locked */
     spin_unlock(&f->lock);
-    let_go_all(woken);
+    line_let_go_all(woken);
     return again;
 }
 
@@ -365,7 +354,7 @@ int fd_close(int n)
         store_release(&f->closes, load_relaxed(&f->closes) + 1); /* [F1] */
         woken = tick(f, POLL_READ | POLL_WRITE);
         spin_unlock(&f->lock);
-        let_go_all(woken);
+        line_let_go_all(woken);
     }
     rc = transfer_close(n);
     if (f != NULL) {

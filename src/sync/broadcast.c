@@ -93,7 +93,7 @@ int thrum_broadcast_send(thrum_broadcast *broadcast, const void *item)
     b->next++;
     called = chan_call_all(&b->waiting, 0, item, b->item);
     unlock(b);
-    chan_let_go_all(called);
+    line_let_go_all(called);
     return 0;
 }
 
@@ -106,7 +106,7 @@ void thrum_broadcast_close(thrum_broadcast *broadcast)
     b->closed = true;
     called = chan_call_all(&b->waiting, -EPIPE, NULL, 0);
     unlock(b);
-    chan_let_go_all(called);
+    line_let_go_all(called);
 }
 
 /* ------------------------------------------------------------------ subscribers */

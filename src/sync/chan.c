@@ -199,16 +199,6 @@ struct line_place *chan_call_all(struct line *l, int rc, const void *item,
     return first;
 }
 
-void chan_let_go_all(struct line_place *p)
-{
-    struct line_place *next;
-
-    for (; p != NULL; p = next) {
-        next = p->next; /* it is gone once it was let go */
-        line_let_go(p);
-    }
-}
-
 void thrum_chan_close(thrum_chan *chan)
 {
     struct chan *c = chan_of(chan);
@@ -222,8 +212,8 @@ void thrum_chan_close(thrum_chan *chan)
     receivers = chan_call_all(&c->receivers, -EPIPE, NULL, 0);
     senders = chan_call_all(&c->senders, -EPIPE, NULL, 0);
     chan_unlock(c);
-    chan_let_go_all(receivers);
-    chan_let_go_all(senders);
+    line_let_go_all(receivers);
+    line_let_go_all(senders);
 }
 
 /* ------------------------------------------------------------------ one item */
@@ -423,7 +413,7 @@ static int64_t many_now(struct chan *c, thrum_direction op, void *items,
     }
     *end = NULL;
     chan_unlock(c);
-    chan_let_go_all(called);
+    line_let_go_all(called);
     return done == 0 && rc == -EPIPE ? rc : done;
 }
 

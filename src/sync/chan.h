@@ -111,12 +111,9 @@ static inline void item_copy(uint32_t size, void *to, const void *from)
 }
 
 /* All of a line: each is told rc, and gets the item, if there is one, of `size`
- * bytes. Linked by `next`, in their order, for chan_let_go_all. */
+ * bytes. Linked by `next`, in their order, for line_let_go_all. */
 struct line_place *chan_call_all(struct line *l, int rc, const void *item,
                                  uint32_t size);
-
-/* With no lock held. */
-void chan_let_go_all(struct line_place *first);
 
 /* Under the lock. 0, -EPIPE, or CHAN_LATER: nothing was done. *called: who was
  * served by it, to be given to line_let_go without the lock; else left as is. */

@@ -80,7 +80,7 @@ void line_let_go_all(struct line_place *first)
     struct line_place *next;
 
     for (; first != NULL; first = next) {
-        next = first->next;
+        next = first->next; /* it is gone once it was let go */
         line_let_go(first);
     }
 }
