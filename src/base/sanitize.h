@@ -25,9 +25,8 @@
  *                         -fsanitize=thread (and with -DTHRUM_TSAN_LINKED, so
  *                         that these functions are still there), and all that
  *                         uses it with that: the fast paths of forks and
- *                         mutexes are in there. As accesses
- *                         from one stack are ordered, each job gets another
- *                         one (sched/worker.c)
+ *                         mutexes are in there. As accesses from one stack are
+ *                         ordered, each job gets another one (sched/worker.c)
  */
 #ifndef BASE_SANITIZE_H
 #define BASE_SANITIZE_H

@@ -3,9 +3,9 @@
  * Each worker has a ring of its own, made when its first task wants it. Who waits
  * for the runtime's descriptors hears of a call that has ended, as does whoever
  * submits one, and the worker itself, which looks for a moment before it sleeps as
- * to wake another takes longer: they wake its task. A cancel is told to the kernel, and the call is
- * waited for to its end all the same: the kernel has the bytes until then. If it
- * was made, that is the result.
+ * to wake another takes longer: they wake its task. A cancel is told to the kernel,
+ * and the call is waited for to its end all the same: the kernel has the bytes until
+ * then. If it was made, that is the result.
  *
  * All may be refused, at any time: the ring, an entry, what the entry asks. So
  * whatever was not made here is made in the blocking pool, and that says what

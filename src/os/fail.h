@@ -21,8 +21,8 @@ enum fail {
 };
 
 /* The nth call of this kind from now (1: the next) fails, and only that one.
- * 0: none does. One thread plans at a time. Returns how many calls the plan before this one still had to
- * wait for: 0 if it has struck or there was none. */
+ * 0: none does. One thread plans at a time. Returns how many calls the plan before
+ * this one still had to wait for: 0 if it has struck or there was none. */
 unsigned fail_after(enum fail kind, unsigned n);
 
 /* Whether this call is the one. Called by os/ only. */

@@ -143,8 +143,8 @@ static inline struct thrum_job_ *deque_last_slot(struct thrum_deque_ *segment)
            SEGMENT_BYTES / sizeof(struct thrum_job_) - 2;
 }
 
-/* As deque_looks_busy, of the owner's: he knows. Where the first slot is not in use, none
- * is. */
+/* As deque_looks_busy, of the owner's: he knows. Where the first slot is not in
+ * use, none is. */
 static inline bool deque_any_own(struct thrum_deque_ *first)
 {
     return thrum_in_use_(deque_first_slot(first)) && deque_looks_busy(first);

@@ -2,8 +2,9 @@
  *
  * A stack of jobs by concurrencykit (ck_stack), so that adding allocates
  * nothing and cannot be refused, and a counter beside it. Whoever takes, takes
- * all, oldest first; hence a whole list can be added by one compare-and-swap. concurrencykit's bounded ring would need a second queue
- * for when it is full; this needs none.
+ * all, oldest first; hence a whole list can be added by one compare-and-swap.
+ * concurrencykit's bounded ring would need a second queue for when it is full;
+ * this needs none.
  *
  * Its accesses are inline assembly that ThreadSanitizer cannot see; inbox.c
  * tells it what they order.

@@ -5,7 +5,10 @@
  *   a fork that was taken   a slot of its forker's deque; `taken` is not NULL
  *   a spawn                 a record of its own (task/record.h)
  *   a resume                a parked stack (sched/stack.h)
- *   a short one             wakes others (await/blocking_thread.c)
+ *   the first of a stack    a thrum_call, a generator's body (task/runtime.c,
+ *                           sync/gen.c)
+ *   an errand               the blocking pool's: a short one, that wakes others or
+ *                           takes canceled ones out (await/offload.c)
  *
  * A fork's site runs the body only; who took it says when it ended, in the site
  * word (sched/fork.h). The other kinds look after themselves.

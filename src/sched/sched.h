@@ -9,7 +9,8 @@
  * by one that rests (the keeper): it parks until the earliest of all, less what
  * the kernel takes to wake it, as it has learned. A busy worker looks at them
  * between jobs. If the keeper finds a job while others rest, one of them is woken
- * to keep the time; if none does, there is sched/relief. The keeper polls, too (sched/poller).
+ * to keep the time; if none does, there is sched/relief. The keeper polls, too
+ * (sched/poller).
  *
  * A guest has no thread: its one worker runs on its host's, when that lets it
  * (sched/guest). Where it would sleep it leaves, and the host waits in its stead,

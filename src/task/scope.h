@@ -335,8 +335,8 @@ enum wake scope_sleep(struct scope *s, struct scope_wait *w);
 /* Wait whatever is canceled; in s for who looks on. */
 void scope_sleep_deaf(struct scope *s, struct scope_wait *w);
 
-/* The same as scope_sleep, at place p in a line. False: it is canceled; it was not called, and
- * has left the line. */
+/* The same as scope_sleep, at place p in a line. False: it is canceled; it was not
+ * called, and has left the line. */
 bool scope_sleep_in(struct scope *s, struct scope_wait *w, struct line *l,
                     struct spin *lock, struct line_place *p);
 
