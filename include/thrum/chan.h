@@ -111,25 +111,27 @@ THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_chan_send(thrum_chan *c,
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_chan_recv(thrum_chan *c,
                                                              void *item);
 
-/* The same without waiting. With capacity 0 it succeeds only when somebody waits
- * at the other end.
+/* Send a copy of *item without waiting. With capacity 0 it succeeds only when
+ * somebody waits at the other end.
  *
  * Call from:  anywhere, in a canceled task too.
  * Suspends:   never.
+ * Ownership:  as thrum_chan_send.
  * Returns:    0
  *             -EAGAIN  it would have to wait
- *             -EPIPE   as above
+ *             -EPIPE   the channel is closed
  */
 THRUM_API THRUM_NODISCARD int thrum_chan_try_send(thrum_chan *c,
                                                   const void *item);
 
-/* The same without waiting, at the other end.
+/* Receive the oldest item into *item without waiting; with capacity 0 as above.
  *
  * Call from:  anywhere, in a canceled task too.
  * Suspends:   never.
+ * Ownership:  as thrum_chan_recv.
  * Returns:    0
  *             -EAGAIN  it would have to wait
- *             -EPIPE   as above
+ *             -EPIPE   the channel is closed and empty
  */
 THRUM_API THRUM_NODISCARD int thrum_chan_try_recv(thrum_chan *c, void *item);
 

@@ -199,9 +199,11 @@ thrum_connect(int fd, const struct sockaddr *addr, unsigned size);
  * Returns:    its descriptor.
  *             -ENOENT     there is no such name
  *             -EINVAL     there is no such port
- *             -EAGAIN     nobody knows now
+ *             -EAGAIN     nobody knows now; or as thrum_offload
+ *             -ENOMEM, -EIO  the lookup failed
  *             -ECANCELED
- *             or what the first address that failed says, as thrum_connect
+ *             -EMFILE, -ENFILE, or what the first address that failed says, as
+ *                         thrum_connect
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_dial(const char *host,
                                                         const char *port);
@@ -213,7 +215,7 @@ THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_dial(const char *host,
  * Suspends:   if the name is to be looked up.
  * Ownership:  the socket is the caller's, to be given to thrum_close.
  * Returns:    its descriptor.
- *             -ENOENT, -EINVAL, -EAGAIN, -ECANCELED  as thrum_dial
+ *             -ENOENT, -EINVAL, -EAGAIN, -ENOMEM, -EIO, -ECANCELED  as thrum_dial
  *             -EADDRINUSE, ... what bind(2) and listen(2) say
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_listen(const char *host,

@@ -121,7 +121,7 @@ typedef struct thrum_sim_opts {
                            * for; 0: as the round has it; negative: nothing */
     bool io_whole;       /* it transfers all of its bytes, if there is room */
     thrum_time limit;    /* a round that takes longer, in its own time, has
-                           * failed; 0: 10 years */
+                           * failed; 0: 10 years; INT64_MAX: never */
     uint64_t steps;      /* or that takes more decisions; 0: 10 million */
     thrum_explore explore;
     bool background; /* tasks left in thrum_root() are no failure */

@@ -1,6 +1,6 @@
 /* Connections by name: looking it up, and trying its addresses at once (RFC 8305).
  *
- * The attempts start one after the other, the next when the last one has failed
+ * The attempts start one after the other, the next when one has failed
  * or after DELAY; the first to be connected wins, and ends the others. */
 
 #include <thrum/io.h>
@@ -191,7 +191,7 @@ static thrum_err *try_address(void *arg)
     return NULL;
 }
 
-/* Until all that were started have failed, or for so long. */
+/* Unless all that were started have failed: until one does, or for so long. */
 static void wait_for_failure(struct dial *d, unsigned started)
 {
     struct line_place place;

@@ -8,7 +8,8 @@
 
 /* The addresses of a TCP port; may take seconds, unless only numbers are taken for
  * names. -ENOENT: there is no such name, -EINVAL: no such port, -EAGAIN: nobody
- * answers. To be given to net_lookup_free. */
+ * answers, -ENOMEM, -EIO or what else the system says. To be given to
+ * net_lookup_free. */
 int net_lookup(const char *host, const char *port, bool numbers, bool passive,
                struct addrinfo **list);
 void net_lookup_free(struct addrinfo *list);
