@@ -179,9 +179,9 @@ static inline void open_here(struct scope *s, struct stack *stack,
 {
     s->sched = sched == NULL && stack != NULL ? stack->worker->sched : sched;
     init(s, innermost(stack), stack, shield);
+    set_innermost(stack, s);
     if (unlikely(stack == NULL))
         open_outside(s);
-    set_innermost(stack, s);
 }
 
 void scope_open(struct scope *s, const thrum_scope_opts *opts,
