@@ -95,7 +95,8 @@ THRUM_API THRUM_SUSPENDS THRUM_NODISCARD ssize_t thrum_write(int fd,
  *
  * Call from:  a task; any other thread, which blocks.
  * Suspends:   until there is something.
- * Returns:    as thrum_read.
+ * Returns:    as thrum_read, or
+ *             -EINVAL     count is less than 0, or more than IOV_MAX
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD ssize_t
 thrum_readv(int fd, const struct iovec *v, int count);
@@ -104,7 +105,8 @@ thrum_readv(int fd, const struct iovec *v, int count);
  *
  * Call from:  a task; any other thread, which blocks.
  * Suspends:   until there is room.
- * Returns:    as thrum_write.
+ * Returns:    as thrum_write, or
+ *             -EINVAL     as thrum_readv
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD ssize_t
 thrum_writev(int fd, const struct iovec *v, int count);

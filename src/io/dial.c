@@ -239,8 +239,10 @@ int thrum_dial(const char *host, const char *port)
 {
     struct addrinfo *list;
     struct dial d = {.fd = -1};
-    int rc = find(host, port, false, &list);
+    int rc;
 
+    REQUIRE(port != NULL, "no port");
+    rc = find(host, port, false, &list);
     if (rc < 0)
         return rc;
     sort(&d, list);
@@ -257,8 +259,10 @@ int thrum_dial(const char *host, const char *port)
 int thrum_listen(const char *host, const char *port)
 {
     struct addrinfo *list;
-    int rc = find(host, port, true, &list);
+    int rc;
 
+    REQUIRE(port != NULL, "no port");
+    rc = find(host, port, true, &list);
     if (rc < 0)
         return rc;
     rc = -EADDRNOTAVAIL;
@@ -278,8 +282,10 @@ int thrum_dial_unix(const char *path)
     struct sockaddr_storage addr;
     struct addrinfo to = {.ai_family = AF_UNIX,
                           .ai_addr = (struct sockaddr *)&addr};
-    int rc = net_unix_address(path, &addr, &to.ai_addrlen);
+    int rc;
 
+    REQUIRE(path != NULL, "no path");
+    rc = net_unix_address(path, &addr, &to.ai_addrlen);
     return rc < 0 ? rc : connect_to(&to);
 }
 
@@ -287,8 +293,10 @@ int thrum_listen_unix(const char *path)
 {
     struct sockaddr_storage addr;
     socklen_t size;
-    int rc = net_unix_address(path, &addr, &size);
+    int rc;
 
+    REQUIRE(path != NULL, "no path");
+    rc = net_unix_address(path, &addr, &size);
     if (rc == 0)
         rc = net_listen(AF_UNIX, (struct sockaddr *)&addr, size);
     if (rc >= 0)

@@ -3,6 +3,7 @@
 #include <thrum/io.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 
 #include "io/call.h"
@@ -178,19 +179,31 @@ ssize_t thrum_write(int fd, const void *bytes, size_t n)
                : rc;
 }
 
+/* What readv(2) refuses, and a socket's calls do not know. */
+static bool is_no_count(int count)
+{
+    return count < 0 || count > IOV_MAX;
+}
+
 ssize_t thrum_readv(int fd, const struct iovec *v, int count)
 {
     struct call c = {.fd = fd, .kind = CALL_VECTOR, .u.vector = {v, count}};
-    ssize_t rc = call_until_done(&c, try_socket_or_readv, POLL_READ);
+    ssize_t rc;
 
+    if (is_no_count(count))
+        return -EINVAL;
+    rc = call_until_done(&c, try_socket_or_readv, POLL_READ);
     return is_not_waited_for(&c, rc) ? elsewhere(fd, v, count, false) : rc;
 }
 
 ssize_t thrum_writev(int fd, const struct iovec *v, int count)
 {
     struct call c = {.fd = fd, .kind = CALL_VECTOR, .u.vector = {v, count}};
-    ssize_t rc = call_until_done(&c, try_socket_or_writev, POLL_WRITE);
+    ssize_t rc;
 
+    if (is_no_count(count))
+        return -EINVAL;
+    rc = call_until_done(&c, try_socket_or_writev, POLL_WRITE);
     return is_not_waited_for(&c, rc) ? elsewhere(fd, v, count, true) : rc;
 }
 

@@ -339,11 +339,24 @@ bool thrum_err_is(const thrum_err *e, const thrum_kind *kind)
     return false;
 }
 
+/* Is the cause of leaf i that of one before it? To ask it again for each would
+ * take for ever where errors are wrapped twice, and those twice again. */
+static bool is_asked(const thrum_err *e, size_t i)
+{
+    const thrum_err *cause = error_leaf(e, i)->cause;
+    size_t before = 0;
+
+    while (before < i && error_leaf(e, before)->cause != cause)
+        before++;
+    return cause == NULL || before < i;
+}
+
 bool thrum_err_has(const thrum_err *e, const thrum_kind *kind)
 {
     for (size_t i = 0; e && i < error_leaves(e); i++) {
         const struct leaf *leaf = error_leaf(e, i);
-        if (error_kind_is(leaf->kind, kind) || thrum_err_has(leaf->cause, kind))
+        if (error_kind_is(leaf->kind, kind) ||
+            (!is_asked(e, i) && thrum_err_has(leaf->cause, kind)))
             return true;
     }
     return false;

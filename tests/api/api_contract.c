@@ -386,6 +386,21 @@ static void spawn_copy_of_nothing(void)
     run(spawn_no_bytes);
 }
 
+static void dial_no_port(void)
+{
+    CHECK(thrum_dial("127.0.0.1", NULL) >= 0);
+}
+
+static void listen_no_port(void)
+{
+    CHECK(thrum_listen(NULL, NULL) >= 0);
+}
+
+static void listen_no_path(void)
+{
+    CHECK(thrum_listen_unix(NULL) >= 0);
+}
+
 static void arguments_that_make_no_sense_are_refused(void **state)
 {
     (void)state;
@@ -395,6 +410,9 @@ static void arguments_that_make_no_sense_are_refused(void **state)
     assert_stops(spawn_no_function, "thrum_spawn", "function");
     assert_stops(spawn_blocking_nothing, "thrum_spawn_blocking", "argument");
     assert_stops(spawn_copy_of_nothing, "thrum_spawn", "bytes");
+    assert_stops(dial_no_port, "thrum_dial", "port");
+    assert_stops(listen_no_port, "thrum_listen", "port");
+    assert_stops(listen_no_path, "thrum_listen_unix", "path");
 }
 
 /* --- the others ------------------------------------------------------------------- */

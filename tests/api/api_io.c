@@ -4,6 +4,7 @@
 #include "lib/fds.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -135,6 +136,8 @@ static thrum_err *vectors(void *arg)
         CHECK(thrum_writev(fds[1], from, 3) == 30);
         CHECK(thrum_readv(fds[0], to, 2) == 30);
         check_bytes(in, 0, sizeof in);
+        CHECK(thrum_writev(fds[1], from, -1) == -EINVAL);
+        CHECK(thrum_readv(fds[0], to, INT_MAX) == -EINVAL);
         fds_close(fds);
     }
     return NULL;

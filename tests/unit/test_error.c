@@ -286,6 +286,21 @@ static void has_looks_below_every_leaf(void **state)
     thrum_err_drop(e);
 }
 
+/* 2^60 ways down to one error. */
+static void has_asks_a_cause_that_two_share_once(void **state)
+{
+    (void)state;
+    thrum_err *e = numbered(&App, 0);
+
+    for (int i = 0; i < 60; i++) {
+        thrum_err *one = thrum_wrap(thrum_err_ref(e), &App, "one");
+        e = thrum_err_add(one, thrum_wrap(e, &App, "two"));
+    }
+    assert_true(thrum_err_has(e, &App));
+    assert_false(thrum_err_has(e, &Other));
+    thrum_err_drop(e);
+}
+
 static void a_timeout_is_no_cancellation(void **state)
 {
     (void)state;
@@ -370,6 +385,7 @@ int main(void)
         TEST(is_looks_up_the_kinds_and_down_the_causes),
         TEST(is_does_not_look_beside_the_primary),
         TEST(has_looks_below_every_leaf),
+        TEST(has_asks_a_cause_that_two_share_once),
         TEST(a_timeout_is_no_cancellation),
         TEST(code_is_the_nearest_that_is_not_zero),
         TEST(errno_comes_from_the_chain_or_the_kind),
