@@ -391,17 +391,19 @@ static void check_deadline(const struct region *at)
     must(first <= thrum_now() || thrum_deadline() == first);
 }
 
-/* One that has passed stays so. Until it is moved nobody comes in. */
+/* One that has passed stays so. Until it is moved nobody comes in. What passes while
+ * it is moved may be noticed a little later. */
 static thrum_err *move_deadline(struct task *t, struct step *s)
 {
     struct region *r = &s->target->region;
-    thrum_time at = s->options & 1 ? INT64_MAX
-                                   : thrum_now() + s->which * THRUM_US(50);
+    thrum_time now = thrum_now(), before = r->deadline;
+    thrum_time at = s->options & 1 ? INT64_MAX : now + s->which * THRUM_US(50);
 
-    if (thrum_now() < r->deadline)
+    if (now < r->deadline)
         r->deadline = at;
     thrum_scope_set_deadline(&s->target->scope, at);
-    r->must = r->must || thrum_now() >= r->deadline;
+    r->may = r->may || thrum_now() >= before;
+    r->must = r->must || now >= r->deadline;
     check_deadline(t->at);
     return NULL;
 }
