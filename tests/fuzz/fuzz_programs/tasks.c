@@ -396,13 +396,12 @@ static void check_deadline(const struct region *at)
 static thrum_err *move_deadline(struct task *t, struct step *s)
 {
     struct region *r = &s->target->region;
-    thrum_time now = thrum_now(), before = r->deadline;
+    thrum_time now = thrum_now();
     thrum_time at = s->options & 1 ? INT64_MAX : now + s->which * THRUM_US(50);
 
     if (now < r->deadline)
         r->deadline = at;
     thrum_scope_set_deadline(&s->target->scope, at);
-    r->may = r->may || thrum_now() >= before;
     r->must = r->must || now >= r->deadline;
     check_deadline(t->at);
     return NULL;
