@@ -75,6 +75,7 @@ struct worker {
 
     int told;  /* events it was told of, and has not delivered */
     int woken; /* a hint: so many of its jobs were, by what it has delivered */
+    uintptr_t stride; /* a hint: so far apart the last two stacks it ran lay */
     struct poll_event events[POLLER_BATCH];
 
     struct queue queue;

@@ -3,10 +3,10 @@
 #include <errno.h>
 
 #include "os/cpu.h"
+#include "sched/fetch.h"
 
 enum {
     SPARES_HOT = 64,
-    FRAMES = 20 * CACHE_LINE,
     SPARES_LEAST = SANITIZE_NOSYNC ? 32 : 1, /* see run_elsewhere */
 };
 
@@ -69,22 +69,19 @@ static inline void stand_on(struct worker *w, struct stack *to)
     store_release(&w->stack, to); /* [S6] */
 }
 
-static void switch_stacks(struct stack *from, struct stack *to,
-                          worker_after *after, void *arg);
-
 /* With exceptions at work. */
 static cold void switch_unwinding(struct stack *from, struct stack *to,
                                   worker_after *after, void *arg)
 {
     struct unwinding mine = unwinding_take(from->worker->unwinding_at);
 
-    switch_stacks(from, to, after, arg);
+    worker_switch(from, to, after, arg);
     unwinding_put(from->worker->unwinding_at, mine);
 }
 
 /* Not inlined: nothing derived from the thread lives across it. */
-static switches_stacks void switch_stacks(struct stack *from, struct stack *to,
-                                          worker_after *after, void *arg)
+switches_stacks void worker_switch(struct stack *from, struct stack *to,
+                                   worker_after *after, void *arg)
 {
     if (unwinding_any(from->worker->unwinding_at)) {
         switch_unwinding(from, to, after, arg);
@@ -158,34 +155,6 @@ static void run(struct stack *s, struct thrum_job_ *job)
     store_relaxed(&s->site, NULL); /* as above */
 }
 
-/* Is the next job's stack in no cache, most likely? Many others have run since it
- * did; or the kernel has, for who is told of a descriptor goes there. */
-static inline bool next_is_cold(struct worker *w)
-{
-    if (likely(w->woken == 0))
-        return queue_is_long(&w->queue);
-    w->woken--;
-    return true;
-}
-
-/* While s runs, the stack of the job after its own can come into the cache: its
- * head, and the frames that are returned through first, taken to lie as deep as
- * those of s. If it is a job of another kind that is in vain, and does no harm. */
-fetches void fetch_next(struct worker *w, const struct stack *s)
-{
-    const char *next, *frames, *end;
-
-    if (likely(s->resume.next == NULL) || !next_is_cold(w))
-        return;
-    next = (const char *)stack_of_resume(s->resume.next);
-    frames = next - ((const char *)s - (const char *)s->ctx.sp);
-    end = next - frames < FRAMES ? next : frames + FRAMES;
-    for (; frames < end; frames += CACHE_LINE)
-        __builtin_prefetch(frames, 1);
-    for (size_t i = 0; i < sizeof(struct stack); i += CACHE_LINE)
-        __builtin_prefetch(next + i, 1);
-}
-
 /* What a resume job does: leave this loop's stack for the other one. */
 static void resume_run(struct thrum_job_ *job)
 {
@@ -193,7 +162,7 @@ static void resume_run(struct thrum_job_ *job)
 
     tsan_promise(s); /* to whom its further segments go */
     fetch_next(s->worker, stack_of_resume(job));
-    switch_stacks(s, stack_of_resume(job), bury, NULL);
+    worker_switch(s, stack_of_resume(job), bury, NULL);
 }
 
 static const struct thrum_site_ resume_site = {resume_run, "resume", "thrum"};
@@ -282,7 +251,7 @@ static bool run_elsewhere(struct stack *s, struct thrum_job_ *job)
     if (to == NULL)
         return false;
     tsan_promise(s);
-    switch_stacks(s, to, bury, NULL);
+    worker_switch(s, to, bury, NULL);
     return true;
 }
 
@@ -386,7 +355,7 @@ static cold void put_back(struct worker *w, struct thrum_job_ *job)
         sched_push(w, job);
 }
 
-bool worker_suspend(struct stack *s, worker_after *after, void *arg)
+struct stack *worker_next(struct stack *s)
 {
     struct worker *w = s->worker;
     struct thrum_job_ *job;
@@ -396,12 +365,9 @@ bool worker_suspend(struct stack *s, worker_after *after, void *arg)
     give_forks(s);
     job = sched_take(w->sched, w);
     to = stack_for(w, job);
-    if (unlikely(to == NULL)) {
+    if (unlikely(to == NULL))
         put_back(w, job);
-        return false;
-    }
-    switch_stacks(s, to, after, arg);
-    return true;
+    return to;
 }
 
 /* All that is to be done after the switch is done before it: who goes on does not
@@ -413,7 +379,7 @@ static inline int swap(struct stack *s, struct stack *to)
     int *at = w->errno_at, theirs = to->saved_errno;
 
     if (SANITIZE_STACKS) {
-        switch_stacks(s, to, NULL, NULL);
+        worker_switch(s, to, NULL, NULL);
         return 0;
     }
     s->saved_errno = *at;
@@ -457,7 +423,7 @@ int worker_swap_new(struct stack *s, struct thrum_job_ *job)
 void worker_swap_end(struct stack *s, struct stack *to)
 {
     *s->worker->errno_at = to->saved_errno;
-    switch_stacks(s, to, NULL, NULL);
+    worker_switch(s, to, NULL, NULL);
 }
 
 void worker_give_back(struct stack *s, struct stack *ended)
@@ -502,7 +468,7 @@ void worker_yield(struct stack *s)
     if (unlikely(to == NULL))
         put_back(w, job);
     else
-        switch_stacks(s, to, push_left, NULL);
+        worker_switch(s, to, push_left, NULL);
 }
 
 void worker_yield_to_forks(struct stack *s)
@@ -528,7 +494,7 @@ static void preempt(struct stack *s)
     struct stack *to = job == NULL ? NULL : stack_for(w, job);
 
     if (to != NULL)
-        switch_stacks(s, to, push_left, NULL);
+        worker_switch(s, to, push_left, NULL);
     else if (job != NULL)
         sched_push(w, job);
 }
@@ -569,7 +535,7 @@ bool worker_run_one(struct stack *s)
     }
     s->deque.here = NULL;
     if (is_resume(job))
-        switch_stacks(s, stack_of_resume(job), push_left, NULL);
+        worker_switch(s, stack_of_resume(job), push_left, NULL);
     else
         run(s, job);
     deque_set_scope(&s->deque, scope);

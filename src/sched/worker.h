@@ -38,10 +38,28 @@ void worker_enter(struct worker *w);
 void worker_main(void *worker);
 void worker_loop(void *stack);
 
-/* Suspend: put stack s away, which the caller stands on, and run others. `after`
- * is called when it is at rest. Returns when somebody has resumed it.
- * False: no memory for a stack to go on with; nothing happened. */
-bool worker_suspend(struct stack *s, worker_after *after, void *arg);
+/* What is run instead of s, which is about to be put away: a stack to switch to.
+ * NULL: no memory for one. */
+struct stack *worker_next(struct stack *s);
+
+/* Switch from s, which the caller stands on. `after` is called when it is at rest.
+ * Returns when somebody has resumed it. */
+void worker_switch(struct stack *s, struct stack *to, worker_after *after,
+                   void *arg);
+
+/* Suspend: put stack s away and run others. False: no memory for a stack to go on
+ * with; nothing happened. Inline, as each return on the way back from a switch is
+ * one that the processor did not foresee. */
+static inline bool worker_suspend(struct stack *s, worker_after *after,
+                                  void *arg)
+{
+    struct stack *to = worker_next(s);
+
+    if (unlikely(to == NULL))
+        return false;
+    worker_switch(s, to, after, arg);
+    return true;
+}
 
 /* Hand the CPU over to a stack that is at rest in worker_swap: put s away, which
  * the caller stands on, and go on there. Who goes on finds s at rest, and is to

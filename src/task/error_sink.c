@@ -54,6 +54,8 @@ static struct tally tally(const thrum_err *e)
 
 bool error_is_canceled(const thrum_err *e)
 {
+    if (likely(e->leaves == 0))
+        return e->lost == 0 && leaf_is_canceled(error_leaf(e, 0));
     return tally(e).failures == 0;
 }
 
@@ -61,7 +63,7 @@ static uint64_t key_of(size_t index, const thrum_err *e)
 {
     uint64_t key = index < KEY_NO_INDEX ? index : KEY_NO_INDEX;
 
-    return tally(e).failures ? key : key | KEY_CANCELED;
+    return error_is_canceled(e) ? key | KEY_CANCELED : key;
 }
 
 static size_t index_of_key(uint64_t key)
@@ -233,6 +235,23 @@ bool error_sink_add(struct error_sink *s, size_t index, thrum_err *e)
     if (new.err)
         lose(s, new.err);
     return is_first;
+}
+
+/* One is in `first`. What was lost says so without the lock. */
+void error_sink_add_dropped(struct error_sink *s, thrum_err *e)
+{
+    struct error_entry new = {.key = KEY_NO_INDEX | KEY_CANCELED, .err = e};
+
+    if (load_relaxed(&s->lost_canceled) == 0) { /* once it is set, it stays */
+        tsan_promise(e);
+        lock(s);
+        if (s->first.err == NULL)
+            swap(&s->first, &new);
+        else
+            count_some(&s->lost_canceled, 1);
+        unlock(s);
+    }
+    thrum_err_drop(new.err);
 }
 
 /* --- folding ------------------------------------------------------------- */

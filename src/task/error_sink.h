@@ -73,6 +73,10 @@ void error_sink_init(struct error_sink *s, uint32_t max);
  * then the caller may want to cancel the others. Never fails; any thread. */
 bool error_sink_add(struct error_sink *s, size_t index, thrum_err *e);
 
+/* Take in a cancellation, where they will be dropped when it is folded: all that
+ * counts is that there was one. Consumes e. Never fails; any thread. */
+void error_sink_add_dropped(struct error_sink *s, thrum_err *e);
+
 /* Nothing was taken in. As error_sink_fold: when nobody adds any more. */
 static inline bool error_sink_is_empty(const struct error_sink *s)
 {

@@ -5,6 +5,13 @@
 
 #include <errno.h>
 
+/* Canceled, as far as is known without asking: that is for good. */
+static bool is_known_canceled(const struct scope *s)
+{
+    return load_relaxed(&s->stops) != 0 || /* hints: else it is kept, and */
+           load_relaxed(&s->seen) == SEEN_CANCELED; /* dropped by the fold */
+}
+
 bool scope_ended(struct scope *s, size_t index, thrum_err *err)
 {
     bool failed = err != NULL && !error_is_canceled(err);
@@ -21,8 +28,10 @@ bool scope_ended(struct scope *s, size_t index, thrum_err *err)
     }
     if (err == NULL)
         return s->policy == THRUM_ANY && scope_stop(s, STOP_WON);
-    if (error_sink_add(&s->errors, index, err) && failed &&
-        s->policy == THRUM_ALL)
+    if (!failed && is_known_canceled(s))
+        error_sink_add_dropped(&s->errors, err);
+    else if (error_sink_add(&s->errors, index, err) && failed &&
+             s->policy == THRUM_ALL)
         (void)scope_stop(s, STOP_FAILED);
     return false;
 }
@@ -33,12 +42,13 @@ static thrum_err *or_plain(thrum_err *e, const thrum_kind *kind, int rc)
     return thrum_err_is(e, kind) ? e : thrum_rc(rc);
 }
 
-/* What a cancel comes to when nothing failed but by being canceled. */
-static thrum_err *canceled(struct scope *s)
+/* What a cancel, outside or of its own, comes to when nothing failed but by being
+ * canceled. */
+static thrum_err *canceled(struct scope *s, bool outside)
 {
     uint32_t stops = load_relaxed(&s->stops); /* nobody is left to set one */
 
-    if (scope_canceled_outside(s))
+    if (outside)
         return thrum_rc(-ECANCELED);
     if (stops & STOP_DEADLINE)
         return or_plain(thrum_fail_(s->where, &THRUM_TIMEOUT,
@@ -56,18 +66,23 @@ static thrum_err *canceled(struct scope *s)
         &THRUM_CANCELED, -ECANCELED);
 }
 
+static bool is_canceled(const struct scope *s, bool outside)
+{
+    return outside || load_relaxed(&s->stops) != 0; /* as above */
+}
+
 /* Of the children, and of the body where it counts as one of them. */
 static thrum_err *fold(struct scope *s)
 {
-    bool by_us = load_relaxed(&s->stops) != 0 || scope_canceled_outside(s);
+    bool outside = scope_canceled_outside(s);
     thrum_err *err;
 
     if (error_sink_is_empty(&s->errors))
         return NULL;
     err = error_sink_fold(
         &s->errors, s->policy == THRUM_SETTLE ? PRIMARY_LOWEST : PRIMARY_FIRST,
-        by_us ? CANCELED_DROP : CANCELED_KEEP);
-    return err != NULL ? err : canceled(s);
+        is_canceled(s, outside) ? CANCELED_DROP : CANCELED_KEEP);
+    return err != NULL ? err : canceled(s, outside);
 }
 
 static bool chooses(const struct scope *s)
@@ -98,7 +113,8 @@ static thrum_err *fold_choice(struct scope *s, thrum_err *body)
         err = fold(s);
     if (body != NULL && error_is_canceled(body)) {
         thrum_err_drop(body);
-        body = won || err != NULL ? NULL : canceled(s);
+        body = won || err != NULL ? NULL
+                                  : canceled(s, scope_canceled_outside(s));
     } else if (body != NULL && err != NULL && error_is_canceled(err)) {
         thrum_err_drop(err);
         err = NULL;
@@ -123,10 +139,17 @@ void scope_body_failed(struct scope *s, thrum_err *body)
 /* Nobody but the body has anything to say. */
 static thrum_err *alone(struct scope *s, thrum_err *body)
 {
-    if (thrum_err_count(body) == 1 && !error_is_canceled(body))
+    bool outside;
+
+    if (thrum_err_count(body) != 1) {
+        (void)error_sink_add(&s->errors, ERROR_NO_INDEX, body);
+        return fold(s);
+    }
+    outside = error_is_canceled(body) && scope_canceled_outside(s);
+    if (!error_is_canceled(body) || !is_canceled(s, outside))
         return body;
-    (void)error_sink_add(&s->errors, ERROR_NO_INDEX, body);
-    return fold(s);
+    thrum_err_drop(body);
+    return canceled(s, outside);
 }
 
 thrum_err *scope_fold(struct scope *s, thrum_err *body, bool had_children)

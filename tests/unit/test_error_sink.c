@@ -172,6 +172,32 @@ static void nothing_but_dropped_cancellations_is_success(void **state)
     assert_null(error_sink_fold(&s, PRIMARY_FIRST, CANCELED_DROP));
 }
 
+/* Those that will be dropped: there was one, and no failure is lost by that. */
+static void of_cancellations_to_be_dropped_one_is_kept(void **state)
+{
+    (void)state;
+    struct error_sink s = {0};
+    for (int i = 0; i < 3; i++) {
+        thrum_err *e = thrum_fail(&THRUM_CANCELED, "stopped");
+
+        error_sink_add_dropped(&s, thrum_err_ref(e));
+        assert_false(error_sink_is_empty(&s));
+        assert_int_equal(error_is_exclusive(e), i > 0);
+        thrum_err_drop(e);
+    }
+    assert_null(load_relaxed(&s.others));
+    assert_int_equal(load_relaxed(&s.lost_canceled), 1);
+    assert_true(error_sink_add(&s, 7, failure(7)));
+    error_sink_add_dropped(&s, thrum_rc(-ECANCELED));
+    thrum_err *e = error_sink_fold(&s, PRIMARY_FIRST, CANCELED_DROP);
+    assert_int_equal(thrum_err_count(e), 1);
+    assert_job(thrum_err_at(e, 0), 7);
+    thrum_err_drop(e);
+    assert_true(error_sink_is_empty(&s));
+    error_sink_add_dropped(&s, thrum_rc(-ECANCELED));
+    assert_null(error_sink_fold(&s, PRIMARY_FIRST, CANCELED_DROP));
+}
+
 static void a_failure_after_cancellations_is_the_first(void **state)
 {
     (void)state;
@@ -476,6 +502,7 @@ int main(void)
         cmocka_unit_test(cancellations_do_not_push_failures_out),
         cmocka_unit_test(cancellations_are_dropped_uncounted_if_asked),
         cmocka_unit_test(nothing_but_dropped_cancellations_is_success),
+        cmocka_unit_test(of_cancellations_to_be_dropped_one_is_kept),
         cmocka_unit_test(a_failure_after_cancellations_is_the_first),
         cmocka_unit_test(a_cancellation_is_kept_while_there_is_room),
         cmocka_unit_test(many_cancellations_are_no_failure),

@@ -72,14 +72,20 @@ void sched_push_chain(struct worker *w, const struct chain *c)
     }
 }
 
-bool worker_suspend(struct stack *s, worker_after *after, void *arg)
+struct stack *worker_next(struct stack *s)
+{
+    return s;
+}
+
+void worker_switch(struct stack *s, struct stack *to, worker_after *after,
+                   void *arg)
 {
     int i = (int)(s - model_stacks);
 
+    (void)to;
     model_in_bed[i] = 1;
     after(s->worker, s, arg);
     (void)parker_park(&model_beds[i], CLOCK_NEVER);
-    return true;
 }
 
 void worker_yield(struct stack *s)
