@@ -11,7 +11,7 @@
 
 enum {
     FETCH_FRAMES = 20 * CACHE_LINE,
-    FETCH_AHEAD = 2,   /* jobs after the next */
+    FETCH_AHEAD = 4,   /* jobs after the next */
     FETCH_MANY = 4096, /* stacks: more than a second-level TLB has entries */
 };
 

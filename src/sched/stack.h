@@ -54,13 +54,15 @@ struct stack {
     bool sim_polls; /* not const: of a simulation, as sim_rank */
     char *low;      /* the first byte above the guard */
 
+    /* The job that runs it again: a line, that those who wake many touch. */
+    _Alignas(CACHE_LINE) struct thrum_job_ resume;
+
     _Atomic(void *) child_of; /* for reports: whose child runs on it, */
     _Atomic(const struct thrum_site_ *) child_site; /* and where it was made */
 
-    struct spin taken_lock;   /* of deque.taken */
-    int32_t sim_rank;         /* of a simulation, src/sim */
-    struct thrum_job_ resume; /* the job that runs it again */
-    struct stack *next;       /* in a list of spares */
+    struct spin taken_lock; /* of deque.taken */
+    int32_t sim_rank;       /* of a simulation, src/sim */
+    struct stack *next;     /* in a list of spares */
     struct sanitize_fiber fiber;
     _Alignas(64) char sentinel[64]; /* the slot before the first */
     char first[64];                 /* the first slot */

@@ -145,8 +145,10 @@ static thrum_err *alone(struct scope *s, thrum_err *body)
         (void)error_sink_add(&s->errors, ERROR_NO_INDEX, body);
         return fold(s);
     }
-    outside = error_is_canceled(body) && scope_canceled_outside(s);
-    if (!error_is_canceled(body) || !is_canceled(s, outside))
+    if (!error_is_canceled(body))
+        return body;
+    outside = scope_canceled_outside(s);
+    if (!is_canceled(s, outside))
         return body;
     thrum_err_drop(body);
     return canceled(s, outside);

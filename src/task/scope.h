@@ -71,17 +71,29 @@ struct scope {
     _Atomic uint64_t seen; /* cancel.c; first: thrum/fork.h reads it */
 
     /* const while open */
-    struct scope *parent;
     struct scope *around;     /* the innermost one here, when it was opened */
     struct thrum_here_ *here; /* and the fork that was called in place */
     struct sched *sched;
     struct stack *stack; /* NULL: opened by a thread that is no worker */
     struct thrum_job_ *forks_from; /* the newest fork when it was opened */
     const char *name, *where;
+
+    /* The tree, cancel.c: lock is this one's, next and prev are the parent's. Side
+     * by side is all that a cancel looks at on its way down. */
+    struct scope *parent; /* const, as the rest before */
+    struct scope *next, *prev;
+    struct scope *inner;
+    struct scope_wait *waits; /* lock */
+    struct spin lock;
+    _Atomic uint32_t linked; /* [K4] [K5] */
+    _Atomic uint32_t calls;  /* lock: some are the blocking pool's */
+    _Atomic uint32_t stops;  /* enum stop [K1] */
+    _Atomic uint32_t timed;  /* the fields of alarm.c are set [K8] [K9] */
+
+    bool shield;   /* const, as the next */
     bool of_task;  /* a task's own */
     bool framed;   /* the library's frame, that of who calls the body */
     bool in_place; /* of a child that a full scope runs in place */
-    bool shield;
 
     /* Zero at first, and side by side, as one store is enough then. */
     uint8_t policy;        /* const: thrum_policy */
@@ -100,14 +112,6 @@ struct scope {
     _Atomic bool alone;    /* lock, a hint to others: scope_is_alone */
     uint16_t generators;   /* its task's: opened in it, and not closed */
 
-    _Atomic uint32_t timed; /* the fields of alarm.c are set [K8] [K9] */
-    _Atomic uint32_t stops; /* enum stop [K1] */
-    /* the tree, cancel.c: lock is this one's, next and prev are the parent's */
-    struct spin lock;
-    _Atomic uint32_t linked; /* [K4] [K5] */
-    struct scope *inner, *next, *prev;
-    struct scope_wait *waits; /* lock */
-
     _Atomic(struct thrum_binding *) bound; /* [K6] [K7] */
     struct error_sink errors;
 
@@ -115,7 +119,6 @@ struct scope {
     _Atomic uint64_t children; /* [C1] [C2] [C3] */
     struct wait *closer;       /* written before [C3] */
     _Atomic uint32_t own;      /* by who opened it: not in `children` yet */
-    _Atomic uint32_t calls;    /* lock: some are the blocking pool's */
 
     /* set if the flag before says so */
     union {
