@@ -1,29 +1,10 @@
 #include "os/entropy.h"
 
 #include <errno.h>
-#include <stdbool.h>
-#include <stdlib.h>
 #include <sys/random.h>
 
 #include "os/clock.h"
-
-/* strtoull alone would accept " -1", "012" as octal and "" as zero. */
-static bool wish(uint64_t *seed)
-{
-    const char *text = getenv("THRUM_SEED");
-    int saved = errno;
-    char *end;
-    bool ok;
-
-    if (text == NULL || *text < '0' || *text > '9')
-        return false;
-    errno = 0;
-    *seed = strtoull(text, &end,
-                     text[0] == '0' && (text[1] | 32) == 'x' ? 16 : 10);
-    ok = errno == 0 && *end == '\0';
-    errno = saved;
-    return ok;
-}
+#include "os/env.h"
 
 /* The finalizer of splitmix64: every bit of x reaches every bit of the result. */
 static uint64_t mix(uint64_t x)
@@ -38,7 +19,7 @@ uint64_t entropy(void)
     uint64_t seed;
     int saved = errno;
 
-    if (wish(&seed))
+    if (env_number("THRUM_SEED", &seed))
         return seed;
 
     /* Early in boot the kernel may have no randomness yet; a scheduler need not

@@ -176,6 +176,7 @@ struct sched {
     unsigned spares;        /* most workers above those wanted */
     struct worker *workers; /* room for IDLE_MAX; or for 1, without threads */
     uint32_t forks;         /* forked_times then */
+    uint64_t seed;          /* from it each worker chooses its victims */
 
     struct crew crew;
     _Atomic uint32_t count;   /* workers there are, ever more: [S10] [S11] */

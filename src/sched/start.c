@@ -50,7 +50,7 @@ static struct crew_member *make_worker(void *sched)
     if (i == workers_room(s))
         return NULL;
     *w = (struct worker){.sched = s, .index = i};
-    rng_init(&w->rng, entropy());
+    rng_init(&w->rng, s->seed + i);
     queue_init(&w->queue, s->idle.fenced);
     parker_init(&w->parker);
     parker_init(&w->member.parker);
@@ -131,6 +131,7 @@ int sched_start(struct sched *s, const struct sched_opts *opts)
     s->hooks = opts->hooks;
     s->sim = opts->sim;
     s->guest = opts->guest;
+    s->seed = opts->sim != NULL ? 0 : entropy(); /* it chooses itself */
     s->forks = forked_times();
     stack_pool_init(&s->pool, opts->stack_bytes,
                     fenced || opts->sim != NULL ? &s->always : &s->idle.hungry,

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "os/altstack.h"
 #include "os/clock.h"
+#include "os/env.h"
 #include "os/fault.h"
 #include "os/lock.h"
 #include "sched/start.h"
@@ -217,20 +218,23 @@ static thrum_err *one(struct sim *sim, unsigned round)
                        (unsigned long long)sim->seed);
 }
 
-static bool from_environment(const char *name, uint64_t *n)
+/* THRUM_ROUNDS, or 0: it does not say. */
+static unsigned wished_rounds(void)
 {
-    const char *text = getenv(name);
-    char *end;
+    uint64_t n;
 
-    if (text == NULL || *text == '\0')
-        return false;
-    *n = strtoull(text, &end, 0);
-    return *end == '\0';
+    if (!env_number("THRUM_ROUNDS", &n))
+        return 0;
+    if (n > 0 && n <= UINT32_MAX)
+        return (unsigned)n;
+    env_complain("THRUM_ROUNDS",
+                 "is no number of rounds: as if it were not set");
+    return 0;
 }
 
 static void fill_in(thrum_sim_opts *o)
 {
-    uint64_t n;
+    unsigned rounds = wished_rounds();
 
     if (o->seed == 0)
         o->seed = SEED;
@@ -241,12 +245,10 @@ static void fill_in(thrum_sim_opts *o)
     o->limit = o->limit > CLOCK_NEVER - EPOCH ? CLOCK_NEVER : o->limit + EPOCH;
     if (o->steps == 0)
         o->steps = STEPS;
-    if (from_environment("THRUM_ROUNDS", &n) && n > 0 && n <= UINT32_MAX)
-        o->rounds = (unsigned)n;
-    if (from_environment("THRUM_SEED", &n)) {
-        o->seed = n;
+    if (rounds != 0)
+        o->rounds = rounds;
+    if (env_number("THRUM_SEED", &o->seed))
         o->rounds = 1;
-    }
 }
 
 /* What is of the whole process, while any thread simulates. */

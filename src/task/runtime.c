@@ -1,12 +1,12 @@
 #include "task/runtime.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "os/clock.h"
 #include "os/cpu.h"
+#include "os/env.h"
 #include "os/forked.h"
 #include "sched/guest.h"
 #include "sched/start.h"
@@ -118,33 +118,11 @@ FORGET_IN_CHILD(forget)
 
 /* ------------------------------------------------------------ start and stop */
 
-/* Who has set it shall see why it has no effect. */
-static cold void complain(const char *name, const char *text, const char *why)
-{
-    fprintf(stderr, "thrum: %s=%s %s\n", name, text, why);
-}
-
-/* A number from the environment, or 0: not set, or none. */
-static size_t env_number(const char *name)
-{
-    const char *text = getenv(name);
-    char *end;
-    unsigned long long n;
-
-    if (text == NULL || *text == '\0')
-        return 0;
-    n = strtoull(text, &end, 10);
-    if (*end == '\0' && *text != '-')
-        return (size_t)n;
-    complain(name, text, "is no number: the default is taken");
-    return 0;
-}
-
 /* If the program does not say. True: by the CPUs, and they may change. */
 static bool choose_workers(unsigned *workers)
 {
-    size_t n = env_number("THRUM_WORKERS");
-    bool by_cpus = n == 0;
+    uint64_t n = 0;
+    bool by_cpus = !env_number("THRUM_WORKERS", &n) || n == 0;
 
     if (by_cpus)
         n = cpu_count();
@@ -152,19 +130,21 @@ static bool choose_workers(unsigned *workers)
     return by_cpus;
 }
 
-static bool is_stack_size(size_t bytes)
+static bool is_stack_size(uint64_t bytes)
 {
     return bytes >= STACK_LEAST && bytes <= SIZE_MAX / 4096;
 }
 
 static size_t choose_stack_size(void)
 {
-    size_t n = env_number("THRUM_STACK");
+    uint64_t n = 0;
 
-    if (n != 0 && !is_stack_size(n))
-        complain("THRUM_STACK", getenv("THRUM_STACK"),
-                 "is no size of a stack: 16384 bytes at least");
-    return n == 0 ? STACK_DEFAULT : n;
+    if (!env_number("THRUM_STACK", &n) || n == 0)
+        return STACK_DEFAULT;
+    if (!is_stack_size(n))
+        env_complain("THRUM_STACK",
+                     "is no size of a stack: 16384 bytes at least");
+    return (size_t)n;
 }
 
 static int fill_in(thrum_opts *o, bool *by_cpus)

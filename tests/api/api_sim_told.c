@@ -21,7 +21,7 @@ static thrum_err *never(void *unused)
 
 static uint64_t seed;
 
-/* --- what is said ------------------------------------------------------------------ */
+/* --- again ------------------------------------------------------------------------- */
 
 static void run_again(void)
 {
@@ -54,6 +54,75 @@ static void a_seed_repeats_its_round_in_another_process(void **state)
     assert_non_null(strstr(end.said, "write_down (tests/api/lib/planted.c:"));
     assert_non_null(strstr(end.said, "this round has failed"));
 }
+
+/* --- what the environment says ----------------------------------------------------- */
+
+static unsigned rounds_run;
+
+static thrum_err *count_a_round(void *seed_of_first)
+{
+    if (rounds_run++ == 0)
+        *(uint64_t *)seed_of_first = thrum_sim_seed();
+    return NULL;
+}
+
+/* Their first seed. */
+static uint64_t sim_with(const char *wished_seed, const char *wished_rounds,
+                         unsigned rounds)
+{
+    thrum_sim_opts o = {.seed = 77, .rounds = 3};
+    uint64_t first = 0;
+
+    CHECK(setenv("THRUM_SEED", wished_seed, 1) == 0);
+    CHECK(setenv("THRUM_ROUNDS", wished_rounds, 1) == 0);
+    rounds_run = 0;
+    expect_ok(thrum_sim(&o, count_a_round, &first));
+    CHECK(rounds_run == rounds);
+    return first;
+}
+
+static void obey(void)
+{
+    CHECK(sim_with("", "", 3) == 77);
+    CHECK(sim_with("010", "", 1) == 10); /* as elsewhere: not octal */
+    CHECK(sim_with("0x1F", "7", 1) == 31);
+    CHECK(sim_with("", "7", 7) == 77);
+    CHECK(sim_with("-1", "5", 5) == 77);
+    CHECK(sim_with("18446744073709551616", "0", 3) == 77);
+}
+
+static void run_ill_seeded(void)
+{
+    thrum_opts four = {.workers = 4};
+
+    CHECK(setenv("THRUM_SEED", "77x", 1) == 0);
+    expect_ok(thrum_run(&four, nothing, NULL));
+}
+
+/* Once, not by each round or worker. */
+static void expect_once(const struct end *end, const char *line)
+{
+    const char *at = strstr(end->said, line);
+
+    assert_int_equal(end->status, 0);
+    assert_non_null(at);
+    assert_null(strstr(at + 1, line));
+}
+
+static void what_is_not_followed_is_told_once(void **state)
+{
+    struct end end = end_of(obey);
+
+    (void)state;
+    expect_once(&end, "THRUM_SEED=-1 is no number");
+    expect_once(&end, "THRUM_SEED=18446744073709551616 is no number");
+    expect_once(&end, "THRUM_ROUNDS=0 is no number of rounds");
+    assert_null(strstr(end.said, "THRUM_SEED= "));
+    end = end_of(run_ill_seeded);
+    expect_once(&end, "THRUM_SEED=77x is no number");
+}
+
+/* --- what a failure says ----------------------------------------------------------- */
 
 static thrum_err *give_up(void *unused)
 {
@@ -315,6 +384,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_seed_repeats_its_round_in_another_process),
+        cmocka_unit_test(what_is_not_followed_is_told_once),
         cmocka_unit_test(a_crash_says_its_seed),
         cmocka_unit_test(who_waits_is_told),
         cmocka_unit_test(tasks_left_in_the_background_are_a_failure),

@@ -2,6 +2,7 @@
 #include "os/altstack.h"
 #include "os/cpu.h"
 #include "os/entropy.h"
+#include "os/env.h"
 #include "os/fault.h"
 #include "os/forked.h"
 #include "os/lock.h"
@@ -118,6 +119,19 @@ int cpu_pin(unsigned nth)
 {
     (void)nth;
     return 0;
+}
+
+bool env_number(const char *name, uint64_t *number)
+{
+    (void)name;
+    (void)number;
+    return false;
+}
+
+void env_complain(const char *name, const char *why)
+{
+    (void)name;
+    (void)why;
 }
 
 uint64_t entropy(void)
