@@ -2,43 +2,16 @@
 
 #include "sim/sim.h"
 
-#include <stdarg.h>
-
+#include "task/text.h"
 #include "task/waits.h"
+
+enum { LAST_LINE = 32 }; /* room for it */
 
 struct dump {
     struct sim *sim;
-    char *at;
-    size_t left;
-    unsigned told, more;
+    struct text text;
+    unsigned more; /* lines that had no room */
 };
-
-enum { LINE_MAX_BYTES = 600 };
-
-static void say(struct dump *d, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-/* A line that has no room is only counted. */
-static void say(struct dump *d, const char *format, ...)
-{
-    char line[LINE_MAX_BYTES];
-    va_list args;
-    int n;
-
-    va_start(args, format);
-    n = vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    if (n >= (int)sizeof line)
-        n = sizeof line - 1;
-    if ((size_t)n + 32 > d->left) { /* room for the last line */
-        d->more++;
-        return;
-    }
-    snprintf(d->at, d->left, "%s", line);
-    d->at += n;
-    d->left -= (size_t)n;
-    d->told++;
-}
 
 static bool is_ready(const struct ready_set *set, const struct stack *s)
 {
@@ -63,13 +36,14 @@ static void see(struct stack *s, void *arg)
 
     if (inner == NULL || s == worker_current() || is_ready(&d->sim->ready, s))
         return;
-    say(d, "\n%s (%s) waits for %s since %.9f s%s%s",
-        place.name == NULL ? "a task" : place.name,
-        place.where == NULL ? "?" : place.where, waiting_tell(&w, what),
-        seconds(s->deque.since), inner->of_task ? "" : ", in scope ",
-        inner->of_task        ? ""
-        : inner->name != NULL ? inner->name
-                              : inner->where);
+    d->more += !text_add(&d->text, "\n%s (%s) waits for %s since %.9f s%s%s",
+                         place.name == NULL ? "a task" : place.name,
+                         place.where == NULL ? "?" : place.where,
+                         waiting_tell(&w, what), seconds(s->deque.since),
+                         inner->of_task ? "" : ", in scope ",
+                         inner->of_task        ? ""
+                         : inner->name != NULL ? inner->name
+                                               : inner->where);
 }
 
 static void walk(struct sim *sim, struct waits *ws)
@@ -95,10 +69,13 @@ static void say_circle(struct dump *d)
     walk(d->sim, &ws);
     w = circle = waits_circle(&ws);
     if (circle != NULL) {
-        say(d, "\neach of these waits for the next, the last for the first:");
+        d->more += !text_add(
+            &d->text,
+            "\neach of these waits for the next, the last for the first:");
         do {
-            say(d, "\n  %s waits for %s", task_tell(w->task, who),
-                waiting_tell(w, what));
+            d->more += !text_add(&d->text, "\n  %s waits for %s",
+                                 task_tell(w->task, who),
+                                 waiting_tell(w, what));
             w = w->next;
         } while (w != circle);
     }
@@ -107,11 +84,11 @@ static void say_circle(struct dump *d)
 
 void dump_waiting(struct sim *sim, char *text, size_t bytes)
 {
-    struct dump d = {.sim = sim, .at = text, .left = bytes};
+    struct dump d = {.sim = sim, .text = text_begin(text, bytes - LAST_LINE)};
 
-    *text = '\0';
     say_circle(&d);
     stack_pool_each(&sim->rt->sched.pool, see, &d);
+    d.text.left += LAST_LINE;
     if (d.more > 0)
-        snprintf(d.at, d.left, "\nand %u more", d.more);
+        text_add(&d.text, "\nand %u more", d.more);
 }

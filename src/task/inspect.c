@@ -3,54 +3,28 @@
 
 #include <thrum/inspect.h>
 
-#include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "task/runtime.h"
+#include "task/text.h"
 #include "task/waits.h"
 
 enum { TEXT = 32768, SMALL = 1024, INDENT_MAX = 40 };
-
-struct text {
-    char *at;
-    size_t left;
-    bool cut;
-};
-
-static void say(struct text *t, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void say(struct text *t, const char *format, ...)
-{
-    va_list args;
-    int n;
-
-    va_start(args, format);
-    n = vsnprintf(t->at, t->left, format, args);
-    va_end(args);
-    if (n < 0 || (size_t)n >= t->left) {
-        t->cut = true;
-        n = 0;
-        *t->at = '\0';
-    }
-    t->at += n;
-    t->left -= (size_t)n;
-}
 
 /* Under its lock. */
 static void say_scope(struct text *t, struct scope *s, int indent)
 {
     uint32_t live = scope_live(s); /* the body is one */
 
-    say(t, "%*s%s (%s)", indent, "", s->name == NULL ? "scope" : s->name,
-        s->where == NULL ? "?" : s->where);
+    text_add(t, "%*s%s (%s)", indent, "", s->name == NULL ? "scope" : s->name,
+             s->where == NULL ? "?" : s->where);
     if (live > 1)
-        say(t, ", children: %u", live - 1);
+        text_add(t, ", children: %u", live - 1);
     if (load_relaxed(&s->stops) != 0) /* a hint */
-        say(t, ", canceled");
-    say(t, "\n");
+        text_add(t, ", canceled");
+    text_add(t, "\n");
 }
 
 static void see(struct scope *s, int depth, const struct waiting *w, void *arg)
@@ -64,8 +38,9 @@ static void see(struct scope *s, int depth, const struct waiting *w, void *arg)
     if (w == NULL)
         say_scope(t, s, indent);
     else
-        say(t, "%*s%s waits for %s\n", indent + 2, "",
-            w->stack == NULL ? "a thread" : "a task", waiting_tell(w, what));
+        text_add(t, "%*s%s waits for %s\n", indent + 2, "",
+                 w->stack == NULL ? "a thread" : "a task",
+                 waiting_tell(w, what));
 }
 
 static void walk(struct waits *ws, struct thrum_rt *rt, struct text *t)
@@ -123,23 +98,26 @@ static void dump(struct text *t, struct thrum_rt *rt)
 
     do {
         *t = empty;
-        say(t, "thrum: who waits\n");
+        text_add(t, "thrum: who waits\n");
         if (load_relaxed(&rt->sched.pool.lacks)) /* a hint */
-            say(t,
+            text_add(
+                t,
                 "  no memory for one more stack: a task that waits keeps its "
                 "worker, what has not begun may wait for it\n");
         walk(&ws, rt, t);
     } while (waits_begin_again(&ws));
     if (is_over(&ws, rt))
-        say(t, "  all rest, and no timer is set: only another thread, or a "
-               "signal, can wake one\n");
+        text_add(t,
+                 "  all rest, and no timer is set: only another thread, or a "
+                 "signal, can wake one\n");
     w = circle = waits_circle(&ws);
     if (circle != NULL && stays(circle, rt)) {
-        say(t, "  deadlock: each of these waits for the next, the last for "
-               "the first\n");
+        text_add(t,
+                 "  deadlock: each of these waits for the next, the last for "
+                 "the first\n");
         do {
-            say(t, "    %s waits for %s\n", task_tell(w->task, who),
-                waiting_tell(w, what));
+            text_add(t, "    %s waits for %s\n", task_tell(w->task, who),
+                     waiting_tell(w, what));
             w = w->next;
         } while (w != circle);
     }
@@ -165,17 +143,15 @@ void thrum_dump(thrum_rt *rt, int fd)
     struct stack *here = worker_current();
     struct sched *sched = here != NULL ? here->worker->sched : sched_default();
     char small[SMALL], *all = alloc(TEXT);
-    struct text t = {.at = small, .left = sizeof small};
+    struct text t = all != NULL ? text_begin(all, TEXT)
+                                : text_begin(small, sizeof small);
 
-    if (all != NULL)
-        t = (struct text){.at = all, .left = TEXT};
-    *t.at = '\0';
     if (rt == NULL && sched != NULL)
         rt = runtime_of(sched);
     if (rt != NULL)
         dump(&t, rt);
     else
-        say(&t, "thrum: no runtime runs\n");
+        text_add(&t, "thrum: no runtime runs\n");
     put(fd, all != NULL ? all : small);
     if (t.cut)
         put(fd, "and more\n");

@@ -1,10 +1,10 @@
+#include "task/text.h"
 #include "task/waits.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOLD_MAX = 8, TEXT = 2048, REPORT = 4096 };
+enum { TOLD_MAX = 8, LAST_LINE = 32, TEXT = 2048, REPORT = 4096 };
 
 static _Atomic(thrum_opts (*)(struct sched *)) finder; /* code: relaxed */
 
@@ -90,33 +90,25 @@ void report_child(struct scope *root, thrum_err *err)
 
 /* --------------------------------------------------------------- slow scopes */
 
-struct text {
-    char *at;
-    size_t left;
-    unsigned told;
+/* What is told of those inside. */
+struct tale {
+    struct text text;
+    unsigned told, more; /* more: of these, how many they are */
 };
 
-static void say(struct text *t, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void say(struct text *t, const char *format, ...)
+static bool is_full(const struct tale *t)
 {
-    va_list args;
-    int n;
-
-    va_start(args, format);
-    n = vsnprintf(t->at, t->left, format, args);
-    va_end(args);
-    if (n < 0 || (size_t)n >= t->left)
-        n = t->left == 0 ? 0 : (int)t->left - 1;
-    t->at += n;
-    t->left -= (size_t)n;
+    return t->told == TOLD_MAX || t->text.cut;
 }
 
-static void say_child(struct text *t, const char *name, const char *where)
+static void say_child(struct tale *t, const char *name, const char *where,
+                      const char *does, const char *what)
 {
-    if (t->told++ < TOLD_MAX)
-        say(t, "\n%s, started at %s, ", name, where);
+    if (!is_full(t) && text_add(&t->text, "\n%s, started at %s, %s%s", name,
+                                where, does, what))
+        t->told++;
+    else
+        t->more++;
 }
 
 /* The first wait that is found. */
@@ -132,7 +124,7 @@ static void note_wait(struct scope *s, int depth, const struct waiting *w,
 }
 
 /* Those that have waited, and may do so now. */
-static void say_linked(struct text *t, struct scope *s)
+static void say_linked(struct tale *t, struct scope *s)
 {
     struct waits ws = {.sched = s->sched};
 
@@ -140,19 +132,19 @@ static void say_linked(struct text *t, struct scope *s)
     for (struct scope *c = s->inner; c != NULL; c = c->next) {
         char what[WAITING_TEXT] = "";
 
-        say_child(t, c->name == NULL ? "a scope" : c->name, c->where);
-        if (t->told > TOLD_MAX)
-            continue;
-        waits_walk(&ws, c, note_wait, what);
-        say(t, "%s%s", *what == '\0' ? "has not ended" : "waits for ", what);
+        if (!is_full(t))
+            waits_walk(&ws, c, note_wait, what);
+        say_child(t, c->name == NULL ? "a scope" : c->name, c->where,
+                  *what == '\0' ? "has not ended" : "waits for ", what);
     }
     spin_unlock(&s->lock);
 }
 
 /* Those that have never waited run on some worker now, or have not begun. */
-static void say_running(struct text *t, struct scope *s)
+static void say_running(struct tale *t, struct scope *s)
 {
     struct sched *sched = s->sched;
+    char who[24];
 
     for (unsigned i = 0; i < sched_count(sched); i++) {
         struct stack *stack = load_acquire(&sched->workers[i].stack); /* [S7] */
@@ -163,24 +155,24 @@ static void say_running(struct text *t, struct scope *s)
         site = load_relaxed(&stack->child_site);
         if (site == NULL)
             continue; /* it has moved */
-        say_child(t, site->name, site->where);
-        if (t->told <= TOLD_MAX)
-            say(t, "runs on worker %u", i);
+        snprintf(who, sizeof who, "worker %u", i);
+        say_child(t, site->name, site->where, "runs on ", who);
     }
 }
 
 void report_children(struct scope *s, char *text, size_t bytes)
 {
-    struct text t = {.at = text, .left = bytes};
+    struct tale t = {.text = text_begin(text, bytes - LAST_LINE)};
 
-    *text = '\0';
     if (s->sched != NULL)
         say_running(&t, s);
     say_linked(&t, s);
-    if (t.told > TOLD_MAX)
-        say(&t, "\nand %u more", t.told - TOLD_MAX);
+    t.text.left += LAST_LINE;
+    if (t.more > 0)
+        text_add(&t.text, "\nand %u more", t.more);
     else if (t.told == 0 && scope_live(s) > 1)
-        say(&t, "\nchildren that are ready to run, or have not begun");
+        text_add(&t.text,
+                 "\nchildren that are ready to run, or have not begun");
 }
 
 static void tell_slow(const thrum_opts *opts, const struct scope *s,
