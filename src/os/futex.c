@@ -30,7 +30,8 @@ int futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)
 
     if (rc == -EINTR)
         return 0;
-    assert_invariant(rc == 0 || rc == -EAGAIN || rc == -ETIMEDOUT);
+    if (unlikely(rc != 0 && rc != -EAGAIN && rc != -ETIMEDOUT))
+        die_refused("futex", -rc);
     return rc;
 }
 
@@ -38,6 +39,9 @@ void futex_wake(_Atomic uint32_t *word, int n)
 {
     int saved = errno;
 
-    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+    if (unlikely(syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL,
+                         0) < 0 &&
+                 errno != EFAULT)) /* it is gone */
+        die_refused("futex", errno);
     errno = saved;
 }

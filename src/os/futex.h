@@ -4,7 +4,8 @@
  * protocol (parts/parker). The kernel compares and goes to sleep in one step:
  * a futex_wake after the word changed is never missed.
  *
- * Futexes are private to the process. Neither function changes errno.
+ * Futexes are private to the process. Neither function changes errno. If the
+ * kernel refuses them the program ends: nobody could sleep, or be woken.
  *
  * Ordering
  *   None is promised. The caller orders its data by its own accesses to the

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <linux/membarrier.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,13 +137,40 @@ static void some_that_are_refused_are_not_missed(void **state)
 }
 
 /* By its name, with the kernel's reason. */
+static void assert_told(const struct end *end, const char *what)
+{
+    assert_true(WIFSIGNALED(end->status) && WTERMSIG(end->status) == SIGABRT);
+    if (strstr(end->said, what) == NULL)
+        fail_msg("not \"%s\", but: %s", what, end->said);
+}
+
 static void one_that_is_needed_is_told(void **state)
 {
     struct end end = end_without(SYS_epoll_pwait);
 
     (void)state;
-    assert_true(WIFSIGNALED(end.status) && WTERMSIG(end.status) == SIGABRT);
-    assert_non_null(strstr(end.said, "epoll_pwait: Operation not permitted"));
+    assert_told(&end, "thrum: epoll_pwait: Operation not permitted");
+}
+
+static void wait_in_vain(void)
+{
+    static thrum_event never;
+
+    refuse(&number, 1, EPERM);
+    CHECK(thrum_event_wait(&never) == 0);
+}
+
+static void so_is_the_one_to_sleep_in(void **state)
+{
+    struct end end;
+
+    (void)state;
+    if (is_emulated() || SANITIZED)
+        skip();
+    number = SYS_futex;
+    end = end_of(wait_in_vain);
+    skip_without_filters(&end);
+    assert_told(&end, "thrum: futex: Operation not permitted");
 }
 
 /* --- by a filter that comes when all is running ----------------------------------- */
@@ -213,8 +242,62 @@ static void so_is_a_barrier_that_is_refused_later(void **state)
         skip();
     end = end_of(steal_until_refused);
     skip_without_filters(&end);
-    assert_true(WIFSIGNALED(end.status) && WTERMSIG(end.status) == SIGABRT);
-    assert_non_null(strstr(end.said, "membarrier: Operation not permitted"));
+    assert_told(&end, "thrum: membarrier: Operation not permitted");
+}
+
+/* --- and a wake-up ------------------------------------------------------------------ */
+
+static thrum_event woken;
+static _Atomic int sleeper;
+
+static void *sleep_until_woken(void *unused)
+{
+    (void)unused;
+    atomic_store(&sleeper, thread_id());
+    CHECK(thrum_event_wait(&woken) == 0);
+    return NULL;
+}
+
+/* As /proc tells: "7 (name) S ...". */
+static bool sleeps(int tid)
+{
+    char name[64], state = '?';
+    FILE *file;
+
+    snprintf(name, sizeof name, "/proc/self/task/%d/stat", tid);
+    file = fopen(name, "r");
+    if (file == NULL)
+        return false;
+    if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+        state = '?';
+    fclose(file);
+    return state == 'S';
+}
+
+static void wake_without(void)
+{
+    pthread_t thread;
+    int tid;
+
+    CHECK(pthread_create(&thread, NULL, sleep_until_woken, NULL) == 0);
+    while ((tid = atomic_load(&sleeper)) == 0 || !sleeps(tid))
+        sched_yield();
+    refuse(&number, 1, EPERM);
+    thrum_event_set(&woken); /* and not: he sleeps for ever */
+    _exit(0);
+}
+
+static void so_is_the_one_to_wake_with(void **state)
+{
+    struct end end;
+
+    (void)state;
+    if (is_emulated() || SANITIZED)
+        skip();
+    number = SYS_futex;
+    end = end_of(wake_without);
+    skip_without_filters(&end);
+    assert_told(&end, "thrum: futex: Operation not permitted");
 }
 
 int main(void)
@@ -223,7 +306,9 @@ int main(void)
         cmocka_unit_test(a_socket_that_says_eperm_is_no_file),
         cmocka_unit_test(some_that_are_refused_are_not_missed),
         cmocka_unit_test(one_that_is_needed_is_told),
+        cmocka_unit_test(so_is_the_one_to_sleep_in),
         cmocka_unit_test(so_is_a_barrier_that_is_refused_later),
+        cmocka_unit_test(so_is_the_one_to_wake_with),
         cmocka_unit_test(stacks_are_given_back_without_advice),
     };
 
