@@ -53,7 +53,8 @@ THRUM_API THRUM_NODISCARD int thrum_broadcast_init(thrum_broadcast *b,
  * Call from:  anywhere, when nobody uses it any more.
  * Suspends:   never.
  *
- * If somebody waits at it the program is stopped with a line that says so.
+ * If somebody waits at it the program is stopped with a line that says so; also
+ * if it is used after that, or was never made. To free it again has no effect.
  */
 THRUM_API void thrum_broadcast_fini(thrum_broadcast *b);
 

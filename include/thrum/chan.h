@@ -71,7 +71,8 @@ THRUM_API THRUM_NODISCARD int thrum_chan_init(thrum_chan *c, size_t item,
  *             is the last one.
  * Suspends:   never.
  *
- * If somebody waits at it the program is stopped with a line that says so.
+ * If somebody waits at it the program is stopped with a line that says so; also
+ * if it is used after that, or was never made. To free it again has no effect.
  */
 THRUM_API void thrum_chan_fini(thrum_chan *c);
 

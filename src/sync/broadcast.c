@@ -12,10 +12,9 @@
 struct broadcast {
     struct spin lock;
     uint32_t item, keep; /* const */
-    bool closed;         /* lock */
-    bool gone;           /* it is closed for good, and freed */
+    bool open;           /* lock: not closed; all zero is no broadcast */
     uint64_t next;       /* lock: the number of the next item */
-    char *ring;
+    char *ring;          /* NULL: none was made, or it was freed */
     struct line waiting; /* lock: of chan_place */
 };
 
@@ -44,11 +43,11 @@ static char *kept_at(const struct broadcast *b, uint64_t number)
     return b->ring + number % b->keep * b->item;
 }
 
-static cold int told_end(struct broadcast *b)
+static void require_broadcast(const struct broadcast *b, const char *func)
 {
-    if (unlikely(b->gone))
-        die("a broadcast is used after thrum_broadcast_fini");
-    return -EPIPE;
+    REQUIRE_OF(func, b->ring != NULL,
+               "a broadcast that thrum_broadcast_init has not made, or that "
+               "thrum_broadcast_fini has freed");
 }
 
 /* ------------------------------------------------------------------- both ends */
@@ -57,9 +56,11 @@ int thrum_broadcast_init(thrum_broadcast *broadcast, size_t item, size_t keep)
 {
     struct broadcast *b = broadcast_of(broadcast);
 
+    REQUIRE(b != NULL, "no broadcast");
     if (keep == 0 || item > UINT32_MAX || keep > UINT32_MAX)
         return -EINVAL;
-    *b = (struct broadcast){.item = (uint32_t)item, .keep = (uint32_t)keep};
+    *b = (struct broadcast){
+        .item = (uint32_t)item, .keep = (uint32_t)keep, .open = true};
     b->ring = alloc(item == 0 ? 1 : item * keep);
     return b->ring == NULL ? -ENOMEM : 0;
 }
@@ -68,9 +69,10 @@ void thrum_broadcast_fini(thrum_broadcast *broadcast)
 {
     struct broadcast *b = broadcast_of(broadcast);
 
+    REQUIRE(b != NULL, "no broadcast");
     lock(b);
     REQUIRE(!line_any(&b->waiting), "somebody waits at the broadcast");
-    b->closed = b->gone = true;
+    b->open = false;
     unlock(b);
     release(b->ring);
     b->ring = NULL;
@@ -83,11 +85,10 @@ int thrum_broadcast_send(thrum_broadcast *broadcast, const void *item)
 
     sched_point(POINT_CALL);
     lock(b);
-    if (b->closed) {
-        int rc = told_end(b);
-
+    require_broadcast(b, __func__);
+    if (!b->open) {
         unlock(b);
-        return rc;
+        return -EPIPE;
     }
     item_copy(b->item, kept_at(b, b->next), item);
     b->next++;
@@ -103,7 +104,8 @@ void thrum_broadcast_close(thrum_broadcast *broadcast)
     struct line_place *called;
 
     lock(b);
-    b->closed = true;
+    require_broadcast(b, __func__);
+    b->open = false;
     called = chan_call_all(&b->waiting, -EPIPE, NULL, 0);
     unlock(b);
     line_let_go_all(called);
@@ -116,9 +118,17 @@ void thrum_subscribe(thrum_subscriber *s, thrum_broadcast *broadcast)
     struct broadcast *b = broadcast_of(broadcast);
 
     lock(b);
+    require_broadcast(b, __func__);
     s->of_ = broadcast;
     s->next_ = b->next;
     unlock(b);
+}
+
+static struct broadcast *heard_by(const thrum_subscriber *s, const char *func)
+{
+    REQUIRE_OF(func, s != NULL && s->of_ != NULL,
+               "no subscriber, or one that has not subscribed");
+    return broadcast_of(s->of_);
 }
 
 /* Locked. Go on to the oldest that is kept. */
@@ -136,7 +146,7 @@ static int take_next(struct broadcast *b, thrum_subscriber *s, void *item,
                      uint64_t *missed)
 {
     if (s->next_ == b->next)
-        return b->closed ? told_end(b) : CHAN_LATER;
+        return b->open ? CHAN_LATER : -EPIPE;
     *missed = skip(b, s);
     if (item != NULL)
         item_copy(b->item, item, kept_at(b, s->next_));
@@ -165,7 +175,7 @@ static int wait_for_next(struct broadcast *b, thrum_subscriber *s, void *item,
 
 int thrum_subscriber_recv(thrum_subscriber *s, void *item, uint64_t *missed)
 {
-    struct broadcast *b = broadcast_of(s->of_);
+    struct broadcast *b = heard_by(s, __func__);
     struct scope *scope = scope_current();
     uint64_t ignored, *out = missed == NULL ? &ignored : missed;
     int rc;
@@ -175,6 +185,7 @@ int thrum_subscriber_recv(thrum_subscriber *s, void *item, uint64_t *missed)
     if (scope != NULL && scope_canceled(scope))
         return -ECANCELED;
     lock(b);
+    require_broadcast(b, __func__);
     rc = take_next(b, s, item, out);
     if (rc == CHAN_LATER)
         return wait_for_next(b, s, item, scope);
@@ -184,13 +195,14 @@ int thrum_subscriber_recv(thrum_subscriber *s, void *item, uint64_t *missed)
 
 int thrum_subscriber_try_recv(thrum_subscriber *s, void *item, uint64_t *missed)
 {
-    struct broadcast *b = broadcast_of(s->of_);
+    struct broadcast *b = heard_by(s, __func__);
     uint64_t ignored, *out = missed == NULL ? &ignored : missed;
     int rc;
 
     sched_point(POINT_POLL);
     *out = 0;
     lock(b);
+    require_broadcast(b, __func__);
     rc = take_next(b, s, item, out);
     unlock(b);
     return rc == CHAN_LATER ? -EAGAIN : rc;

@@ -104,18 +104,25 @@ static struct line_place *refill(struct chan *c)
     return &p->place;
 }
 
-static cold int end_of(struct chan *c)
+/* Not in the way of who finds it open. */
+static cold void require_chan(const struct chan *c, const char *func)
 {
-    if (unlikely(c->gone))
-        die("a channel is used after thrum_chan_fini");
+    REQUIRE_OF(func, c->ring != NULL,
+               "a channel that thrum_chan_init has not made, or that "
+               "thrum_chan_fini has freed");
+}
+
+static cold int end_of(const struct chan *c, const char *func)
+{
+    require_chan(c, func);
     return -EPIPE;
 }
 
 static inline __attribute__((always_inline)) int
 put(struct chan *c, const void *item, struct line_place **called)
 {
-    if (unlikely(c->closed))
-        return end_of(c);
+    if (unlikely(!c->open))
+        return end_of(c, "thrum_chan_send");
     if (unlikely(line_any(&c->receivers)) &&
         (*called = give_to_waiting(c, item)) != NULL)
         return 0;
@@ -136,7 +143,7 @@ take(struct chan *c, void *item, struct line_place **called)
     }
     if (line_any(&c->senders) && (*called = take_from_waiting(c, item)) != NULL)
         return 0;
-    return c->closed ? end_of(c) : CHAN_LATER;
+    return c->open ? CHAN_LATER : end_of(c, "thrum_chan_recv");
 }
 
 static inline __attribute__((always_inline)) int
@@ -158,29 +165,34 @@ int thrum_chan_init(thrum_chan *chan, size_t item, size_t cap)
 {
     struct chan *c = chan_of(chan);
 
+    REQUIRE(c != NULL, "no channel");
     if (item > UINT32_MAX || cap > UINT32_MAX)
         return -EINVAL;
-    *c = (struct chan){
-        .item = (uint32_t)item, .cap = (uint32_t)cap, .ring = nothing};
+    *c = (struct chan){.item = (uint32_t)item,
+                       .cap = (uint32_t)cap,
+                       .open = true,
+                       .ring = nothing};
     if (item == 0 || cap == 0)
         return 0;
     c->ring = alloc(item * cap);
-    return c->ring == NULL ? -ENOMEM : 0;
+    c->open = c->ring != NULL;
+    return c->open ? 0 : -ENOMEM;
 }
 
 void thrum_chan_fini(thrum_chan *chan)
 {
     struct chan *c = chan_of(chan);
 
+    REQUIRE(c != NULL, "no channel");
     chan_lock(c);
     REQUIRE(!line_any(&c->senders) && !line_any(&c->receivers),
             "somebody waits at the channel");
-    c->closed = c->gone = true;
+    c->open = false;
     store_relaxed(&c->count, 0);
     chan_unlock(c);
     if (c->ring != nothing)
         release(c->ring);
-    c->ring = nothing;
+    c->ring = NULL;
 }
 
 struct line_place *chan_call_all(struct line *l, int rc, const void *item,
@@ -208,7 +220,8 @@ void thrum_chan_close(thrum_chan *chan)
     if (c == NULL)
         return;
     chan_lock(c);
-    c->closed = true;
+    require_chan(c, __func__);
+    c->open = false;
     receivers = chan_call_all(&c->receivers, -EPIPE, NULL, 0);
     senders = chan_call_all(&c->senders, -EPIPE, NULL, 0);
     chan_unlock(c);

@@ -49,10 +49,9 @@ struct chan {
     uint32_t item, cap;     /* const */
     uint32_t in, out;       /* lock: of the ring */
     _Atomic uint32_t count; /* written with the lock: of items in it */
-    bool closed;            /* lock */
-    bool gone;              /* it is closed for good, and freed */
+    bool open;              /* lock: not closed; all zero is no channel */
     _Atomic int8_t hope;    /* a hint: see let_others_run */
-    char *ring;
+    char *ring;             /* NULL: none was made, or it was freed */
     struct line senders, receivers; /* lock: of chan_place */
 };
 

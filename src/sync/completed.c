@@ -48,6 +48,8 @@ int thrum_completed_open(thrum_completed *c, thrum_job *jobs, size_t n,
     REQUIRE(c != NULL && (jobs != NULL || n == 0), "no jobs");
     if (n > UINT32_MAX)
         return -EINVAL;
+    for (size_t i = 0; i < n; i++)
+        REQUIRE(jobs[i].fn != NULL, "a job without a function");
     rc = thrum_chan_init(&c->ended_, sizeof(uint32_t), n > 0 ? n : 1);
     if (rc < 0)
         return rc;

@@ -8,6 +8,8 @@
  *                  close  v  | (a body that emits is told to end)
  *                        CLOSING ----------^
  *
+ * All zero is NONE, and so is what was closed: no generator.
+ *
  * As the body is in the tree of scopes below its consumer, a cancel finds it
  * where it waits; its consumer, which waits for nobody else, need not be found.
  */
@@ -22,7 +24,7 @@
 #include "sched/worker.h"
 #include "task/scope.h"
 
-enum state { FRESH, OPEN, CLOSING, ENDED };
+enum state { NONE, CLOSING, FRESH, OPEN, ENDED };
 
 struct gen {
     int got;               /* of thrum/gen.h: what thrum_gen_next returns */
@@ -73,7 +75,7 @@ void thrum_gen_open_(thrum_gen *g, const struct thrum_site_ *site, thrum_fn *fn,
 
     REQUIRE(worker_current() != NULL, "a generator is opened by a task");
     REQUIRE(fn != NULL, "no function");
-    *gen = (struct gen){.parent = scope_own(), .size = item};
+    *gen = (struct gen){.parent = scope_own(), .size = item, .state = FRESH};
     store_relaxed(&gen->job.site, site); /* nobody else knows it */
     gen->job.u.call.fn = fn;
     gen->job.u.call.arg = arg;
@@ -110,9 +112,9 @@ int thrum_gen_resume_(thrum_gen *gen, void *items, size_t n,
     struct stack *self = stack_at(deque);
 
     REQUIRE_OF(next, self != NULL, "a generator is used by tasks");
-    REQUIRE_OF(next, g->room == 0 && g->state != CLOSING,
-               "a generator is used by one task at a time, and not by its "
-               "body");
+    REQUIRE_OF(next, g->room == 0 && g->state > CLOSING,
+               "a generator is used while it is open, by one task at a time, "
+               "and not by its body");
     REQUIRE_OF(next, items != NULL || g->size == 0, "no place for the items");
     g->got = 0;
     if (scope_canceled(scope_on(self)))
@@ -154,6 +156,7 @@ thrum_err *thrum_gen_close(thrum_gen *gen)
 
     REQUIRE(worker_current() != NULL, "a generator is closed by a task");
     REQUIRE(g->room == 0 && g->state != CLOSING, "a generator that is in use");
+    REQUIRE(g->state != NONE, "a generator that is not open");
     if (g->state == OPEN) {
         g->state = CLOSING;
         scope_cancel(g->own, NULL);
@@ -166,6 +169,7 @@ thrum_err *thrum_gen_close(thrum_gen *gen)
     }
     if (g->counted)
         g->parent->generators--;
+    g->state = NONE;
     return g->err;
 }
 

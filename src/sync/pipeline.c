@@ -383,7 +383,7 @@ thrum_err *thrum_pipeline_run(const thrum_pipeline *p)
     thrum_scope s;
     thrum_err *err;
 
-    REQUIRE(p->source != NULL, "there is no source");
+    REQUIRE(p != NULL && p->source != NULL, "there is no source");
     for (size_t i = 0; i < p->n; i++)
         REQUIRE(p->stages[i].fn != NULL, "a stage without a function");
     r = run_new(p, p->tokens == 0 ? TOKENS_DEFAULT : p->tokens);

@@ -446,6 +446,9 @@ void thrum_scope_cancel(thrum_scope *scope, const char *why)
 {
     struct scope *s = scope_given(scope, __func__);
 
+    REQUIRE(s->sched != NULL ||
+                load_relaxed(&s->alone), /* set when it is opened */
+            "a scope that was never opened");
     sched_point(POINT_CALL);
     scope_cancel(s, why);
 }

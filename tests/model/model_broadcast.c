@@ -104,7 +104,8 @@ static void hears_to_the_end_and_frees(void)
 {
     hears_to_the_end();
     store_relaxed(&b.lock.held, 1);
-    b.closed = b.gone = true;
+    b.open = false;
+    b.ring = NULL;
     b.next = 0;
     b.waiting = (struct line){NULL};
 }
@@ -114,8 +115,10 @@ static void hears_to_the_end_and_frees(void)
 static void prepare_broadcast(uint32_t keep, unsigned outsiders)
 {
     prepare(0, outsiders);
-    b = (struct broadcast){
-        .item = sizeof(uint64_t), .keep = keep, .ring = (char *)kept};
+    b = (struct broadcast){.item = sizeof(uint64_t),
+                           .keep = keep,
+                           .open = true,
+                           .ring = (char *)kept};
     for (int i = 0; i < MODEL_THREADS; i++)
         subscribers[i] = (thrum_subscriber){.of_ = shared()};
     model_name(&b, "broadcast");

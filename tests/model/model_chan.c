@@ -173,7 +173,8 @@ static void receives_all_and_frees(void)
 
     receives_all();
     store_relaxed(&c->lock.held, 1);
-    c->closed = c->gone = true;
+    c->open = false;
+    c->ring = NULL;
     c->senders = c->receivers = (struct line){NULL};
     store_relaxed(&c->count, 0);
 }

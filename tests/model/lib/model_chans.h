@@ -120,8 +120,10 @@ static void prepare(uint32_t room, unsigned outsiders)
         scopes[i].sched = &model_sched;
     }
     for (int i = 0; i < CHANS; i++)
-        chans[i] = (struct chan){
-            .item = sizeof(uint64_t), .cap = room, .ring = (char *)rings[i]};
+        chans[i] = (struct chan){.open = true,
+                                 .item = sizeof(uint64_t),
+                                 .cap = room,
+                                 .ring = (char *)rings[i]};
     memset(gifts, 0, sizeof gifts);
     sent = received = 0;
     store_relaxed(&done_with, 0);
