@@ -95,8 +95,9 @@ typedef struct thrum_scope_opts {
  * Open a scope.
  *
  * Call from:  a task, or any other thread; what that spawns into it runs on the
- *             default runtime, which must then run until it is closed; so, too,
- *             with .slow. (In a call that a task offloads: on the task's.)
+ *             default runtime, which must run by now (else a spawn stops the
+ *             program with a line that says so), and then until it is closed;
+ *             so, too, with .slow. (In a call that a task offloads: the task's.)
  * Suspends:   never.
  * Ownership:  s stays in place until it is closed, by the same task, in reverse
  *             order of opening. Option strings live as long.

@@ -234,7 +234,7 @@ inlined struct scope *check(thrum_scope *scope, const struct spawned *what,
     REQUIRE_OF(func, what->arg != NULL || what->copy == 0,
                "bytes to copy, and no argument");
     REQUIRE_OF(func, s->sched != NULL,
-               "no runtime runs: start one with thrum_run");
+               "no runtime ran when the scope was opened (see thrum_run)");
     return s;
 }
 

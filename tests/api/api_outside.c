@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #define SOON THRUM_MS(1)
 #define HOUR THRUM_SEC(3600)
@@ -130,6 +131,66 @@ a_scope_in_which_nothing_was_spawned_outlives_the_runtime(void **state)
     }
 }
 
+static thrum_scope early;
+
+static void spawn_into_early(void)
+{
+    CHECK(thrum_spawn(&early, wait_an_hour, NULL, 0) == 0);
+}
+
+static void spawn_blocking_into_early(void)
+{
+    CHECK(thrum_spawn_blocking(&early, wait_an_hour, NULL, 0) == 0);
+}
+
+static void with_runtime_too_late(void (*act)(void))
+{
+    struct keeper k;
+
+    thrum_scope_open(&early, .name = "early");
+    keeper_begin(&k);
+    act();
+}
+
+static void spawn_too_early(void)
+{
+    with_runtime_too_late(spawn_into_early);
+}
+
+static void spawn_blocking_too_early(void)
+{
+    with_runtime_too_late(spawn_blocking_into_early);
+}
+
+/* In a scope of its own it may. */
+static void spawn_deeper(void)
+{
+    static thrum_scope inner;
+
+    thrum_scope_open(&inner, .name = "inner");
+    CHECK(thrum_spawn(&inner, wait_in_a_child, NULL, 0) == 0);
+    thrum_scope_cancel(&inner, NULL);
+    thrum_err_drop(thrum_scope_close(&inner, NULL));
+    _exit(0);
+}
+
+static void spawn_in_time(void)
+{
+    with_runtime_too_late(spawn_deeper);
+}
+
+static void a_scope_is_of_the_runtime_that_ran_when_it_was_opened(void **state)
+{
+    static const char late[] = "no runtime ran when the scope was opened";
+
+    (void)state;
+    workers = 2;
+    assert_stops(spawn_too_early, "thrum: thrum_spawn:", late);
+    assert_stops(spawn_blocking_too_early,
+                 "thrum: thrum_spawn_blocking:", late);
+    assert_lives(spawn_in_time);
+}
+
 /* --- one that has spawned -------------------------------------------------------------- */
 
 /* Who closes it waits for the children, not for the clock. */
@@ -212,6 +273,7 @@ int main(void)
         cmocka_unit_test(a_deadline_around_a_call_ends_it),
         cmocka_unit_test(
             a_scope_in_which_nothing_was_spawned_outlives_the_runtime),
+        cmocka_unit_test(a_scope_is_of_the_runtime_that_ran_when_it_was_opened),
         cmocka_unit_test(what_was_spawned_hears_of_deadlines_around_it),
         cmocka_unit_test(a_deadline_that_another_moves_ends_the_wait),
     };
