@@ -8,10 +8,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/atomic.h"
 #include "base/base.h"
 #include "base/sanitize.h"
 #include "os/clock.h"
 #include "os/fail.h"
+
+static _Atomic bool is_coarse; /* code: relaxed */
 
 /* tsan_promise, tsan_rely: ThreadSanitizer takes the uses of a descriptor before
  * its close for a race, unless it is told that they have ended. */
@@ -115,7 +118,8 @@ int poll_check(struct poll_set *set, int fd, void *key)
 }
 
 /* Where the kernel has no nanoseconds (before 5.11), or a container's filter does
- * not know them (which may say EPERM), milliseconds, rounded up. */
+ * not know them (which may say EPERM), milliseconds, rounded up. It is asked once:
+ * valgrind writes some lines each time. */
 static int wait_coarse(struct poll_set *set, struct epoll_event *events,
                        int most, int64_t ns)
 {
@@ -145,9 +149,14 @@ static int wait_until(struct poll_set *set, struct epoll_event *events,
     struct timespec left = timespec_of(ns);
     int n;
 
+    if (load_relaxed(&is_coarse)) /* a hint: who misses it asks once more */
+        return wait_coarse(set, events, most, ns);
     n = (int)syscall(SYS_epoll_pwait2, set->epoll, events, most, &left, NULL,
                      0);
-    return n < 0 && errno != EINTR ? wait_coarse(set, events, most, ns) : n;
+    if (n >= 0 || errno == EINTR)
+        return n;
+    store_relaxed(&is_coarse, true);
+    return wait_coarse(set, events, most, ns);
 }
 
 int poll_wait(struct poll_set *set, struct poll_event *events, int most,

@@ -1,0 +1,71 @@
+/* Where the kernel refuses epoll_pwait2: is a wait as long, and is that asked once?
+ * How: the function of the C library that makes the call is defined here. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "os/clock.h"
+#include "os/poll.h"
+
+enum { WAITS = 3 };
+
+static unsigned asked;
+
+long syscall(long number, ...)
+{
+    static long (*real)(long, ...);
+    va_list list;
+    long a[6];
+
+    va_start(list, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(list, long);
+    va_end(list);
+    if (number == SYS_epoll_pwait2) {
+        asked++;
+        errno = ENOSYS;
+        return -1;
+    }
+    if (real == NULL)
+        *(void **)(void *)&real = dlsym(RTLD_NEXT, "syscall");
+    return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+static void what_is_refused_is_asked_once(void **state)
+{
+    struct poll_event event;
+    struct poll_set set;
+
+    (void)state;
+    assert_int_equal(poll_open(&set), 0);
+    (void)poll_wait(&set, &event, 1, 0); /* the new eventfd is an edge */
+    for (int i = 0; i < WAITS; i++) {
+        int64_t until = clock_now() + 1;
+
+        errno = EXDEV;
+        assert_int_equal(poll_wait(&set, &event, 1, until), 0);
+        assert_int_equal(errno, EXDEV);
+        assert_true(clock_now() >= until);
+    }
+    assert_int_equal(asked, 1);
+    poll_interrupt(&set);
+    assert_int_equal(poll_wait(&set, &event, 1, INT64_MAX - 1), 1);
+    assert_null(poll_key(&event));
+    assert_int_equal(asked, 1);
+    poll_close(&set);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_refused_is_asked_once),
+    };
+
+    return cmocka_run_group_tests_name("poll", tests, NULL, NULL);
+}
