@@ -38,7 +38,9 @@ extern "C" {
 
 /* --------------------------------------------------------------- fork, join */
 
-/* A fork that is not joined yet: the caller's storage, usually on its stack. */
+/* A fork that is not joined yet: the caller's storage, usually on its stack. It may
+ * be moved, as an array is that grows; but of two copies the one that is canceled
+ * is the one to join. */
 typedef struct thrum_task {
     struct thrum_job_ *slot_;
     thrum_fn *fn_; /* where the compiler knows it, the join is a direct call */
