@@ -16,7 +16,9 @@
  * pthread_mutex_t across one. (A library built with DEBUG=1 ends the program if
  * one does, and says which, and where. It must be linked dynamically to libc.) A
  * C++ exception is its task's own, and may be caught around waits and before them,
- * but never leaves the function of a task.
+ * but never leaves the function of a task. The rounding mode of <fenv.h> and the
+ * signal mask are the thread's: a task that sets one sets it back before it waits,
+ * and what it forks or spawns may run without it.
  *
  * No task outlives its scope: closing one waits for all that was spawned in it.
  * Tasks may thus use the caller's variables.
