@@ -41,11 +41,9 @@ extern "C" {
 /* --------------------------------------------------------------- fork, join */
 
 /* A fork that is not joined yet: the caller's storage, usually on its stack. It may
- * be moved, as an array is that grows; but of two copies the one that is canceled
- * is the one to join. */
+ * be moved, as an array is that grows. */
 typedef struct thrum_task {
     struct thrum_job_ *slot_;
-    thrum_fn *fn_; /* where the compiler knows it, the join is a direct call */
 } thrum_task;
 
 /* void thrum_fork(thrum_task *t, thrum_fn *fn, void *arg)
@@ -95,7 +93,7 @@ thrum_join(thrum_task *t);
 THRUM_API void thrum_task_cancel(thrum_task *t);
 
 THRUM_API void thrum_fork_run_(struct thrum_job_ *job);
-THRUM_API THRUM_NODISCARD thrum_err *thrum_join_any_(struct thrum_job_ *slot);
+THRUM_API THRUM_NODISCARD thrum_err *thrum_join_any_(thrum_task *t);
 THRUM_API THRUM_COLD_ THRUM_NODISCARD thrum_err *
 thrum_join_cold_(struct thrum_job_ *slot, bool mine);
 THRUM_API THRUM_COLD_ THRUM_NODISCARD thrum_err *thrum_fork_end_(thrum_err *e);
@@ -106,10 +104,8 @@ static inline void thrum_fork_(thrum_task *t, const struct thrum_site_ *site,
     struct thrum_deque_ *self = thrum_self_hinted_();
     struct thrum_job_ *slot = self->head + 1;
 
-    THRUM_FORGET_(slot); /* one register is enough for both */
     thrum_store_two_(&slot->u.call.fn, (uintptr_t)fn, (uintptr_t)arg);
     t->slot_ = slot;
-    t->fn_ = fn;
     self->head = thrum_publish_(self, slot, site);
 }
 
@@ -135,14 +131,14 @@ static inline thrum_err *thrum_join(thrum_task *t)
     bool mine;
 
     if (!thrum_is_newest_(self, slot))
-        return thrum_join_any_(slot);
+        return thrum_join_any_(t);
     mine = thrum_take_back_(slot);
     if (__builtin_expect(!mine || !thrum_may_call_(self), 0))
         return thrum_join_cold_(slot, mine);
     self->head = slot - 1;
     here.around = (uintptr_t)self->here;
     self->here = &here;
-    err = t->fn_(slot->u.call.arg);
+    err = slot->u.call.fn(slot->u.call.arg);
     if (__builtin_expect((here.around & THRUM_OWN_) != 0 || err != 0, 0))
         err = thrum_fork_end_(err);
     thrum_self_()->here = (struct thrum_here_ *)here.around;

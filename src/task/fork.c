@@ -133,15 +133,15 @@ void thrum_fork_run_(struct thrum_job_ *slot)
         slot->u.call.err = run_elsewhere(slot, stack, parent);
 }
 
-thrum_err *thrum_join_any_(struct thrum_job_ *slot)
+thrum_err *thrum_join_any_(thrum_task *t)
 {
     struct stack *s = worker_current();
 
     REQUIRE_OF("thrum_join", s != NULL, "called from a task only");
-    REQUIRE_OF("thrum_join", thrum_deque_of_(slot)->first == &s->deque,
+    REQUIRE_OF("thrum_join", thrum_deque_of_(t->slot_)->first == &s->deque,
                "called by the task that forked only");
-    fork_join(s, slot);
-    return slot->u.call.err;
+    fork_join(s, t->slot_);
+    return t->slot_->u.call.err;
 }
 
 /* It was taken; or it is ours, and there was a cancel somewhere. */
@@ -175,7 +175,7 @@ void thrum_task_cancel(thrum_task *task)
     struct stack *s = worker_current();
     struct taken *t;
 
-    REQUIRE(task != NULL, "no fork");
+    REQUIRE(task != NULL && task->slot_ != NULL, "no fork");
     REQUIRE(s != NULL && forker_of(task->slot_) == s,
             "called by the task that forked only");
     spin_lock(&s->taken_lock);
@@ -183,6 +183,6 @@ void thrum_task_cancel(thrum_task *task)
     if (t != NULL)
         scope_cancel(t->own, NULL);
     else if (task->slot_->u.call.fn != NULL) /* it has not begun */
-        task->fn_ = task->slot_->u.call.fn = is_canceled;
+        task->slot_->u.call.fn = is_canceled;
     spin_unlock(&s->taken_lock);
 }

@@ -232,6 +232,20 @@ static void complete_no_function(void)
     run(complete_nothing);
 }
 
+static thrum_err *cancel_nothing(void *arg)
+{
+    thrum_task never_forked = {0};
+
+    (void)arg;
+    thrum_task_cancel(&never_forked);
+    return NULL;
+}
+
+static void cancel_no_fork(void)
+{
+    run(cancel_nothing);
+}
+
 static void init_no_chan(void)
 {
     CHECK(thrum_chan_init(NULL, 8, 1) == 0);
@@ -251,6 +265,7 @@ static void what_is_not_there_is_named(void **state)
 {
     (void)state;
     assert_stops(cancel_no_scope, "thrum: thrum_scope_cancel", "never opened");
+    assert_stops(cancel_no_fork, "thrum: thrum_task_cancel", "no fork");
     assert_stops(complete_no_function, "thrum: thrum_completed_open",
                  "function");
     assert_stops(init_no_chan, "thrum: thrum_chan_init", "no channel");
