@@ -61,7 +61,7 @@ enum op {
     OP_GENERATE,
     OP_OFFLOAD,
     OP_ONCE,
-    OP_FLOW, /* a pipeline */
+    OP_FLOW, /* a pipeline; or a range, in parts */
     OP_PROCESS,
     OP_BACKGROUND, /* a task of thrum_root */
     OP_CANCEL,     /* a scope around */

@@ -254,6 +254,24 @@ static void check_settled(struct step *s, thrum_job *jobs, const thrum_err *err)
     }
 }
 
+/* The one whose end decided, if one did, is told; no other. */
+static void check_winner(const struct step *s, const thrum_job *jobs,
+                         const thrum_err *err)
+{
+    int n = 0, winners = 0;
+
+    for (const struct task *kid = s->kids; kid != NULL; kid = kid->next, n++) {
+        winners += jobs[n].won;
+        must(!jobs[n].won || kid->came_to == ended_how(err));
+        must(!jobs[n].won || (kid->ended && s->region.policy > THRUM_SETTLE));
+    }
+    must(winners <= 1);
+    if (s->region.policy > THRUM_SETTLE && err == NULL)
+        must(winners == 1);
+    if (s->region.policy == THRUM_FIRST && n > 0 && (ended_how(err) & FAILURE))
+        must(winners == 1);
+}
+
 static thrum_err *run_nth(size_t i, void *kids)
 {
     return run_task(((struct task **)kids)[i]);
@@ -286,6 +304,8 @@ static thrum_err *in_gather(struct task *t, struct step *s)
                                 .limit = s->options & 8 ? 1 : 0)
                    : thrum_gather(jobs, n, s->region.policy);
     hear_children(&s->region);
+    if (!numbered)
+        check_winner(s, jobs, err);
     for (struct task *kid = s->kids; kid != NULL; kid = kid->next)
         if (!kid->began) {
             must(region_may(&s->region));

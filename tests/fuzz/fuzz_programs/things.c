@@ -5,8 +5,9 @@
 
 /* ------------------------------------------------------------------ all of them */
 
-static const struct things *const all[] = {
-    &channels, &broadcasts, &locks, &meetings, &streams, &connections, &calls};
+static const struct things *const all[] = {&channels, &broadcasts, &locks,
+                                           &meetings, &streams,    &connections,
+                                           &ranges,   &calls};
 
 enum { ALL = sizeof all / sizeof *all };
 
@@ -22,7 +23,9 @@ static const struct things *things_of(const struct step *s)
         return &meetings;
     if (s->op < OP_DIAL)
         return &streams;
-    return s->op < OP_GENERATE ? &connections : &calls;
+    if (s->op < OP_GENERATE)
+        return &connections;
+    return s->op == OP_FLOW && (s->options & 8) ? &ranges : &calls;
 }
 
 thrum_err *things_step(struct task *t, struct step *s)
