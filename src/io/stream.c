@@ -207,13 +207,26 @@ ssize_t thrum_writev(int fd, const struct iovec *v, int count)
     return is_not_waited_for(&c, rc) ? elsewhere(fd, v, count, true) : rc;
 }
 
+/* How often the number was closed: if that changes between two pieces, it may be
+ * another file's by now. */
+static uint32_t closes_of(int fd)
+{
+    int no;
+    struct fd *f = fd_of(fd, &no);
+
+    return f == NULL ? 0 : fd_see(f).closes; /* the call itself says so */
+}
+
 int thrum_read_full(int fd, void *bytes, size_t n, size_t *done)
 {
+    uint32_t closes = closes_of(fd);
     size_t at = 0;
     ssize_t got = 1;
 
     while (at < n && got > 0) {
-        got = thrum_read(fd, (char *)bytes + at, n - at);
+        got = closes_of(fd) == closes
+                  ? thrum_read(fd, (char *)bytes + at, n - at)
+                  : -EBADF;
         at += got > 0 ? (size_t)got : 0;
     }
     if (done != NULL)
@@ -223,11 +236,14 @@ int thrum_read_full(int fd, void *bytes, size_t n, size_t *done)
 
 int thrum_write_full(int fd, const void *bytes, size_t n, size_t *done)
 {
+    uint32_t closes = closes_of(fd);
     size_t at = 0;
     ssize_t put = 0;
 
     while (at < n && put >= 0) {
-        put = thrum_write(fd, (const char *)bytes + at, n - at);
+        put = closes_of(fd) == closes
+                  ? thrum_write(fd, (const char *)bytes + at, n - at)
+                  : -EBADF;
         at += put > 0 ? (size_t)put : 0;
     }
     if (done != NULL)
