@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 /* A seed: THRUM_SEED if it is set to a number (os/env.h), the same on every
- * call; otherwise 64 bits from the kernel, or from the
- * clock and our own address where the kernel has none to give. Not for
- * cryptography. Draw once per run and derive one stream per worker from it. */
+ * call; otherwise 64 bits from the kernel, or from the clock and our own
+ * address where the kernel has none to give. Not for cryptography. Draw once
+ * per run and derive one stream per worker from it. */
 uint64_t entropy(void);
 
 #endif

@@ -155,8 +155,10 @@ static int wait_until(struct poll_set *set, struct epoll_event *events,
                      0);
     if (n >= 0 || errno == EINTR)
         return n;
-    store_relaxed(&is_coarse, true);
-    return wait_coarse(set, events, most, ns);
+    n = wait_coarse(set, events, most, ns);
+    if (n >= 0) /* so it was nothing else that was wrong */
+        store_relaxed(&is_coarse, true);
+    return n;
 }
 
 int poll_wait(struct poll_set *set, struct poll_event *events, int most,
