@@ -46,7 +46,7 @@ struct sched;
 /* Called on the stack switched to, when `left` is at rest. */
 typedef void worker_after(struct worker *w, struct stack *left, void *arg);
 
-enum { WORKER_RECORDS = 256 };
+enum { WORKER_RECORDS = 256, WORKER_LINKED = 8 };
 
 struct worker {
     /* const after sched_start */
@@ -70,6 +70,8 @@ struct worker {
     void *records[WORKER_RECORDS];    /* spare ones of the task layer */
     _Atomic(struct poller_own *) own; /* this thread's; io/uring.c's, or NULL */
     bool own_tried;
+    const void *linked[WORKER_LINKED]; /* the last scopes, of task/cancel.c */
+    unsigned linked_count;
     struct ctx home; /* the thread's first stack */
     struct sanitize_fiber home_fiber;
 

@@ -41,7 +41,7 @@
 enum {
     LINKED = 1,
     ROOTED = 2,
-    AHEAD = 8,             /* scopes */
+    UNIT = sizeof(void *), /* scopes lie at multiples of it */
     CHECKPOINT_TURN = 128, /* every so often others may run */
 };
 
@@ -135,9 +135,30 @@ bool thrum_canceled(void)
 
 /* ------------------------------------------------------------------ linking */
 
+/* A walk goes through a list in the order of its linking, newest first, or nearly
+ * so where several workers link: the scope that this worker linked some steps ago
+ * is one that it comes to some steps later, if it is still there. How far away
+ * that is, or 0. */
+static int32_t find_ahead(const struct scope *s)
+{
+    struct stack *here = worker_current();
+    const void **oldest;
+    intptr_t away = 0;
+
+    if (here == NULL)
+        return 0;
+    oldest =
+        &here->worker->linked[here->worker->linked_count++ % WORKER_LINKED];
+    if (*oldest != NULL)
+        away = ((intptr_t)*oldest - (intptr_t)s) / UNIT;
+    *oldest = s;
+    return away == (int32_t)away ? (int32_t)away : 0;
+}
+
 static void link_into_parent(struct scope *s)
 {
     struct scope *p = s->parent;
+    int32_t ahead = find_ahead(s);
 
     spin_lock(&p->lock);
     if (load_relaxed(&s->linked) == 0) { /* under the lock */
@@ -146,6 +167,7 @@ static void link_into_parent(struct scope *s)
         if (p->inner != NULL)
             p->inner->prev = s;
         p->inner = s;
+        s->ahead = ahead;
         store_relaxed(&s->linked, LINKED); /* under the lock */
     }
     spin_unlock(&p->lock);
@@ -345,28 +367,27 @@ static struct scope *hearing(struct scope *c)
     return c;
 }
 
-fetches void fetch_like(const void *thing, uintptr_t apart)
+fetches void fetch_like(const void *thing, uintptr_t away)
 {
-    __builtin_prefetch((const void *)((uintptr_t)thing + apart), 1);
+    __builtin_prefetch((const void *)((uintptr_t)thing + away), 1);
 }
 
-/* Tasks that were spawned in a row often have stacks in a row, where the same lies
- * in the same places. Then what the walk will touch some steps ahead, of a scope,
- * of who waits there and of his stack, can be fetched without a look at those
- * between. The lock is held. */
+/* What the walk touches of a scope, of who waits there and of his stack lies in
+ * memory, if many wait. It is fetched some steps ahead, without a look at what
+ * lies between: tasks that wait alike have it in the same places of their stacks.
+ * The lock is held. */
 fetches void fetch_ahead(const struct scope *s)
 {
     const struct scope_wait *w = s->waits;
-    uintptr_t step = (uintptr_t)s->next - (uintptr_t)s;
+    uintptr_t away = (uintptr_t)((intptr_t)s->ahead * UNIT);
 
-    if (s->prev == NULL || w == NULL || w->wait.stack == NULL ||
-        step != (uintptr_t)s - (uintptr_t)s->prev)
+    if (away == 0 || w == NULL || w->wait.stack == NULL)
         return;
-    fetch_like(&s->parent, AHEAD * step);
-    fetch_like(&s->stops, AHEAD * step);
-    fetch_like(w, AHEAD * step);
-    fetch_like((const char *)(w + 1) - 1, AHEAD * step);
-    fetch_like(&w->wait.stack->resume, AHEAD * step);
+    fetch_like(&s->parent, away);
+    fetch_like(&s->stops, away);
+    fetch_like(w, away);
+    fetch_like((const char *)(w + 1) - 1, away);
+    fetch_like(&w->wait.stack->resume, away);
 }
 
 /* Down the tree without recursion: the locks of the path are held. */

@@ -86,9 +86,10 @@ struct scope {
     struct scope_wait *waits; /* lock */
     struct spin lock;
     _Atomic uint32_t linked; /* [K4] [K5] */
-    _Atomic uint32_t calls;  /* lock: some are the blocking pool's */
+    int32_t ahead;           /* the parent's lock: fetch_ahead */
     _Atomic uint32_t stops;  /* enum stop [K1] */
-    _Atomic uint32_t timed;  /* the fields of alarm.c are set [K8] [K9] */
+    _Atomic uint16_t calls;  /* lock: some are the blocking pool's */
+    _Atomic uint16_t timed;  /* the fields of alarm.c are set [K8] [K9] */
 
     bool shield;   /* const, as the next */
     bool of_task;  /* a task's own */
