@@ -37,7 +37,8 @@
  *
  * A body joins all of its forks, newest first, before it returns. A fork left
  * over is found when the enclosing scope closes: one line with its place, then
- * abort. The body must not be inlined by hand into another function: its hidden
+ * abort. What the body itself begins with thrum_fork is joined before the next
+ * THRUM_FORK, THRUM_CALL or THRUM_JOIN: these do not know of it. The body must not be inlined by hand into another function: its hidden
  * first argument is the place of the newest fork.
  *
  * ---------------------------------------------------------------------------

@@ -79,6 +79,10 @@ typedef struct thrum_task {
  * Returns:    what fn returned, with the errors of what it spawned. THRUM_CANCELED
  *             if it was not called, because the scope or the fork was canceled
  *             before anybody took it.
+ *
+ * One that was never forked, is joined already or is another task's: one line that
+ * says so, then abort. (But if a later fork has got the place of one that is joined,
+ * that is joined instead, and its own join says so.)
  */
 THRUM_SUSPENDS THRUM_NODISCARD static inline thrum_err *
 thrum_join(thrum_task *t);
@@ -109,11 +113,14 @@ static inline void thrum_fork_(thrum_task *t, const struct thrum_site_ *site,
     self->head = thrum_publish_(self, slot, site);
 }
 
-/* By a task, and no later one is open. (A segment's last fork: ask the slow path.) */
+/* By the task that forked it, not joined yet, and no later one is open: not even
+ * a typed one, which does not move the hint. (After typed forks, and for a segment's
+ * last fork, ask the slow path.) */
 static inline bool thrum_is_newest_(const struct thrum_deque_ *self,
                                     struct thrum_job_ *slot)
 {
-    return __builtin_expect(self != 0 && !thrum_in_use_(slot + 1), 1);
+    return __builtin_expect(
+        self != 0 && self->head == slot && !thrum_in_use_(slot + 1), 1);
 }
 
 /* May the fork that was taken back be called right here? */
@@ -133,9 +140,9 @@ static inline thrum_err *thrum_join(thrum_task *t)
     if (!thrum_is_newest_(self, slot))
         return thrum_join_any_(t);
     mine = thrum_take_back_(slot);
+    self->head = slot - 1;
     if (__builtin_expect(!mine || !thrum_may_call_(self), 0))
         return thrum_join_cold_(slot, mine);
-    self->head = slot - 1;
     here.around = (uintptr_t)self->here;
     self->here = &here;
     err = slot->u.call.fn(slot->u.call.arg);

@@ -125,6 +125,12 @@ static void join_within(struct stack *s, struct thrum_job_ *slot)
                   word(job_site(slot), JOB_JOINED));
 }
 
+/* Early, and its slot is not given back. */
+static bool is_joined(struct thrum_job_ *slot)
+{
+    return is_at(load_relaxed(&slot->site), JOB_JOINED); /* ours if it is */
+}
+
 /* Give back the slots of forks that were joined early. The newest that is not
  * joined, or NULL. */
 static struct thrum_job_ *trim(struct stack *s)
@@ -132,9 +138,14 @@ static struct thrum_job_ *trim(struct stack *s)
     struct thrum_job_ *fork;
 
     while ((fork = deque_fork(deque_newest(&s->deque))) != NULL &&
-           is_at(load_relaxed(&fork->site), JOB_JOINED)) /* ours */
+           is_joined(fork))
         deque_forget(fork);
     return fork;
+}
+
+bool fork_is_open(struct thrum_job_ *slot)
+{
+    return thrum_in_use_(slot) && !is_joined(slot);
 }
 
 void fork_join(struct stack *s, struct thrum_job_ *slot)
@@ -143,6 +154,7 @@ void fork_join(struct stack *s, struct thrum_job_ *slot)
         (void)join_newest(slot);
     else
         join_within(s, slot);
+    (void)deque_newest(&s->deque); /* the inline join goes by the hint */
 }
 
 /* By place: `from` itself may have been joined since. */

@@ -39,7 +39,10 @@ bool fork_take_back(struct thrum_job_ *slot);
 /* To join one: the thing is its slot. */
 extern const struct thrum_awaited_ awaited_fork;
 
-/* Join any fork of stack s. Its result is then in the slot. */
+/* Is it forked and not joined? */
+bool fork_is_open(struct thrum_job_ *slot);
+
+/* Join any fork of stack s that is. Its result is then in the slot. */
 void fork_join(struct stack *s, struct thrum_job_ *slot);
 
 #endif

@@ -138,8 +138,10 @@ thrum_err *thrum_join_any_(thrum_task *t)
     struct stack *s = worker_current();
 
     REQUIRE_OF("thrum_join", s != NULL, "called from a task only");
-    REQUIRE_OF("thrum_join", thrum_deque_of_(t->slot_)->first == &s->deque,
+    REQUIRE_OF("thrum_join", t->slot_ != NULL, "no fork");
+    REQUIRE_OF("thrum_join", forker_of(t->slot_) == s,
                "called by the task that forked only");
+    REQUIRE_OF("thrum_join", fork_is_open(t->slot_), "joined already");
     fork_join(s, t->slot_);
     return t->slot_->u.call.err;
 }

@@ -261,6 +261,92 @@ static void run_no_pipeline(void)
     expect_ok(thrum_pipeline_run(NULL));
 }
 
+/* --- forks ----------------------------------------------------------------------- */
+
+static thrum_task task;
+
+static thrum_err *join_no_fork(void *arg)
+{
+    (void)arg;
+    return thrum_join(&task);
+}
+
+/* `arg`: it is taken out before, as a newer one is open. */
+static thrum_err *join_twice(void *arg)
+{
+    thrum_task older, newer;
+
+    thrum_fork(&older, nothing, NULL);
+    thrum_fork(&task, nothing, NULL);
+    if (arg != NULL) {
+        thrum_fork(&newer, nothing, NULL);
+        expect_ok(thrum_join(&task));
+        expect_ok(thrum_join(&task)); /* that is too much */
+        expect_ok(thrum_join(&newer));
+    }
+    expect_ok(thrum_join(&task));
+    expect_ok(thrum_join(&task)); /* that is too much */
+    return thrum_join(&older);
+}
+
+/* The first join of `first` takes what is in its place; whose join says so. */
+static thrum_err *join_replaced(void *arg)
+{
+    thrum_task first, second;
+
+    (void)arg;
+    thrum_fork(&first, nothing, NULL);
+    expect_ok(thrum_join(&first));
+    thrum_fork(&second, nothing, NULL);
+    expect_ok(thrum_join(&first));
+    return thrum_join(&second);
+}
+
+static thrum_err *join_given(void *given)
+{
+    return thrum_join((thrum_task *)given);
+}
+
+static thrum_err *join_anothers(void *arg)
+{
+    thrum_scope s;
+
+    (void)arg;
+    thrum_fork(&task, nothing, NULL);
+    thrum_scope_open(&s);
+    CHECK(thrum_spawn(&s, join_given, &task, 0) == 0);
+    CHECK(thrum_sleep(THRUM_MS(1)) == 0); /* it is called on another stack */
+    expect_ok(thrum_scope_close(&s, NULL));
+    return thrum_join(&task);
+}
+
+static thrum_fn *joining;
+static void *given;
+
+static void join_on_one(void)
+{
+    thrum_opts o = {.workers = 1};
+
+    expect_ok(thrum_run(&o, joining, given));
+}
+
+static void assert_no_join(thrum_fn *fn, void *arg, const char *why)
+{
+    joining = fn;
+    given = arg;
+    assert_stops(join_on_one, "thrum: thrum_join", why);
+}
+
+static void a_fork_is_joined_once_by_its_task(void **state)
+{
+    (void)state;
+    assert_no_join(join_no_fork, NULL, "no fork");
+    assert_no_join(join_twice, NULL, "joined already");
+    assert_no_join(join_twice, &task, "joined already");
+    assert_no_join(join_replaced, NULL, "joined already");
+    assert_no_join(join_anothers, NULL, "the task that forked only");
+}
+
 static void what_is_not_there_is_named(void **state)
 {
     (void)state;
@@ -280,6 +366,7 @@ int main(void)
         cmocka_unit_test(a_channel_is_made_before_it_is_used),
         cmocka_unit_test(so_is_a_broadcast),
         cmocka_unit_test(so_is_a_generator),
+        cmocka_unit_test(a_fork_is_joined_once_by_its_task),
         cmocka_unit_test(what_is_not_there_is_named),
     };
 
