@@ -130,6 +130,7 @@ struct thrum_deque_ {
     THRUM_ATOMIC_(const struct thrum_awaited_ *) waits_for;
     THRUM_ATOMIC_(const void *) waits_at;
     int64_t since;
+    THRUM_ATOMIC_(struct thrum_deque_ *) oldest; /* of a stack: [D8] [D9] */
 } __attribute__((__aligned__(64)));
 
 /* A fork that nobody took, called by its join: on that frame. Tells who asks for

@@ -71,6 +71,8 @@ void deque_init(struct thrum_deque_ *segment, struct thrum_deque_ *first,
         segment->real = real;
     store_relaxed(&segment->scope, NULL);
     store_relaxed(&segment->next, NULL);
+    store_relaxed(&segment->oldest,
+                  segment); /* of no meaning but in the first */
     top = load_relaxed(segment->real);
     store_relaxed(segment->real, next_tag(top, slot));
     if (no_membarrier)
@@ -120,10 +122,19 @@ void deque_link(struct thrum_deque_ *segment, struct thrum_deque_ *fresh)
     store_release(&segment->next, fresh); /* [D6] */
 }
 
+struct thrum_job_ *deque_enter_next(struct thrum_deque_ *segment)
+{
+    struct thrum_deque_ *next = load_relaxed(&segment->next); /* ours alone */
+
+    store_relaxed(&next->scope, load_relaxed(&segment->scope)); /* likewise */
+    return sentinel(next);
+}
+
 struct thrum_deque_ *deque_cut(struct thrum_deque_ *first)
 {
     struct thrum_deque_ *rest = load_relaxed(&first->next); /* ours alone */
 
+    assert_invariant(load_relaxed(&first->oldest) == first);
     first->head = sentinel(first);
     store_relaxed(&first->next, NULL); /* a thief finds it empty either way */
     return rest;
@@ -163,12 +174,16 @@ enum take deque_take_back(struct thrum_job_ *newest, struct thrum_job_ **out)
 void deque_forget(struct thrum_job_ *slot)
 {
     struct thrum_deque_ *segment = thrum_deque_of_(slot);
-    uint64_t top = load_relaxed(segment->real); /* ours alone, see above */
+    struct thrum_deque_ *after = load_relaxed(&segment->next); /* ours alone */
+    uint64_t top = load_relaxed(segment->real); /* likewise, see above */
 
     slot->taken = NULL;
     store_relaxed(&slot->scope, NULL); /* ours alone */
-    if (place_in(top) > place_of(slot))
-        store_seq_cst(segment->real, next_tag(top, slot)); /* [D3] */
+    if (place_in(top) <= place_of(slot))
+        return;
+    if (load_relaxed(&segment->first->oldest) == after)
+        store_release(&segment->first->oldest, segment); /* [D8]: I5 */
+    store_seq_cst(segment->real, next_tag(top, slot));   /* [D3] */
 }
 
 bool deque_taken(struct thrum_job_ *slot)
@@ -179,9 +194,11 @@ bool deque_taken(struct thrum_job_ *slot)
 }
 
 /* Advance over segments whose slots are all taken. NULL: nothing beyond. */
-static struct thrum_deque_ *oldest_segment(struct thrum_deque_ *segment,
+static struct thrum_deque_ *oldest_segment(struct thrum_deque_ *first,
                                            uint64_t *top)
 {
+    struct thrum_deque_ *segment = load_acquire(&first->oldest); /* [D9] */
+
     for (;;) {
         *top = load_seq_cst(segment->real); /* [D4] */
         if (place_in(*top) != place_of(deque_last_slot(segment) + 1))
@@ -192,7 +209,7 @@ static struct thrum_deque_ *oldest_segment(struct thrum_deque_ *segment,
     }
 }
 
-/* A thief's first step. What one has claimed any may go on with. */
+/* A thief's first step. What is claimed any may go on with. */
 static bool claim(struct thrum_deque_ *segment, uint64_t *top)
 {
     if ((*top & CLAIMED) != 0)
@@ -201,6 +218,16 @@ static bool claim(struct thrum_deque_ *segment, uint64_t *top)
         return false;
     *top |= CLAIMED;
     return true;
+}
+
+/* If a thief is faster it is claimed, or taken, all the same. */
+void deque_claim(struct thrum_deque_ *first)
+{
+    uint64_t top;
+    struct thrum_deque_ *segment = oldest_segment(first, &top);
+
+    if (segment != NULL && thrum_in_use_(slot_at(segment, top)))
+        (void)claim(segment, &top);
 }
 
 enum steal deque_steal(struct thrum_deque_ *first, bool owner,
@@ -213,6 +240,8 @@ enum steal deque_steal(struct thrum_deque_ *first, bool owner,
 
     if (segment == NULL)
         return STEAL_EMPTY;
+    if (owner && segment != load_relaxed(&first->oldest)) /* ours to move */
+        store_release(&first->oldest, segment);           /* [D8] */
     slot = slot_at(segment, top);
     if (!owner) {
         if (load_relaxed(&slot->scope) == NULL) /* a look, before the price */

@@ -23,9 +23,9 @@
  * Segments are never unmapped while the runtime lives, so a thief may hold a
  * pointer to one that has changed hands: it is a deque all the same.
  *
- * `top` is (tag << 32 | low half of the address of the next slot to steal | 1 if a
- * thief has claimed that: slots are 64 bytes). A claim is nobody's in particular:
- * any thief may go on from it, and it stays until the slot is taken. Whenever the
+ * `top` is (tag << 32 | low half of the address of the next slot to steal | 1 if
+ * that is claimed, as thieves do first: slots are 64 bytes). A claim is nobody's in
+ * particular: any thief may go on from it, and it stays until the slot is taken. Whenever the
  * owner takes a claimed slot, or moves top back, the tag goes up: a thief's
  * compare-and-swap from before then fails. No segment's slots begin at a multiple
  * of 4 GiB, so low halves compare as addresses do, and a claimed slot as more than
@@ -43,12 +43,17 @@
  *       the hint is looked into when it points there. The very last slot of a
  *       segment is never forked into, and in use once there is a further one: a
  *       last fork is then not taken for the newest.
+ *   I5  All slots in the segments before `oldest` are taken. Only the owner moves
+ *       it: up when he steals, to the first where one is not, and back when he
+ *       makes a slot in the one before usable again. To a thief who hears of a
+ *       fork there that is not new, as it came before.
  *
  * Ordering
  *   [D1] fork: scope          -> [D2] steal: scope    the fork's contents
  *   [D3] take back: scope,top <-> [D4] steal: top,scope   who gets a slot
  *   [D4] steal: cas top       -> [D5] owner: top      the taker has read scope
  *   [D6] grow: next           -> [D7] steal: next     the new segment's head
+ *   [D8] owner: oldest        -> [D9] steal: oldest   the heads up to there
  *
  * [D3] against [D4]: the owner clears scope, then reads top; a thief claims the
  * slot in top, or reads that it is claimed, then reads scope. With a heavy barrier
@@ -91,6 +96,10 @@ struct thrum_job_ *deque_fork(struct thrum_job_ *newest);
 /* Link a fresh segment behind one whose last slot was filled. */
 void deque_link(struct thrum_deque_ *segment, struct thrum_deque_ *fresh);
 
+/* The last slot was filled, and there is a next segment: forks go on there. Its
+ * sentinel. */
+struct thrum_job_ *deque_enter_next(struct thrum_deque_ *segment);
+
 /* Nothing is in use: take off the further segments, linked by next. */
 struct thrum_deque_ *deque_cut(struct thrum_deque_ *first);
 
@@ -103,16 +112,21 @@ enum take deque_take_back(struct thrum_job_ *newest, struct thrum_job_ **slot);
 /* A slot that was stolen is joined, and the newest: make it usable again. */
 void deque_forget(struct thrum_job_ *slot);
 
-/* Set the scope that forks from here on belong to. */
+/* The owner claims the oldest fork that nobody took, if there is one: it is not
+ * taken back inline then. */
+void deque_claim(struct thrum_deque_ *first);
+
+/* Set the scope that forks from here on belong to. Plain ones look at the first
+ * segment, typed ones at the one they are made in: that of the newest fork, or one
+ * that is entered later. Scopes nest, as forks do: in the segments between it is
+ * what it will be again when the forks above are joined. */
 static inline void deque_set_scope(struct thrum_deque_ *first,
+                                   const struct thrum_job_ *newest,
                                    struct thrum_scope *scope)
 {
-    struct thrum_deque_ *segment = first;
-
-    do {
-        store_relaxed(&segment->scope, scope); /* ours alone; travels by [D1] */
-        segment = load_relaxed(&segment->next);
-    } while (unlikely(segment != NULL));
+    store_relaxed(&first->scope, scope); /* ours alone; travels by [D1] */
+    if (unlikely(load_relaxed(&first->next) != NULL)) /* ours alone, both */
+        store_relaxed(&thrum_deque_of_(newest)->scope, scope);
 }
 
 /* Was this slot, in use, taken by somebody? */

@@ -45,9 +45,9 @@ void fork_run(struct stack *s, struct thrum_job_ *slot)
         site = j->site;
     tsan_rely(&slot->scope);       /* [D1], as user code made it */
     store_relaxed(&s->site, site); /* for messages */
-    deque_set_scope(&s->deque, slot->taken);
+    deque_set_scope(&s->deque, newest, slot->taken);
     site->run(slot);
-    deque_set_scope(&s->deque, NULL);
+    deque_set_scope(&s->deque, newest, NULL);
     left = fork_open_above(s, newest);
     if (unlikely(left != NULL))
         complain(left, site);
@@ -77,26 +77,48 @@ static void wait_until_done(struct thrum_job_ *slot)
     tsan_rely(&slot->site);
 }
 
+/* It is joined, and its slot is in use until all newer ones are joined. */
+static bool is_joined(struct thrum_job_ *slot)
+{
+    return is_at(load_relaxed(&slot->site), JOB_JOINED); /* ours if it is */
+}
+
+/* What was the newest fork is joined: the slots below it of forks that were joined
+ * early are given back, too. Always at once, as typed forks know their place. */
+static void give_back_below(struct thrum_job_ *slot)
+{
+    struct thrum_job_ *below = deque_fork(slot - 1);
+
+    for (; below != NULL && thrum_in_use_(below) && is_joined(below);
+         below = deque_fork(below - 1))
+        deque_forget(below);
+}
+
+/* False: somebody took it. */
+static bool take_back(struct thrum_job_ *newest, struct thrum_job_ **slot)
+{
+    bool mine = deque_take_back(newest, slot) == TAKE_MINE;
+
+    if (!mine) {
+        wait_until_done(*slot);
+        deque_forget(*slot);
+    }
+    give_back_below(*slot);
+    return mine;
+}
+
 static struct thrum_job_ *join_newest(struct thrum_job_ *newest)
 {
     struct thrum_job_ *slot;
 
-    if (deque_take_back(newest, &slot) == TAKE_MINE) {
+    if (take_back(newest, &slot))
         load_relaxed(&slot->site)->run(slot); /* as a plain call; ours */
-    } else {
-        wait_until_done(slot);
-        deque_forget(slot);
-    }
     return slot;
 }
 
 bool fork_take_back(struct thrum_job_ *slot)
 {
-    if (thrum_take_back_(slot) || deque_take_back(slot, &slot) == TAKE_MINE)
-        return true;
-    wait_until_done(slot);
-    deque_forget(slot);
-    return false;
+    return thrum_take_back_(slot) || take_back(slot, &slot);
 }
 
 /* Only the oldest can be taken: make those that are older ready on the way.
@@ -115,6 +137,8 @@ static bool take_out(struct stack *s, struct thrum_job_ *slot)
     return false;
 }
 
+/* The join of the fork above must give back this slot, so it may not be inline: no
+ * join of a taken or claimed one is. */
 static void join_within(struct stack *s, struct thrum_job_ *slot)
 {
     if (take_out(s, slot))
@@ -123,24 +147,7 @@ static void join_within(struct stack *s, struct thrum_job_ *slot)
         wait_until_done(slot);
     store_relaxed(&slot->site, /* ours until it is forked again */
                   word(job_site(slot), JOB_JOINED));
-}
-
-/* Early, and its slot is not given back. */
-static bool is_joined(struct thrum_job_ *slot)
-{
-    return is_at(load_relaxed(&slot->site), JOB_JOINED); /* ours if it is */
-}
-
-/* Give back the slots of forks that were joined early. The newest that is not
- * joined, or NULL. */
-static struct thrum_job_ *trim(struct stack *s)
-{
-    struct thrum_job_ *fork;
-
-    while ((fork = deque_fork(deque_newest(&s->deque))) != NULL &&
-           is_joined(fork))
-        deque_forget(fork);
-    return fork;
+    deque_claim(&s->deque);
 }
 
 bool fork_is_open(struct thrum_job_ *slot)
@@ -148,9 +155,14 @@ bool fork_is_open(struct thrum_job_ *slot)
     return thrum_in_use_(slot) && !is_joined(slot);
 }
 
+static struct thrum_job_ *newest_fork(struct stack *s)
+{
+    return deque_fork(deque_newest(&s->deque));
+}
+
 void fork_join(struct stack *s, struct thrum_job_ *slot)
 {
-    if (trim(s) == slot)
+    if (newest_fork(s) == slot)
         (void)join_newest(slot);
     else
         join_within(s, slot);
@@ -171,7 +183,7 @@ static bool is_above(struct thrum_job_ *fork, struct thrum_job_ *from)
 
 struct thrum_job_ *fork_open_above(struct stack *s, struct thrum_job_ *from)
 {
-    struct thrum_job_ *fork = trim(s);
+    struct thrum_job_ *fork = newest_fork(s);
 
     return fork != NULL && is_above(fork, from) ? fork : NULL;
 }
@@ -197,10 +209,9 @@ static struct thrum_job_ *grow(struct stack *s, struct thrum_deque_ *segment)
         next = segment_get(&s->worker->sched->pool, &s->deque);
         if (next == NULL) /* as a stack that overflows: there is no way on */
             die("no memory for a segment of forks");
-        store_relaxed(&next->scope, load_relaxed(&segment->scope)); /* ours */
         deque_link(segment, next);
     }
-    return next->head;
+    return deque_enter_next(segment);
 }
 
 struct thrum_job_ *thrum_publish_slow_(struct thrum_job_ *slot)

@@ -538,7 +538,7 @@ bool worker_run_one(struct stack *s)
         worker_switch(s, stack_of_resume(job), push_left, NULL);
     else
         run(s, job);
-    deque_set_scope(&s->deque, scope);
+    deque_set_scope(&s->deque, deque_newest(&s->deque), scope);
     s->deque.here = here;
     store_relaxed(&s->site, site); /* ours */
     return true;

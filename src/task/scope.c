@@ -36,12 +36,14 @@ static struct scope *innermost(struct stack *stack)
     return stack == NULL ? thread_scope() : scope_on(stack);
 }
 
-static void set_innermost(struct stack *stack, struct scope *s)
+/* newest: the fork that was it when the inner of the two scopes was opened. */
+static void set_innermost(struct stack *stack, const struct thrum_job_ *newest,
+                          struct scope *s)
 {
     if (stack == NULL)
         set_thread_scope(s);
     else
-        deque_set_scope(&stack->deque, scope_public(s));
+        deque_set_scope(&stack->deque, newest, scope_public(s));
 }
 
 struct scope *scope_current(void)
@@ -120,7 +122,7 @@ void scope_open_task(struct scope *s, struct scope *parent, struct stack *stack,
         store_relaxed(&s->alone, false); /* nobody else knows it yet */
     init(s, parent, stack, false);
     s->of_task = s->framed = true;
-    set_innermost(stack, s);
+    set_innermost(stack, s->forks_from, s);
 }
 
 void scope_open_root(struct scope *s, struct sched *sched, const char *name)
@@ -179,7 +181,7 @@ static inline void open_here(struct scope *s, struct stack *stack,
 {
     s->sched = sched == NULL && stack != NULL ? stack->worker->sched : sched;
     init(s, innermost(stack), stack, shield);
-    set_innermost(stack, s);
+    set_innermost(stack, s->forks_from, s);
     if (unlikely(stack == NULL))
         open_outside(s);
 }
@@ -421,7 +423,7 @@ static inline thrum_err *close_here(struct stack *stack, struct scope *s,
         alarm_report(s, err);
     if (unlikely(load_relaxed(&s->linked) != 0)) /* by who is inside */
         scope_unlink(s);
-    set_innermost(stack, s->around);
+    set_innermost(stack, s->forks_from, s->around);
     return err;
 }
 

@@ -289,45 +289,6 @@ static void forks_may_follow_joins_out_of_order(void **state)
     on_runtimes(join_and_fork_again, NULL);
 }
 
-struct pair {
-    thrum_task task;
-    struct once done, inner;
-};
-
-THRUM_PROC(run_it, struct once *, done)
-{
-    expect_ok(run_once(done));
-}
-
-/* The typed fork is the newer one, and lies above the one that is joined. */
-THRUM_PROC(join_below, struct pair *, p)
-{
-    THRUM_FORK(run_it, &p->inner);
-    expect_ok(thrum_join(&p->task));
-    CHECK(atomic_load(&p->done.calls) == 1);
-    THRUM_JOIN(run_it);
-}
-
-static thrum_err *join_in_a_typed_body(void *arg)
-{
-    (void)arg;
-    for (int i = 0; i < 3; i++) {
-        struct pair p = {0};
-
-        thrum_fork(&p.task, run_once, &p.done);
-        join_below(&p);
-        CHECK(atomic_load(&p.done.calls) == 1);
-        CHECK(atomic_load(&p.inner.calls) == 1);
-    }
-    return NULL;
-}
-
-static void a_typed_body_may_join_its_callers_fork(void **state)
-{
-    (void)state;
-    on_runtimes(join_in_a_typed_body, NULL);
-}
-
 /* --- many ------------------------------------------------------------------- */
 
 /* A segment holds some 510 forks; the borders are looked for around it. */
@@ -519,7 +480,6 @@ int main(void)
         cmocka_unit_test(join_returns_the_very_error_of_the_fork),
         cmocka_unit_test(four_forks_are_joined_in_any_order),
         cmocka_unit_test(forks_may_follow_joins_out_of_order),
-        cmocka_unit_test(a_typed_body_may_join_its_callers_fork),
         cmocka_unit_test(five_thousand_forks_are_open_and_joined_in_any_order),
         cmocka_unit_test(five_thousand_typed_forks_are_open_at_once),
         cmocka_unit_test(forks_of_both_sorts_mix_at_a_border_of_segments),

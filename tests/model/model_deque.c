@@ -74,18 +74,35 @@ static void wait_until_done(struct thrum_job_ *slot, int expected)
     MODEL_ASSERT(result == expected + RESULT);
 }
 
+/* With those that were joined early, and lie below. */
+static void give_back(struct thrum_job_ *slot)
+{
+    struct thrum_job_ *below;
+
+    newest = slot - 1;
+    while ((below = deque_fork(newest)) != NULL &&
+           load_relaxed(&below->site) == &joined) {
+        deque_forget(below);
+        newest = below - 1;
+    }
+}
+
 /* The newest one, as the inline code and sched/fork.c do it. */
 static void join_one(int id)
 {
     struct thrum_job_ *slot = newest;
 
-    if (thrum_take_back_(slot) || deque_take_back(newest, &slot) == TAKE_MINE) {
+    if (thrum_take_back_(slot)) {
+        newest = slot - 1;
+        run(slot);
+    } else if (deque_take_back(newest, &slot) == TAKE_MINE) {
+        give_back(slot);
         run(slot);
     } else {
         wait_until_done(slot, id);
         deque_forget(slot);
+        give_back(slot);
     }
-    newest = slot - 1;
 }
 
 /* Without memory for a stack to wait on, another job is run on this one. */
@@ -120,16 +137,7 @@ static void join_early(struct thrum_job_ *slot, int id)
     }
     wait_until_done(slot, id);
     store_relaxed(&slot->site, &joined);
-}
-
-static void forget_joined(void)
-{
-    struct thrum_job_ *slot;
-
-    while ((slot = deque_fork(deque_newest(first))) != NULL &&
-           load_relaxed(&slot->site) == &joined)
-        deque_forget(slot);
-    newest = deque_newest(first);
+    deque_claim(first);
 }
 
 static void fork_join_one(void)
@@ -184,7 +192,24 @@ static void fork_two_join_the_oldest_first(void)
     fork_one();
     join_early(newest - 1, 0);
     join_one(1);
-    forget_joined();
+    MODEL_ASSERT(newest == sentinel(first));
+    fork_one();
+    join_one(2);
+}
+
+/* The owner takes the last of a segment, and the first of the next. */
+static void fork_across_join_early(void)
+{
+    fork_one();
+    fork_one();
+    fork_one();
+    fork_one();
+    join_early(newest - 1, 2);
+    join_one(3);
+    join_one(1);
+    join_one(0);
+    fork_one();
+    join_one(4);
 }
 
 static void fork_one_join_it_at_work(void)
@@ -259,7 +284,7 @@ static void setup(void)
     clear(second, deque_first_slot(second));
     store_relaxed(&hungry, !barrier_start());
     deque_init(first, first, &hungry, !barrier_start());
-    deque_set_scope(first, scope);
+    deque_set_scope(first, first->head, scope);
     newest = sentinel(first);
     forked = 0;
     memset(runs, 0, sizeof runs);
@@ -348,6 +373,8 @@ static const struct model_scenario scenarios[] = {
              {"thief2", steal_one}),
     NEAR_END("grow_and_shrink", {"owner", fork_across_twice},
              {"thief", steal_twice}, {"thief2", steal_one}),
+    NEAR_END("grow_and_join_out_of_order", {"owner", fork_across_join_early},
+             {"thief", steal_twice}),
     {0}};
 
 int main(void)

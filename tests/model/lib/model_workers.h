@@ -195,10 +195,10 @@ static void run(struct stack *s, struct thrum_job_ *job)
     bool fork = job_is_fork(job);
 
     if (fork)
-        deque_set_scope(&s->deque, job->taken);
+        deque_set_scope(&s->deque, deque_newest(&s->deque), job->taken);
     load_relaxed(&job->site)->run(job);
     if (fork) {
-        deque_set_scope(&s->deque, NULL);
+        deque_set_scope(&s->deque, deque_newest(&s->deque), NULL);
         store_release(&job->site, &done);
     }
 }
@@ -268,7 +268,7 @@ static void prepare_worker(unsigned i)
     deque_init(&stacks[i]->deque, &stacks[i]->deque,
                sched.idle.fenced ? &sched.always : &sched.idle.hungry,
                sched.idle.fenced);
-    deque_set_scope(&stacks[i]->deque, scope);
+    deque_set_scope(&stacks[i]->deque, stacks[i]->deque.head, scope);
     stacks[i]->worker = w;
 
     w->sched = &sched;
