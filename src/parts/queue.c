@@ -2,8 +2,9 @@
 
 #include "base/atomic.h"
 #include "os/barrier.h"
+#include "os/thread.h"
 
-enum { PATIENCE = 1000 }; /* looks at an owner who is inside */
+enum { PATIENCE = 1000 }; /* looks at who is inside, owner or thief */
 
 void queue_init(struct queue *q, bool fenced)
 {
@@ -13,12 +14,16 @@ void queue_init(struct queue *q, bool fenced)
     store_relaxed(&q->thief, 0);
 }
 
-/* A thief is in, or about to be. He is quick: a few loads and stores. */
+/* A thief is in, or about to be. He is quick, a few loads and stores for each job,
+ * unless he has lost his CPU. */
 static cold void step_back(struct queue *q)
 {
-    store_release(&q->inside, 0);        /* [Q3] nothing was done */
-    while (load_acquire(&q->thief) != 0) /* [Q4] */
-        cpu_relax();
+    store_release(&q->inside, 0); /* [Q3] nothing was done */
+    for (int i = 0; load_acquire(&q->thief) != 0; i++) /* [Q4] */
+        if (i < PATIENCE)
+            cpu_relax();
+        else
+            thread_yield();
 }
 
 static inline bool try_enter(struct queue *q)
@@ -117,23 +122,30 @@ struct thrum_job_ *queue_pop(struct queue *q)
     return job;
 }
 
-struct thrum_job_ *queue_pop_half(struct queue *q, uint32_t n)
+/* By who is inside, or the thief that has it. */
+static struct thrum_job_ *take_half(struct queue *q, uint32_t n)
 {
-    struct thrum_job_ *first, *last;
-    uint32_t half;
+    struct thrum_job_ *first = q->jobs.first, *last;
+    uint32_t half = (queue_count(q) + 1) / 2;
 
-    enter(q);
-    first = q->jobs.first;
-    half = (queue_count(q) + 1) / 2; /* we are inside */
     if (n > half)
         n = half;
-    if (n > 0) {
-        (void)chain_count(&q->jobs, -n);
-        for (last = first; --n > 0; last = last->next)
-            ;
-        q->jobs.first = last->next;
-        last->next = NULL;
-    }
+    if (n == 0)
+        return NULL;
+    (void)chain_count(&q->jobs, -n);
+    for (last = first; --n > 0; last = last->next)
+        ;
+    q->jobs.first = last->next;
+    last->next = NULL;
+    return first;
+}
+
+struct thrum_job_ *queue_pop_half(struct queue *q, uint32_t n)
+{
+    struct thrum_job_ *first;
+
+    enter(q);
+    first = take_half(q, n);
     leave(q);
     return first;
 }
@@ -168,9 +180,9 @@ static bool owner_left(struct queue *q)
     return false;
 }
 
-struct thrum_job_ *queue_steal(struct queue *q)
+struct thrum_job_ *queue_steal(struct queue *q, uint32_t n)
 {
-    struct thrum_job_ *job = NULL;
+    struct thrum_job_ *first = NULL;
     uint32_t nobody = 0;
 
     if (queue_count(q) == 0 || load_relaxed(&q->thief) != 0)
@@ -180,7 +192,7 @@ struct thrum_job_ *queue_steal(struct queue *q)
     if (!q->fenced)
         barrier_heavy(); /* [Q2] */
     if (owner_left(q))
-        job = take_first(q);
+        first = take_half(q, n);
     store_release(&q->thief, 0); /* [Q4] [Q5] */
-    return job;
+    return first;
 }

@@ -88,9 +88,9 @@ void queue_push_chain(struct queue *q, const struct chain *c);
 /* Owner only: add a list linked by `next`, ended by NULL. */
 void queue_push_all(struct queue *q, struct thrum_job_ *first);
 
-/* Any other thread. NULL: empty, or the owner stayed inside for too long (he
- * may have lost his CPU there). */
-struct thrum_job_ *queue_steal(struct queue *q);
+/* Any other thread, as queue_pop_half. NULL: empty, or the owner stayed inside for
+ * too long (he may have lost his CPU there). */
+struct thrum_job_ *queue_steal(struct queue *q, uint32_t n);
 
 /* A hint to all but the owner. */
 static inline uint32_t queue_count(struct queue *q)

@@ -8,6 +8,7 @@ enum {
     STEP_NS = 2000,     /* .. and in such steps */
     ANSWER_LOOKS = 200, /* at the inbox, before a thief pays for a barrier */
     BATCH = 64,         /* jobs handed over at once */
+    BATCH_STOLEN = 16,  /* .. or taken by force, while their owner waits */
     INBOX_TURN = 61,    /* every so often the inbox goes first */
     CLOCK_TURN = 4,     /* every so often a busy worker looks at the clock */
     POLL_TURN = 64,     /* .. and at descriptors */
@@ -143,14 +144,11 @@ void sched_share(struct stack *s)
         answer(w, s);
 }
 
-/* The oldest of the inbox; the others become the worker's own. */
-static struct thrum_job_ *take_inbox(struct sched *s, struct worker *w)
+/* Of those that were taken together the first is run, the others become the worker's
+ * own, and somebody is told. */
+static struct thrum_job_ *keep_all_but_one(struct sched *s, struct worker *w,
+                                           struct thrum_job_ *first)
 {
-    struct thrum_job_ *first;
-
-    if (!inbox_any(&s->inbox))
-        return NULL;
-    first = inbox_take_all(&s->inbox);
     if (first == NULL || first->next == NULL)
         return first;
     queue_push_all(&w->queue, first->next);
@@ -158,6 +156,13 @@ static struct thrum_job_ *take_inbox(struct sched *s, struct worker *w)
         answer(w, load_relaxed(&w->stack)); /* its own */
     sched_notify(s);
     return first;
+}
+
+static struct thrum_job_ *take_inbox(struct sched *s, struct worker *w)
+{
+    return inbox_any(&s->inbox)
+               ? keep_all_but_one(s, w, inbox_take_all(&s->inbox))
+               : NULL;
 }
 
 /* ------------------------------------------------------------------- timers */
@@ -278,7 +283,7 @@ static struct thrum_job_ *steal_from(struct sched *s, struct worker *w,
         return NULL; /* it has looked at hungry, and has no job to spare */
     if (deque_steal(&stack->deque, false, &job) == STEAL_GOT)
         return job;
-    return queue_steal(&victim->queue);
+    return keep_all_but_one(s, w, queue_steal(&victim->queue, BATCH_STOLEN));
 }
 
 static struct thrum_job_ *take_own(struct sched *s, struct worker *w)

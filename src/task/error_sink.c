@@ -150,19 +150,6 @@ void error_sink_init(struct error_sink *s, uint32_t max)
     };
 }
 
-/* Held for one walk down a heap: never across an allocation or a free. */
-static void lock(struct error_sink *s)
-{
-    while (exchange_acquire(&s->lock, 1) != 0) /* [ES2] */
-        while (load_relaxed(&s->lock) != 0)    /* a hint, re-checked above */
-            cpu_relax();
-}
-
-static void unlock(struct error_sink *s)
-{
-    store_release(&s->lock, 0); /* [ES1] */
-}
-
 static void count_some(_Atomic uint32_t *counter, size_t some)
 {
     if (some > COUNT_MAX)
@@ -184,7 +171,7 @@ static void lose(struct error_sink *s, thrum_err *e)
  * says no. It is never too low: I2. */
 static bool is_past_bound(struct error_sink *s, uint64_t key)
 {
-    struct error_heap *h = load_acquire(&s->others); /* [ES4] */
+    struct error_heap *h = load_acquire(&s->others); /* [ES2] */
 
     return h && key >= load_relaxed(&h->bound);
 }
@@ -197,21 +184,21 @@ static bool needs_heap(const struct error_sink *s)
 /* The heap, made with the lock put down for as long as that takes. */
 static void lock_with_heap(struct error_sink *s)
 {
-    lock(s);
+    spin_lock(&s->lock);
     if (likely(!needs_heap(s)))
         return;
-    unlock(s);
+    spin_unlock(&s->lock);
 
     struct error_heap *h = heap_new(bound_of(s));
-    lock(s);
+    spin_lock(&s->lock);
     if (h && needs_heap(s)) {
-        store_release(&s->others, h); /* [ES3] */
+        store_release(&s->others, h); /* [ES1] */
         return;
     }
     if (h) {
-        unlock(s);
+        spin_unlock(&s->lock);
         release(h); /* another was quicker, and its heap stays */
-        lock(s);
+        spin_lock(&s->lock);
     }
 }
 
@@ -230,7 +217,7 @@ bool error_sink_add(struct error_sink *s, size_t index, thrum_err *e)
             swap(&s->first, &new); /* what was first is one of the others */
         if (h && new.err)
             heap_admit(h, bound_of(s), &new);
-        unlock(s);
+        spin_unlock(&s->lock);
     }
     if (new.err)
         lose(s, new.err);
@@ -244,12 +231,12 @@ void error_sink_add_dropped(struct error_sink *s, thrum_err *e)
 
     if (load_relaxed(&s->lost_canceled) == 0) { /* once it is set, it stays */
         tsan_promise(e);
-        lock(s);
+        spin_lock(&s->lock);
         if (s->first.err == NULL)
             swap(&s->first, &new);
         else
             count_some(&s->lost_canceled, 1);
-        unlock(s);
+        spin_unlock(&s->lock);
     }
     thrum_err_drop(new.err);
 }

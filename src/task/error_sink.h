@@ -20,13 +20,12 @@
  *       cancellation too, or in `lost_canceled`.
  *
  * Ordering
- *   [ES1] unlock            -> [ES2] lock                  every field
- *   [ES3] others are there  -> [ES4] look at their bound   the bound itself
+ *   [ES1] others are there  -> [ES2] look at their bound   the bound itself
  */
 #ifndef TASK_ERROR_SINK_H
 #define TASK_ERROR_SINK_H
 
-#include "base/atomic.h"
+#include "os/spin.h"
 #include "task/error.h"
 
 /* One entry: the index in the low bits, whether it is a cancellation on top. */
@@ -45,11 +44,10 @@ enum { ERROR_SINK_MAX = 4096 };
 struct error_sink {
     uint32_t max; /* const after error_sink_init; 0: ERROR_LEAVES_MAX */
 
-    _Atomic uint32_t lock; /* by who adds [ES1] [ES2] */
-
-    /* lock: lock */
-    struct error_entry first;
-    _Atomic(struct error_heap *) others; /* set once [ES3]; read by all [ES4] */
+    /* Held for one walk down a heap: never across an allocation or a free. */
+    struct spin lock;
+    struct error_entry first;            /* lock */
+    _Atomic(struct error_heap *) others; /* set once [ES1]; read by all [ES2] */
 
     /* written by all, read when all are done: relaxed. They stop past 2^30. */
     _Atomic uint32_t lost;

@@ -132,7 +132,7 @@ static void push_three_at_once_pop_two(void)
 
 static void steal_once(void)
 {
-    took(1, queue_steal(&queue));
+    took(1, queue_steal(&queue, 1));
 }
 
 static void steal_twice(void)
@@ -141,10 +141,22 @@ static void steal_twice(void)
     steal_once();
 }
 
+static void steal_half(void)
+{
+    struct thrum_job_ *job = queue_steal(&queue, 2);
+
+    while (job != NULL) {
+        struct thrum_job_ *next = job->next;
+
+        took(1, job);
+        job = next;
+    }
+}
+
 static void other_steals_twice(void)
 {
-    took(2, queue_steal(&queue));
-    took(2, queue_steal(&queue));
+    took(2, queue_steal(&queue, 1));
+    took(2, queue_steal(&queue, 1));
 }
 
 /* ------------------------------------------------------------------ scenarios */
@@ -204,6 +216,8 @@ static const struct model_scenario scenarios[] = {
     BOTH("children_are_popped_at_both_ends", 0,
          {"owner", push_others_and_children}, {"thief", steal_twice},
          {"thief2", other_steals_twice}),
+    BOTH("half_is_stolen", 0, {"owner", push_three_pop_half},
+         {"thief", steal_half}, {"thief2", other_steals_twice}),
     BOTH("half_is_popped", 0, {"owner", push_three_pop_half},
          {"thief", steal_twice}, {"thief2", other_steals_twice}),
     BOTH("push_all", 0, {"owner", push_three_at_once_pop_two},

@@ -38,7 +38,7 @@ static void thief(void *unused)
 
     (void)unused;
     while (load_relaxed(&over) == 0 || queue_count(&queue) > 0) {
-        struct thrum_job_ *job = queue_steal(&queue);
+        struct thrum_job_ *job = queue_steal(&queue, 1);
 
         if (job == NULL) {
             sched_yield();

@@ -29,7 +29,7 @@ static void a_new_queue_is_empty(void **state)
 
     assert_int_equal(queue_count(&q), 0);
     assert_null(queue_pop(&q));
-    assert_null(queue_steal(&q));
+    assert_null(queue_steal(&q, 1));
 }
 
 static void owner_pops_oldest_first(void **state)
@@ -51,10 +51,10 @@ static void thief_steals_oldest_first(void **state)
 
     for (int i = 0; i < 3; i++)
         queue_push(&q, &job[i]);
-    assert_ptr_equal(queue_steal(&q), &job[0]);
+    assert_ptr_equal(queue_steal(&q, 1), &job[0]);
     assert_ptr_equal(queue_pop(&q), &job[1]);
-    assert_ptr_equal(queue_steal(&q), &job[2]);
-    assert_null(queue_steal(&q));
+    assert_ptr_equal(queue_steal(&q, 1), &job[2]);
+    assert_null(queue_steal(&q, 1));
 }
 
 static void a_list_is_added_behind_what_is_there(void **state)
@@ -119,6 +119,26 @@ static void half_of_it_is_popped_at_once(void **state)
     assert_ptr_equal(queue_pop(&q), &job[1]);
 }
 
+static void half_of_it_is_stolen_at_once(void **state)
+{
+    struct queue q = queue_for(state);
+    struct thrum_job_ job[5] = {{.taken = NULL}}, *first;
+
+    for (int i = 0; i < 5; i++)
+        queue_push(&q, &job[i]);
+    first = queue_steal(&q, 2);
+    assert_ptr_equal(first, &job[0]);
+    assert_ptr_equal(first->next, &job[1]);
+    assert_null(job[1].next);
+    first = queue_steal(&q, 9);
+    assert_ptr_equal(first, &job[2]);
+    assert_ptr_equal(first->next, &job[3]);
+    assert_null(job[3].next);
+    assert_int_equal(queue_count(&q), 1);
+    assert_ptr_equal(queue_pop(&q), &job[4]);
+    assert_null(queue_pop(&q));
+}
+
 static struct thrum_scope *const scope = (struct thrum_scope *)&(int){0};
 static struct thrum_scope *const other = (struct thrum_scope *)&(int){0};
 
@@ -162,7 +182,7 @@ static void or_last_among_others(void **state)
     spawned_in(&q, &job[4], scope);
     assert_ptr_equal(queue_pop_child(&q, scope, true), &job[4]);
     assert_ptr_equal(queue_pop_child(&q, other, true), &job[1]);
-    assert_ptr_equal(queue_steal(&q), &fork);
+    assert_ptr_equal(queue_steal(&q, 1), &fork);
     assert_ptr_equal(queue_pop(&q), &job[0]);
     assert_int_equal(queue_count(&q), 0);
 }
@@ -193,7 +213,7 @@ static void the_count_is_the_length(void **state)
     }
     (void)queue_pop(&q);
     assert_int_equal(queue_count(&q), 3);
-    (void)queue_steal(&q);
+    (void)queue_steal(&q, 1);
     assert_int_equal(queue_count(&q), 2);
 }
 
@@ -204,7 +224,7 @@ static void an_emptied_queue_can_be_filled_again(void **state)
 
     for (int i = 0; i < 3; i++) {
         queue_push(&q, &job);
-        assert_ptr_equal(i == 1 ? queue_steal(&q) : queue_pop(&q), &job);
+        assert_ptr_equal(i == 1 ? queue_steal(&q, 1) : queue_pop(&q), &job);
         assert_int_equal(queue_count(&q), 0);
     }
 }
@@ -217,10 +237,10 @@ static void a_thief_gives_up_while_the_owner_is_inside(void **state)
 
     queue_push(&q, &job);
     store_relaxed(&q.inside, 1);
-    assert_null(queue_steal(&q));
+    assert_null(queue_steal(&q, 1));
     assert_int_equal(load_relaxed(&q.thief), 0); /* he lets the owner in */
     store_relaxed(&q.inside, 0);
-    assert_ptr_equal(queue_steal(&q), &job);
+    assert_ptr_equal(queue_steal(&q, 1), &job);
 }
 
 static void a_second_thief_does_not_wait_for_the_first(void **state)
@@ -230,10 +250,10 @@ static void a_second_thief_does_not_wait_for_the_first(void **state)
 
     queue_push(&q, &job);
     store_relaxed(&q.thief, 1);
-    assert_null(queue_steal(&q));
+    assert_null(queue_steal(&q, 1));
     assert_int_equal(load_relaxed(&q.thief), 1);
     store_relaxed(&q.thief, 0);
-    assert_ptr_equal(queue_steal(&q), &job);
+    assert_ptr_equal(queue_steal(&q, 1), &job);
 }
 
 /* I1: out when he is out. */
@@ -266,6 +286,7 @@ int main(void)
         BOTH(a_list_is_added_behind_what_is_there),
         BOTH(a_chain_is_added_behind_what_is_there),
         BOTH(half_of_it_is_popped_at_once),
+        BOTH(half_of_it_is_stolen_at_once),
         BOTH(a_child_is_found_if_it_is_first),
         BOTH(or_last_among_others),
         BOTH(a_fork_is_nobodys_child),
