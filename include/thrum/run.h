@@ -63,7 +63,7 @@ typedef struct thrum_opts {
      * and what they wait for (as thrum_dump does), and once when it closes,
      * with its result. And, once, a scope that is still open a second after it
      * was canceled. name: the scope's, or its place. It runs on any thread and
-     * must not suspend. NULL: a line on stderr. */
+     * must not suspend. NULL: a line on stderr, of at most 16 in a second. */
     void (*on_slow)(const char *name, thrum_time took, const thrum_err *err,
                     void *user);
     /* Gets a task that keeps its worker from others, with the place where it was

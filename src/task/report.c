@@ -4,7 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOLD_MAX = 8, LAST_LINE = 32, TEXT = 2048, REPORT = 4096 };
+enum {
+    TOLD_MAX = 8,
+    LAST_LINE = 32,
+    TEXT = 2048,
+    REPORT = 4096,
+    A_SECOND = 16, /* slow scopes told of on stderr */
+};
 
 static _Atomic(thrum_opts (*)(struct sched *)) finder; /* code: relaxed */
 
@@ -175,6 +181,21 @@ void report_children(struct scope *s, char *text, size_t bytes)
                  "\nchildren that are ready to run, or have not begun");
 }
 
+/* Thousands may be slow at once, of one cancel. */
+static bool may_say_slow(void)
+{
+    static _Atomic uint64_t said; /* the second, how many in it */
+    uint64_t second = (uint64_t)(clock_now() / THRUM_SEC(1)) << 32, next;
+    uint64_t seen = load_relaxed(&said); /* only this is shared */
+
+    do
+        next = (seen >> 32 << 32) == second ? seen + 1 : second + 1;
+    while (!cas_relaxed(&said, &seen, next));
+    if (next == second + A_SECOND + 1)
+        fprintf(stderr, "thrum: more scopes are slow: on_slow gets them all\n");
+    return next <= second + A_SECOND;
+}
+
 static void tell_slow(const thrum_opts *opts, const struct scope *s,
                       int64_t took, const thrum_err *err)
 {
@@ -203,6 +224,8 @@ void report_slow(struct scope *s, int64_t took)
     char text[TEXT];
     thrum_err *err;
 
+    if (opts.on_slow == NULL && !may_say_slow())
+        return;
     report_children(s, text, sizeof text);
     err = thrum_fail_(s->where, &THRUM_SLOW, "%s is open for %.3f s%s%s",
                       s->name == NULL ? "scope" : s->name, (double)took / 1e9,
@@ -219,5 +242,6 @@ void report_took(struct scope *s, int64_t took, const thrum_err *err)
 {
     thrum_opts opts = opts_of(s->sched);
 
-    tell_slow(&opts, s, took, err);
+    if (opts.on_slow != NULL || may_say_slow())
+        tell_slow(&opts, s, took, err);
 }

@@ -246,6 +246,38 @@ static void without_a_hook_a_line_on_stderr_tells(void **state)
     assert_non_null(strstr(end.said, "sluggish"));
 }
 
+static thrum_err *outlast_by_the_hundred(void *unused)
+{
+    thrum_scope s;
+
+    (void)unused;
+    thrum_scope_open(&s);
+    for (int i = 0; i < 300; i++)
+        CHECK(thrum_spawn(&s, outlast, NULL, 0) == 0);
+    return thrum_scope_close(&s, NULL);
+}
+
+static void be_slow_by_the_hundred(void)
+{
+    expect_ok(thrum_run(NULL, outlast_by_the_hundred, NULL));
+}
+
+/* Each second has its lines, and it may take some. */
+static void of_hundreds_at_once_some_lines_tell(void **state)
+{
+    thrum_time began = thrum_now();
+    struct end end = end_of(be_slow_by_the_hundred);
+    thrum_time seconds = (thrum_now() - began) / THRUM_SEC(1) + 2;
+    int lines = 0;
+
+    (void)state;
+    assert_int_equal(end.status, 0);
+    assert_non_null(strstr(end.said, "on_slow gets them all"));
+    for (const char *c = end.said; *c != '\0'; c++)
+        lines += *c == '\n';
+    assert_true(lines <= 17 * seconds);
+}
+
 /* --- what they wait for ---------------------------------------------------------------- */
 
 struct held {
@@ -311,6 +343,7 @@ int main(void)
         cmocka_unit_test(
             one_that_is_open_long_after_its_cancel_is_told_of_once),
         cmocka_unit_test(without_a_hook_a_line_on_stderr_tells),
+        cmocka_unit_test(of_hundreds_at_once_some_lines_tell),
         cmocka_unit_test(it_is_told_what_they_wait_for),
     };
 
