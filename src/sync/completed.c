@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "base/base.h"
-#include "task/error_sink.h"
+#include "task/scope.h"
 
 struct started {
     thrum_completed *c;
@@ -22,13 +22,22 @@ static void end(thrum_completed *c, uint32_t index, thrum_err *err)
     (void)rc;
 }
 
-/* With a scope of its own, so that its error is whole when it is told. */
+/* A task of its own, so that its error is whole when it is told. */
+static thrum_err *call_job(const thrum_job *job)
+{
+    static const struct thrum_site_ site = {NULL, "a job",
+                                            "thrum_completed_open"};
+    struct scope own;
+
+    scope_open_task(&own, scope_current(), worker_current(), &site);
+    return scope_close(&own, job->fn(job->arg));
+}
+
 static thrum_err *run(void *arg)
 {
     struct started *s = arg;
-    thrum_job *job = &s->c->jobs_[s->index];
 
-    end(s->c, s->index, thrum_with(job->fn, job->arg));
+    end(s->c, s->index, call_job(&s->c->jobs_[s->index]));
     return NULL;
 }
 

@@ -113,6 +113,33 @@ static void no_more_run_at_once_than_asked_for(void **state)
     on_runtimes(few_at_once, NULL);
 }
 
+static thrum_err *cancel_oneself(void *unused)
+{
+    (void)unused;
+    thrum_scope_cancel(NULL, NULL);
+    return thrum_rc(thrum_checkpoint());
+}
+
+/* As of a spawned one: no success. */
+static thrum_err *canceled_alone(void *arg)
+{
+    thrum_job jobs[] = {{.fn = cancel_oneself}, {.fn = cancel_oneself}}, *job;
+    thrum_completed c;
+
+    (void)arg;
+    CHECK(thrum_completed_open(&c, jobs, 2, 1) == 0);
+    while (thrum_completed_next(&c, &job) > 0)
+        expect_kind(job->err, &THRUM_CANCELED);
+    CHECK(!thrum_canceled());
+    return thrum_completed_close(&c);
+}
+
+static void a_job_that_cancels_itself_is_told_as_canceled(void **state)
+{
+    (void)state;
+    on_runtimes(canceled_alone, NULL);
+}
+
 static thrum_err *left(void *arg)
 {
     thrum_event never = {0};
@@ -184,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(they_come_in_the_order_in_which_they_end),
         cmocka_unit_test(no_more_run_at_once_than_asked_for),
+        cmocka_unit_test(a_job_that_cancels_itself_is_told_as_canceled),
         cmocka_unit_test(what_nobody_takes_is_not_lost),
         cmocka_unit_test(a_cancel_reaches_who_waits_and_the_jobs),
     };
