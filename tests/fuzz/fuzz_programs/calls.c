@@ -1,5 +1,5 @@
-/* What a task calls for itself: generators, blocking calls, what is made once, pipelines,
- * processes, tasks of the background. All of it ends by itself. */
+/* What a task calls for itself: blocking calls, what is made once, pipelines, processes,
+ * tasks of the background. All of it ends by itself. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,45 +14,6 @@
 #include "things.h"
 
 THRUM_KIND(Broken, THRUM_ERROR);
-
-/* ------------------------------------------------------------------ generators */
-
-static thrum_err *count_up(void *naps)
-{
-    for (unsigned i = 0; i < 4; i++) {
-        if (*(bool *)naps)
-            THRUM_TRY(thrum_sleep(1));
-        THRUM_TRY(thrum_gen_emit(&i));
-    }
-    return NULL;
-}
-
-static int next_of(const struct step *s, thrum_gen *g, unsigned *items)
-{
-    return s->options & 2 ? thrum_gen_next_many(g, items, MANY)
-                          : thrum_gen_next(g, items);
-}
-
-static thrum_err *generate(struct task *t, struct step *s)
-{
-    bool naps = (s->options & 1) != 0;
-    struct attempt a = attempt(t, s);
-    thrum_err *err;
-    unsigned items[MANY], next = 0;
-    thrum_gen g;
-    int more = 1;
-
-    thrum_gen_open(&g, count_up, &naps, sizeof *items);
-    while (next < s->which && (more = next_of(s, &g, items)) > 0)
-        for (int i = 0; i < more; i++)
-            must(items[i] == next++);
-    a.must = a.must && s->which > 0;
-    (void)attempted(a, more);
-    must(next <= 4 && (more != 0 || next == 4 || region_may(t->at)));
-    err = thrum_gen_close(&g);
-    must(err == NULL || region_may(t->at));
-    return thrum_err_add(more < 0 ? thrum_rc(more) : NULL, err);
-}
 
 /* -------------------------------------------------------------- blocking calls */
 
@@ -441,8 +402,6 @@ static thrum_err *spawn_behind(struct step *s)
 static thrum_err *do_call(struct task *t, struct step *s)
 {
     switch ((unsigned)s->op) {
-    case OP_GENERATE:
-        return generate(t, s);
     case OP_OFFLOAD:
         if ((s->options & 6) == 4)
             return spawn_calls(t, s);

@@ -85,6 +85,7 @@ static void read_options(struct step *s, uint8_t b)
     s->limit = b >> 3 & 3;
     s->fails = b >> 5 & 1;
     s->hurries = b >> 6 & 1;
+    s->nameless = (b & 128) != 0 && s != program.steps;
 }
 
 static struct step *scope_around(const struct step *s, struct step *around)
@@ -100,8 +101,9 @@ static void read_inner(struct reader *r, struct step *s, struct place in)
     if (s->op == OP_CANCEL || s->op == OP_SPAWN || s->op == OP_DEADLINE)
         s->target = scope_around(s, in.around);
     if (s->op == OP_SCOPE) {
-        in.around = s;
         read_options(s, byte(r));
+        if (!s->nameless)
+            in.around = s;
         read_kids(r, s, in,
                   s == program.steps ? 2 + s->which % 3
                                      : s->which % (KIDS_MAX + 1));
@@ -155,6 +157,8 @@ static struct step *read_list(struct reader *r, struct place in)
         s->op = op;
         s->which = options & 7;
         s->options = options >> 3 & 15;
+        if (op >= program.focus.first && op <= program.focus.last)
+            s->options |= program.focus.options;
         s->ignores = options >> 7;
         program.streams = program.streams ||
                           (op >= OP_WRITE && op <= OP_HANG_UP);
@@ -171,13 +175,16 @@ static struct step *read_list(struct reader *r, struct place in)
 static void read_header(uint8_t b)
 {
     static const struct focus all[8] = {
-        {OP_DIAL, OP_PART},       {OP_ONCE, OP_BACKGROUND},
-        {OP_WRITE, OP_HANG_UP},   {OP_END, OP_END},
-        {OP_DIAL, OP_PART},       {OP_CANCEL, OP_COMPLETE},
-        {OP_GATHER, OP_COMPLETE}, {OP_END, OP_END}};
+        {OP_DIAL, OP_PART, 0},       {OP_ONCE, OP_BACKGROUND, 0},
+        {OP_WRITE, OP_HANG_UP, 0},   {OP_END, OP_END, 0},
+        {OP_DIAL, OP_PART, 0},       {OP_CANCEL, OP_COMPLETE, 0},
+        {OP_GATHER, OP_COMPLETE, 0}, {OP_END, OP_END, 0}};
+    static const struct focus more[3] = {{OP_DIAL, OP_ACCEPT, 8},
+                                         {OP_GENERATE, OP_OFFLOAD, 8},
+                                         {OP_BACKGROUND, OP_CANCEL, 8}};
 
     program.faults = (b & 3) == 3;
-    program.focus = all[b >> 2 & 7];
+    program.focus = b >> 5 < 5 ? all[b >> 2 & 7] : more[(b >> 5) - 5];
 }
 
 void program_read(const uint8_t *bytes, size_t n)

@@ -53,17 +53,17 @@ enum op {
     OP_WRITE, /* to a pipe or a socket */
     OP_READ,
     OP_HANG_UP, /* one end of it */
-    OP_DIAL,
+    OP_DIAL,    /* the server; or a service */
     OP_ACCEPT,
     OP_PUT, /* into a connection */
     OP_GET,
     OP_PART, /* with it, in one of some ways */
     OP_GENERATE,
-    OP_OFFLOAD,
+    OP_OFFLOAD, /* a call; a file; a directory */
     OP_ONCE,
     OP_FLOW, /* a pipeline; or a range, in parts */
     OP_PROCESS,
-    OP_BACKGROUND, /* a task of thrum_root */
+    OP_BACKGROUND, /* a task of thrum_root; a signal */
     OP_CANCEL,     /* a scope around */
     OP_DEADLINE,   /* move that of one */
     OP_SCOPE,      /* open one, spawn the kids, do the body, close it */
@@ -93,6 +93,16 @@ struct region {
     bool uncounted; /* one of them had cancellations beside them */
 };
 
+/* What a region's end has to go by. */
+struct closing {
+    unsigned body; /* how it ended */
+    int body_failures;
+    int fails;    /* deferred functions that did */
+    bool expired; /* its deadline has passed, */
+    bool unsure;  /* perhaps after it was closed */
+    bool before;  /* it was surely canceled from outside already */
+};
+
 struct task;
 struct step;
 
@@ -105,6 +115,7 @@ struct step {
     uint8_t which, options;
     int limit, defers;   /* of a scope */
     bool fails, hurries; /* some of the deferred functions; a short timeout */
+    bool nameless;       /* by thrum_with: only its body can name it */
     bool ignores;        /* that it was canceled */
     bool tries, firm;    /* does not wait; waits whatever is canceled */
     struct step *next, *body;
@@ -117,6 +128,8 @@ struct step {
     thrum_binding binding;
     struct clean_up clean_ups[DEFERS];
     int cleaned;
+    struct task *by;
+    struct closing closing;
     int64_t closed_at;
 };
 
@@ -136,9 +149,10 @@ struct task {
     unsigned heard[CHANS][TASKS_MAX]; /* the latest of each sender */
 };
 
-/* Of kinds of steps; OP_END: none. */
+/* Of kinds of steps, with these options at least; OP_END: none. */
 struct focus {
     enum op first, last;
+    uint8_t options;
 };
 
 struct program {
@@ -199,15 +213,6 @@ int failures_of(const thrum_err *err);
 
 /* A child has ended so. */
 void region_child(struct region *r, const thrum_err *err);
-
-/* What a region's end has to go by. */
-struct closing {
-    unsigned body; /* how it ended */
-    int body_failures;
-    int fails;    /* deferred functions that did */
-    bool expired; /* its deadline has passed */
-    bool before;  /* it was surely canceled from outside already */
-};
 
 /* Dies unless it may return err. */
 void region_check(const struct region *r, struct closing c,

@@ -55,7 +55,8 @@ static unsigned canceled_set(const struct region *r, struct closing c)
 {
     unsigned inside = r->called ? WELL : CANCELED;
 
-    if (c.expired && (r->called || c.fails > 0 || r->policy > THRUM_SETTLE))
+    if (c.expired &&
+        (r->called || c.fails > 0 || c.unsure || r->policy > THRUM_SETTLE))
         inside |= TIMED_OUT; /* perhaps too late */
     else if (c.expired)
         inside = TIMED_OUT;

@@ -51,7 +51,7 @@ static bool is_right_to_wait(struct step *s)
     if (s->op == OP_SCOPE)
         return is_full(s);
     if (s->op == OP_COMPLETE)
-        return s->region.ended < s->region.begun;
+        return s->region.running > 0;
     return s->op == OP_SPAWN ? is_full(s->target) : things_block(s);
 }
 
@@ -99,6 +99,12 @@ int64_t attempted(struct attempt a, int64_t rc)
 
 /* ------------------------------------------------------------------------ scopes */
 
+/* One of thrum_with is the innermost wherever it is asked for. */
+static thrum_scope *scope_of(struct step *s)
+{
+    return s->nameless ? NULL : &s->scope;
+}
+
 static bool spawn(struct task *t, struct step *s, struct step *into,
                   struct task *kid)
 {
@@ -110,7 +116,7 @@ static bool spawn(struct task *t, struct step *s, struct step *into,
     into->region.begun++;
     tell_begin(kid);
     t->pending = s;
-    rc = thrum_spawn(&into->scope, run_task, kid, 0);
+    rc = thrum_spawn(scope_of(into), run_task, kid, 0);
     /* It asks for a cancel only if it has to wait. */
     rc = attempted((struct attempt){t, rc == -ECANCELED}, rc);
     must(rc == 0 || rc == -ECANCELED);
@@ -135,7 +141,7 @@ static thrum_err *clean(void *arg)
                                       : NULL;
 }
 
-static void open_scope(struct task *t, struct step *s)
+static thrum_scope_opts begin_scope(struct task *t, struct step *s)
 {
     thrum_scope_opts opts = {.where = "fuzz",
                              .policy = (thrum_policy)(s->options & 3),
@@ -151,40 +157,63 @@ static void open_scope(struct task *t, struct step *s)
         opts.deadline = thrum_now() + (s->hurries ? 0 : THRUM_US(200));
         s->region.deadline = opts.deadline;
     }
-    if (thrum_is_plain_(&opts))
-        thrum_scope_open_plain_(&s->scope, NULL, opts.where);
-    else
-        thrum_scope_open_(&s->scope, &opts);
-    t->at = &s->region;
-    thrum_bind(&s->scope, &s->binding, &AROUND, &s->region);
-    for (int i = 0; i < s->defers; i++) {
-        s->clean_ups[i].of = s;
-        thrum_defer(&s->scope, clean, &s->clean_ups[i]);
-    }
+    return opts;
 }
 
-static thrum_err *in_scope(struct task *t, struct step *s)
+static void open_scope(struct step *s, const thrum_scope_opts *opts)
 {
-    struct closing c = {.fails = s->fails ? s->defers / 2 : 0};
+    if (thrum_is_plain_(opts))
+        thrum_scope_open_plain_(&s->scope, NULL, opts->where);
+    else
+        thrum_scope_open_(&s->scope, opts);
+}
+
+/* All of it but its open and its close. */
+static thrum_err *do_scope(void *step)
+{
+    struct step *s = step;
+    struct task *t = s->by;
     thrum_err *err;
 
-    open_scope(t, s);
+    t->at = &s->region;
+    thrum_bind(scope_of(s), &s->binding, &AROUND, &s->region);
+    for (int i = 0; i < s->defers; i++) {
+        s->clean_ups[i].of = s;
+        thrum_defer(scope_of(s), clean, &s->clean_ups[i]);
+    }
     for (struct task *kid = s->kids; kid != NULL; kid = kid->next)
         if (!spawn(t, s, s, kid))
             break;
     err = run_steps(t, s->body);
-    c.body = ended_how(err);
-    c.body_failures = failures_of(err);
-    if ((c.body & FAILURE) && s->region.policy != THRUM_SETTLE)
+    s->closing.body = ended_how(err);
+    s->closing.body_failures = failures_of(err);
+    if ((s->closing.body & FAILURE) && s->region.policy != THRUM_SETTLE)
         s->region.may = true;
-    c.before = !s->region.shield && region_must(s->region.parent);
+    s->closing.before = !s->region.shield && region_must(s->region.parent);
     s->closed_at = thrum_now();
-    err = thrum_scope_close(&s->scope, err);
+    return err;
+}
+
+static thrum_err *in_scope(struct task *t, struct step *s)
+{
+    thrum_scope_opts opts = begin_scope(t, s);
+    struct closing *c = &s->closing;
+    thrum_err *err;
+
+    *c = (struct closing){.fails = s->fails ? s->defers / 2 : 0};
+    s->by = t;
+    if (s->nameless) {
+        err = thrum_with_(do_scope, s, &opts);
+        c->expired = c->unsure = thrum_now() >= s->region.deadline;
+    } else {
+        open_scope(s, &opts);
+        err = thrum_scope_close(&s->scope, do_scope(s));
+        c->expired = thrum_scope_expired(&s->scope);
+    }
     t->at = s->region.parent;
-    c.expired = thrum_scope_expired(&s->scope);
     must(s->cleaned == s->defers);
     hear_children(&s->region);
-    region_check(&s->region, c, err);
+    region_check(&s->region, *c, err);
     return err;
 }
 
@@ -344,7 +373,8 @@ static int take_some(struct task *t, struct step *s, thrum_completed *c,
     return rc;
 }
 
-static void check_rest(struct step *s, const bool *taken, const thrum_err *err)
+static void check_rest(struct step *s, const bool *taken, const thrum_job *jobs,
+                       const thrum_err *err)
 {
     unsigned ends = 0;
     int n = 0;
@@ -352,6 +382,7 @@ static void check_rest(struct step *s, const bool *taken, const thrum_err *err)
     for (struct task *kid = s->kids; kid != NULL; kid = kid->next, n++) {
         must(kid->began == kid->ended);
         hear_end(kid);
+        must(taken[n] || jobs[n].err == NULL);
         if (!taken[n] && kid->ended)
             ends |= kid->came_to;
     }
@@ -386,17 +417,21 @@ static thrum_err *in_completed(struct task *t, struct step *s)
     s->region.may = s->region.called = true;
     err = thrum_completed_close(&c);
     t->at = s->region.parent;
-    check_rest(s, taken, err);
+    check_rest(s, taken, jobs, err);
     return thrum_err_add(thrum_rc(rc < 0 ? rc : 0), err);
 }
 
 /* ------------------------------------------------------------------------- steps */
 
-static thrum_err *cancel(struct step *s)
+/* Or the innermost, which may be the task's own. */
+static thrum_err *cancel(struct task *t, struct step *s)
 {
-    s->target->region.may = s->target->region.called = true;
-    thrum_scope_cancel(&s->target->scope, NULL);
-    s->target->region.must = true;
+    bool innermost = (s->options & 1) != 0;
+    struct region *r = innermost ? t->at : &s->target->region;
+
+    r->may = r->called = true;
+    thrum_scope_cancel(innermost ? NULL : &s->target->scope, NULL);
+    r->must = true;
     return NULL;
 }
 
@@ -457,7 +492,7 @@ static thrum_err *run_step(struct task *t, struct step *s)
     case OP_CHECK:
         return check(t, s);
     case OP_CANCEL:
-        return cancel(s);
+        return cancel(t, s);
     case OP_DEADLINE:
         return move_deadline(t, s);
     case OP_SCOPE:

@@ -5,11 +5,23 @@
 
 /* ------------------------------------------------------------------ all of them */
 
-static const struct things *const all[] = {&channels, &broadcasts, &locks,
-                                           &meetings, &streams,    &connections,
-                                           &ranges,   &calls};
+static const struct things *const all[] = {
+    &channels, &broadcasts, &locks,    &meetings, &streams, &connections,
+    &services, &generators, &listings, &ranges,   &signals, &calls};
 
 enum { ALL = sizeof all / sizeof *all };
+
+/* Some of what a step may be is told by its options. */
+static const struct things *call_of(const struct step *s)
+{
+    if (s->op == OP_GENERATE)
+        return &generators;
+    if (s->op == OP_OFFLOAD && (s->options & 10) == 10)
+        return &listings;
+    if (s->op == OP_FLOW && (s->options & 8))
+        return &ranges;
+    return s->op == OP_BACKGROUND && (s->options & 8) ? &signals : &calls;
+}
 
 static const struct things *things_of(const struct step *s)
 {
@@ -23,9 +35,9 @@ static const struct things *things_of(const struct step *s)
         return &meetings;
     if (s->op < OP_DIAL)
         return &streams;
-    if (s->op < OP_GENERATE)
-        return &connections;
-    return s->op == OP_FLOW && (s->options & 8) ? &ranges : &calls;
+    if (s->op <= OP_ACCEPT && (s->options & 8))
+        return &services;
+    return s->op < OP_GENERATE ? &connections : call_of(s);
 }
 
 thrum_err *things_step(struct task *t, struct step *s)

@@ -14,7 +14,7 @@ struct things {
 };
 
 extern const struct things channels, broadcasts, locks, meetings, streams,
-    connections, ranges, calls;
+    connections, services, generators, listings, ranges, signals, calls;
 
 /* The number of a step in the program. */
 static inline unsigned number_of(const struct step *s)

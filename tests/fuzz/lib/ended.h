@@ -21,7 +21,7 @@ static inline size_t ended_failures(const thrum_err *e, const thrum_err **first)
 
 static inline unsigned ended_how(const thrum_err *e)
 {
-    const thrum_err *first;
+    const thrum_err *first = NULL;
 
     if (e == NULL)
         return WELL;
