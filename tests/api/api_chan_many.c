@@ -114,6 +114,59 @@ static void tasks_and_threads_pass_each_item_on_once_and_in_order(void **state)
     on_threads(crowds, NULL);
 }
 
+/* --- some at a time ----------------------------------------------------------------------- */
+
+struct batch {
+    thrum_chan c;
+    int64_t sent;
+};
+
+static thrum_err *send_three(void *arg)
+{
+    struct batch *b = arg;
+    int items[] = {3, 4, 5};
+
+    b->sent = thrum_chan_send_many(&b->c, items, 3);
+    return NULL;
+}
+
+/* Who has waited for the first one has the others, too, that come with it, or go. */
+static thrum_err *batches(void *waits)
+{
+    int items[3], two[] = {1, 2};
+    thrum_scope s;
+    struct batch b;
+
+    CHECK(thrum_chan_init(&b.c, sizeof(int), *(bool *)waits ? 2 : 4) == 0);
+    thrum_scope_open(&s);
+    if (*(bool *)waits)
+        CHECK(thrum_chan_send_many(&b.c, two, 2) == 2);
+    CHECK(thrum_spawn(&s, send_three, &b, 0) == 0);
+    if (*(bool *)waits) {
+        for (int i = 0; i < 100; i++)
+            thrum_yield(); /* as a rule it waits then */
+        CHECK(thrum_chan_recv_many(&b.c, items, 2) == 2);
+        CHECK(items[0] == 1 && items[1] == 2);
+    } else {
+        CHECK(thrum_chan_recv_many(&b.c, items, 3) == 3);
+        CHECK(items[0] == 3 && items[1] == 4 && items[2] == 5);
+    }
+    expect_ok(thrum_scope_close(&s, NULL));
+    CHECK(b.sent == (*(bool *)waits ? 2 : 3));
+    thrum_chan_fini(&b.c);
+    return NULL;
+}
+
+static void who_waits_for_one_gets_all_that_come_with_it(void **state)
+{
+    bool sender = false;
+
+    (void)state;
+    on_runtimes(batches, &sender);
+    sender = true;
+    on_runtimes(batches, &sender);
+}
+
 /* --- closing ------------------------------------------------------------------------------ */
 
 struct meeting {
@@ -307,6 +360,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tasks_and_threads_pass_each_item_on_once_and_in_order),
+        cmocka_unit_test(who_waits_for_one_gets_all_that_come_with_it),
         cmocka_unit_test(a_close_tells_all_who_wait),
         cmocka_unit_test(who_is_told_of_the_end_may_free_it),
         cmocka_unit_test(mistakes_are_told),

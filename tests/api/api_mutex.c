@@ -122,10 +122,39 @@ static thrum_err *stand_in_line(void *arg)
     return thrum_scope_close(&s, NULL);
 }
 
+/* The first of them comes in vain, twice. */
+static thrum_err *overtake_the_line(void *arg)
+{
+    struct shared shared = {.count = 0};
+    thrum_scope s;
+
+    (void)arg;
+    if (workers > 1)
+        return NULL; /* it may come before */
+    thrum_scope_open(&s, .name = "line");
+    thrum_mutex_lock(&shared.lock);
+    for (int i = 0; i < TASKS; i++)
+        CHECK(thrum_spawn(&s, take_number, &shared, 0) == 0);
+    await_count(&shared.came, TASKS);
+    for (int i = 0; i < 2; i++) {
+        thrum_mutex_unlock(&shared.lock);
+        CHECK(thrum_mutex_trylock(&shared.lock));
+        thrum_yield();
+    }
+    thrum_mutex_unlock(&shared.lock);
+    return thrum_scope_close(&s, NULL);
+}
+
 static void who_waits_goes_in_order(void **state)
 {
     (void)state;
     on_runtimes(stand_in_line, NULL);
+}
+
+static void who_was_woken_in_vain_is_still_the_first(void **state)
+{
+    (void)state;
+    on_threads(overtake_the_line, NULL);
 }
 
 struct greedy {
@@ -353,6 +382,7 @@ int main(void)
         cmocka_unit_test(tasks_are_inside_one_at_a_time_across_waits),
         cmocka_unit_test(and_so_are_tasks_and_threads),
         cmocka_unit_test(who_waits_goes_in_order),
+        cmocka_unit_test(who_was_woken_in_vain_is_still_the_first),
         cmocka_unit_test(who_waits_has_it_before_the_greedy_are_done),
         cmocka_unit_test(a_cancel_ends_the_wait_that_says_so_and_no_other),
         cmocka_unit_test(a_deadline_ends_it_in_a_task_and_in_a_thread),
