@@ -113,6 +113,37 @@ static void no_more_run_at_once_than_asked_for(void **state)
     on_runtimes(few_at_once, NULL);
 }
 
+static thrum_err *fail_late(void *unused)
+{
+    (void)unused;
+    thrum_yield();
+    return thrum_fail(&Lost, "lost");
+}
+
+static thrum_err *leave_a_child(void *unused)
+{
+    (void)unused;
+    return thrum_rc(thrum_spawn(NULL, fail_late, NULL, 0));
+}
+
+static thrum_err *with_children(void *arg)
+{
+    thrum_job jobs[] = {{.fn = leave_a_child}, {.fn = leave_a_child}}, *job;
+    thrum_completed c;
+
+    (void)arg;
+    CHECK(thrum_completed_open(&c, jobs, 2, 0) == 0);
+    while (thrum_completed_next(&c, &job) > 0)
+        expect_kind(job->err, &Lost);
+    return thrum_completed_close(&c);
+}
+
+static void a_job_has_ended_when_its_children_have(void **state)
+{
+    (void)state;
+    on_runtimes(with_children, NULL);
+}
+
 static thrum_err *cancel_oneself(void *unused)
 {
     (void)unused;
@@ -211,6 +242,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(they_come_in_the_order_in_which_they_end),
         cmocka_unit_test(no_more_run_at_once_than_asked_for),
+        cmocka_unit_test(a_job_has_ended_when_its_children_have),
         cmocka_unit_test(a_job_that_cancels_itself_is_told_as_canceled),
         cmocka_unit_test(what_nobody_takes_is_not_lost),
         cmocka_unit_test(a_cancel_reaches_who_waits_and_the_jobs),
