@@ -259,6 +259,7 @@ static thrum_err *put(struct task *t, struct step *s)
     return n == -ECANCELED ? thrum_rc(n) : NULL;
 }
 
+/* Who closes it while another one waits for it may have the number for another. */
 static int64_t read_some(struct step *s, int fd, char *bytes, size_t size)
 {
     struct iovec two[] = {{bytes, size / 2},
@@ -275,6 +276,8 @@ static int64_t read_some(struct step *s, int fd, char *bytes, size_t size)
         return thrum_recvmsg(fd, &m, MSG_DONTWAIT);
     default:
         rc = thrum_wait_fd(fd, POLLIN);
+        if (rc > 0 && connection_of(s)->ended[end_of(s)])
+            return -EBADF;
         return rc < 0 ? rc : thrum_read(fd, bytes, size);
     }
 }
