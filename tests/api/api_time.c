@@ -73,6 +73,27 @@ static void no_time_is_no_wait(void **state)
     on_runtimes(no_sleep, NULL);
 }
 
+/* As long as there are numbers for. */
+static thrum_err *sleep_for_ages(void *before)
+{
+    return thrum_rc(thrum_sleep(INT64_MAX - *(thrum_time *)before));
+}
+
+static thrum_err *ages(void *arg)
+{
+    (void)arg;
+    for (thrum_time before = 0; before < 3; before++)
+        expect_kind(thrum_with(sleep_for_ages, &before, .timeout = 1),
+                    &THRUM_TIMEOUT);
+    return NULL;
+}
+
+static void a_sleep_may_be_for_ages(void **state)
+{
+    (void)state;
+    on_runtimes(ages, NULL);
+}
+
 /* Sleepers with deadlines in any order all wake, each once. */
 enum { SLEEPERS = 6 };
 
@@ -284,6 +305,7 @@ int main(void)
         cmocka_unit_test(now_is_the_monotonic_clock),
         cmocka_unit_test(a_sleep_is_never_short),
         cmocka_unit_test(no_time_is_no_wait),
+        cmocka_unit_test(a_sleep_may_be_for_ages),
         cmocka_unit_test(sleepers_all_wake_whatever_their_order),
         cmocka_unit_test(many_sleep_at_once_and_none_oversleeps_for_ever),
         cmocka_unit_test(a_sleeper_wakes_beside_a_busy_task),
