@@ -19,13 +19,7 @@ static struct {
     bool accepts; /* and has nobody yet */
 } calls_of[STEPS_MAX];
 
-static const char *name_of_service(void)
-{
-    static char name[32];
-
-    snprintf(name, sizeof name, "@thrum-fuzz-%d", (int)getpid());
-    return name;
-}
+static char name[32];
 
 /* The other end has gone, or the call was made to fail. */
 static bool is_broken(int64_t rc)
@@ -67,7 +61,7 @@ static thrum_err *dial(struct task *t, struct step *s)
     unsigned me = number_of(s), answer = STEPS_MAX;
     bool gone = service.closed;
     struct attempt a = attempt(t, s);
-    int fd = (int)attempted(a, thrum_dial_unix(name_of_service()));
+    int fd = (int)attempted(a, thrum_dial_unix(name));
     int64_t rc = fd;
 
     must(fd < 0 || !gone);
@@ -133,7 +127,7 @@ static thrum_err *close_service(void)
 static thrum_err *do_step(struct task *t, struct step *s)
 {
     if (service.listener < 0) {
-        service.listener = thrum_listen_unix(name_of_service());
+        service.listener = thrum_listen_unix(name);
         must(service.listener >= 0);
     }
     if (s->which == 7)
@@ -161,6 +155,7 @@ static void make(void)
     memset(&service, 0, sizeof service);
     memset(calls_of, 0, sizeof calls_of);
     service.listener = -1;
+    snprintf(name, sizeof name, "@thrum-fuzz-%d", (int)getpid());
 }
 
 static void end(void)
