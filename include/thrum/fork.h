@@ -37,9 +37,10 @@
  *
  * A body joins all of its forks, newest first, before it returns. A fork left
  * over is found when the enclosing scope closes: one line with its place, then
- * abort. What the body itself begins with thrum_fork is joined before the next
- * THRUM_FORK, THRUM_CALL or THRUM_JOIN: these do not know of it. The body must not be inlined by hand into another function: its hidden
- * first argument is the place of the newest fork.
+ * abort. What the body itself begins with thrum_fork is joined before its next
+ * THRUM_FORK, THRUM_CALL or THRUM_JOIN, which do not know of it. The body must not
+ * be inlined by hand into another function: its hidden first argument is the place
+ * of the newest fork.
  *
  * ---------------------------------------------------------------------------
  * What follows the line of public macros is the layout that the inline code

@@ -71,8 +71,7 @@ void deque_init(struct thrum_deque_ *segment, struct thrum_deque_ *first,
         segment->real = real;
     store_relaxed(&segment->scope, NULL);
     store_relaxed(&segment->next, NULL);
-    store_relaxed(&segment->oldest,
-                  segment); /* of no meaning but in the first */
+    store_relaxed(&segment->oldest, segment); /* of the first */
     top = load_relaxed(segment->real);
     store_relaxed(segment->real, next_tag(top, slot));
     if (no_membarrier)

@@ -25,11 +25,11 @@
  *
  * `top` is (tag << 32 | low half of the address of the next slot to steal | 1 if
  * that is claimed, as thieves do first: slots are 64 bytes). A claim is nobody's in
- * particular: any thief may go on from it, and it stays until the slot is taken. Whenever the
- * owner takes a claimed slot, or moves top back, the tag goes up: a thief's
- * compare-and-swap from before then fails. No segment's slots begin at a multiple
- * of 4 GiB, so low halves compare as addresses do, and a claimed slot as more than
- * its own.
+ * particular: any thief may go on from it, and it stays until the slot is taken.
+ * Whenever the owner takes a claimed slot, or moves top back, the tag goes up: a
+ * thief's compare-and-swap from before then fails. No segment's slots begin at a
+ * multiple of 4 GiB, so low halves compare as addresses do, and a claimed slot as
+ * more than its own.
  *
  * Invariants
  *   I1  A slot at or above top is the owner's to take back, below it taken.
