@@ -2,7 +2,8 @@
  *
  * await: a scope with one task in it, opened and closed. fork: one fork and its
  * join. many: a million tasks spawned into one scope, which is then closed, for
- * each task. The floor is a call through a pointer.
+ * each task. array: a million forks, joined oldest first, for each. The floor is a
+ * call through a pointer.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 static long singles, many;
 static long calls;         /* of tasks that nothing runs beside */
 static unsigned char *ran; /* by each of many: how often */
+static thrum_task *forks;
 
 static thrum_err *count(void *unused)
 {
@@ -99,12 +101,34 @@ static thrum_err *spawn_all(void *unused)
     return thrum_scope_close(&s, thrum_rc(rc));
 }
 
-static void spawn_many(unsigned workers)
+static thrum_err *fork_array(void *unused)
+{
+    thrum_err *err = NULL;
+
+    (void)unused;
+    for (long i = 0; i < many; i++)
+        thrum_fork(&forks[i], mark, ran + i);
+    for (long i = 0; i < many; i++)
+        err = thrum_err_add(err, thrum_join(&forks[i]));
+    return err;
+}
+
+static void all_at_once(unsigned workers, thrum_fn *fn)
 {
     memset(ran, 0, (size_t)many);
-    bench_add(bench_call_ns(workers, spawn_all, NULL) / (double)many);
+    bench_add(bench_call_ns(workers, fn, NULL) / (double)many);
     for (long i = 0; i < many; i++)
         bench_expect("calls", ran[i], 1);
+}
+
+static void spawn_many(unsigned workers)
+{
+    all_at_once(workers, spawn_all);
+}
+
+static void join_array(unsigned workers)
+{
+    all_at_once(workers, fork_array);
 }
 
 static const struct bench_series series = {
@@ -112,7 +136,8 @@ static const struct bench_series series = {
     .cases = {{"floor", "ns", .run = call, .once = true},
               {"await", "ns", .run = await},
               {"fork", "ns", .run = fork_join},
-              {"many", "ns", .run = spawn_many}},
+              {"many", "ns", .run = spawn_many},
+              {"array", "ns", .run = join_array}},
     .rounds = 11,
 };
 
@@ -122,9 +147,11 @@ int main(int argc, char **argv)
     singles = bench_pick(1000, 1000000, 1000000);
     many = bench_pick(10000, 1000000, 1000000);
     ran = malloc((size_t)many);
-    if (ran == NULL)
+    forks = malloc((size_t)many * sizeof *forks);
+    if (ran == NULL || forks == NULL)
         bench_fail("no memory");
     bench_run(&series);
+    free(forks);
     free(ran);
     return bench_end();
 }
