@@ -219,6 +219,8 @@ THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_dial(const char *host,
  * Returns:    its descriptor.
  *             -ENOENT, -EINVAL, -EAGAIN, -ENOMEM, -EIO, -ECANCELED  as thrum_dial
  *             -EADDRINUSE, ... what bind(2) and listen(2) say
+ *             -EMFILE, -ENFILE  no descriptor is left for it; or, in a task, for
+ *                         what the runtime waits with: later that needs none
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_listen(const char *host,
                                                           const char *port);
@@ -243,7 +245,7 @@ THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_dial_unix(const char *path);
  * Ownership:  as thrum_listen.
  * Returns:    its descriptor.
  *             -ENAMETOOLONG, -EINVAL (an empty one)
- *             -EADDRINUSE, ... what bind(2) and listen(2) say
+ *             -EADDRINUSE, ..., -EMFILE, -ENFILE  as thrum_listen
  */
 THRUM_API THRUM_NODISCARD int thrum_listen_unix(const char *path);
 

@@ -256,6 +256,23 @@ int thrum_dial(const char *host, const char *port)
     return thrum_canceled() ? -ECANCELED : d.error;
 }
 
+/* Who listens will wait, and those who connect may then have all descriptors: what
+ * the runtime needs to wait is opened before. */
+static int listening(int fd)
+{
+    struct poller *p;
+    int rc = 0;
+
+    if (fd < 0)
+        return fd;
+    fd_fresh(fd);
+    if (worker_current() != NULL && !simulated())
+        rc = fd_poller(&p);
+    if (rc < 0)
+        (void)thrum_close(fd);
+    return rc < 0 ? rc : fd;
+}
+
 int thrum_listen(const char *host, const char *port)
 {
     struct addrinfo *list;
@@ -270,9 +287,7 @@ int thrum_listen(const char *host, const char *port)
         rc = simulated() ? simulate_listen(a->ai_addr, a->ai_addrlen)
                          : net_listen(a->ai_family, a->ai_addr, a->ai_addrlen);
     net_lookup_free(list);
-    if (rc >= 0)
-        fd_fresh(rc);
-    return rc;
+    return listening(rc);
 }
 
 /* ------------------------------------------------------------------ Unix sockets */
@@ -299,7 +314,5 @@ int thrum_listen_unix(const char *path)
     rc = net_unix_address(path, &addr, &size);
     if (rc == 0)
         rc = net_listen(AF_UNIX, (struct sockaddr *)&addr, size);
-    if (rc >= 0)
-        fd_fresh(rc);
-    return rc;
+    return listening(rc);
 }

@@ -226,6 +226,52 @@ a_connection_that_finds_no_descriptor_waits_in_the_queue(void **state)
         on_runtimes(too_many, NULL);
 }
 
+static int listening_at(int unix_socket)
+{
+    char name[64];
+
+    snprintf(name, sizeof name, "@thrum-api-io-connect-%d", (int)getpid());
+    return unix_socket ? thrum_listen_unix(name)
+                       : thrum_listen("127.0.0.1", "0");
+}
+
+static thrum_err *write_one(void *fd)
+{
+    return thrum_rc(thrum_write(*(int *)fd, "x", 1) == 1 ? 0 : -EIO);
+}
+
+/* As when those who connected have them all. By who has listened before, in a
+ * runtime in which nobody has waited yet. */
+static thrum_err *wait_without_descriptors(void *arg)
+{
+    int listener = listening_at(*(int *)arg), fds[2];
+    struct rlimit before, few;
+    thrum_scope s;
+    char c;
+
+    CHECK(listener >= 0 && pipe(fds) == 0);
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    few = (struct rlimit){0, before.rlim_max};
+    CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    thrum_scope_open(&s);
+    CHECK(thrum_spawn(&s, write_one, &fds[1], 0) == 0);
+    CHECK(thrum_read(fds[0], &c, 1) == 1);
+    expect_ok(thrum_scope_close(&s, NULL));
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK(thrum_close(fds[0]) == 0 && thrum_close(fds[1]) == 0);
+    CHECK(thrum_close(listener) == 0);
+    return NULL;
+}
+
+static void who_listens_can_wait_without_any_descriptor_left(void **state)
+{
+    thrum_opts one = {.workers = 1};
+
+    (void)state;
+    for (int unix_socket = 0; unix_socket < 2 && !is_emulated(); unix_socket++)
+        expect_ok(thrum_run(&one, wait_without_descriptors, &unix_socket));
+}
+
 /* --- several who accept ------------------------------------------------------------------ */
 
 enum { ACCEPTORS = 6, CONNECTIONS = 60 };
@@ -295,6 +341,7 @@ int main(void)
         cmocka_unit_test(one_that_waits_may_be_canceled),
         cmocka_unit_test(
             a_connection_that_finds_no_descriptor_waits_in_the_queue),
+        cmocka_unit_test(who_listens_can_wait_without_any_descriptor_left),
         cmocka_unit_test(several_may_accept_and_none_is_left_over),
     };
 

@@ -105,8 +105,8 @@ static thrum_err *accept_story(void *arg)
 
     (void)arg;
     snprintf(path, sizeof path, "@thrum-%d", getpid());
-    fds[0] = thrum_listen_unix(path);
-    CHECK(fds[0] >= 0);
+    while (again(fds[0] = thrum_listen_unix(path)))
+        ;
     thrum_scope_open(&s);
     while (again(thrum_spawn(&s, accept_one, fds, 0)))
         ;
