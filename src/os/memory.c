@@ -18,6 +18,9 @@
 #define MADV_GUARD_INSTALL 102
 #define MADV_GUARD_REMOVE  103
 #endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 enum { KIND_UNASKED = -1 };
 
@@ -113,6 +116,14 @@ void memory_unmap(void *addr, size_t bytes)
 void memory_discard(void *addr, size_t bytes)
 {
     advise(addr, whole_pages(bytes), MADV_DONTNEED);
+}
+
+void memory_populate(void *addr, size_t bytes)
+{
+    size_t before = (uintptr_t)addr & (memory_page() - 1);
+
+    advise((char *)addr - before, whole_pages(before + bytes),
+           MADV_POPULATE_WRITE);
 }
 
 /* An emulator may accept an advice it does not know, so look whether it had an

@@ -47,6 +47,11 @@ void memory_unmap(void *addr, size_t bytes);
  * survive. Some microseconds. */
 void memory_discard(void *addr, size_t bytes);
 
+/* Have the pages there at once, which all will be written soon: a page that is read
+ * first comes twice, and the second time has other CPUs interrupted. Where the
+ * kernel cannot (before Linux 5.14, no memory) they come when touched. */
+void memory_populate(void *addr, size_t bytes);
+
 /* Guard whole pages. False: unguarded, the range is as before; the caller must
  * live without (a canary). */
 bool memory_guard(void *addr, size_t bytes);

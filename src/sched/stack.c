@@ -276,6 +276,7 @@ struct thrum_deque_ *segment_get(struct stack_pool *pool,
     if (border != NULL) {
         segment = (struct thrum_deque_ *)(void *)(border - SEGMENT_HEAD);
         sanitize_root(deque_first_slot(segment), SEGMENT_BYTES);
+        memory_populate(segment, SEGMENT_BYTES);
     }
     if (segment != NULL) {
         deque_init(segment, first, pool->hungry, pool->fenced);

@@ -18,6 +18,10 @@
 #include "os/fail.h"
 #include "os/memory.h"
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 /* Whether a byte can be read, without dying of it if not. */
 static bool readable(const char *addr)
 {
@@ -187,6 +191,37 @@ static void discarded_memory_is_zero_again(void **state)
     memory_unmap(p, bytes);
 }
 
+static bool is_there(const char *addr)
+{
+    unsigned char there = 0;
+
+    assert_int_equal(mincore((void *)(uintptr_t)addr, 1, &there), 0);
+    return (there & 1) != 0;
+}
+
+/* All that the range touches, and no more. */
+static void populated_pages_are_there_untouched(void **state)
+{
+    size_t page = memory_page();
+    char *p = memory_map(8 * page);
+
+    (void)state;
+    if (madvise(p + 7 * page, page, MADV_POPULATE_WRITE) < 0 ||
+        !is_there(p + 7 * page)) { /* an old kernel; an emulator */
+        memory_unmap(p, 8 * page);
+        skip();
+    }
+    errno = 77;
+    memory_populate(p + 2 * page - 1, page + 2);
+    assert_int_equal(errno, 77);
+    assert_false(is_there(p));
+    assert_true(is_there(p + page) && is_there(p + 2 * page) &&
+                is_there(p + 3 * page));
+    assert_false(is_there(p + 4 * page));
+    assert_true(is_zero(p, 4 * page));
+    memory_unmap(p, 8 * page);
+}
+
 static void only_the_planned_mapping_fails(void **state)
 {
     (void)state;
@@ -340,6 +375,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_an_address_space_is_refused),
         cmocka_unit_test(a_reservation_gets_no_huge_pages),
         cmocka_unit_test(discarded_memory_is_zero_again),
+        cmocka_unit_test(populated_pages_are_there_untouched),
         cmocka_unit_test(only_the_planned_mapping_fails),
         cmocka_unit_test(a_guard_cannot_be_touched),
         cmocka_unit_test(guards_that_cost_mappings_leave_half_of_them),

@@ -159,6 +159,11 @@ void memory_unmap(void *addr, size_t bytes)
     mappings--;
 }
 
+void memory_populate(void *addr, size_t bytes)
+{
+    (void)addr, (void)bytes;
+}
+
 void memory_discard(void *addr, size_t bytes)
 {
     (void)madvise(addr, bytes, MADV_DONTNEED);
