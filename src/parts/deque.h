@@ -23,13 +23,13 @@
  * Segments are never unmapped while the runtime lives, so a thief may hold a
  * pointer to one that has changed hands: it is a deque all the same.
  *
- * `top` is (tag << 32 | low half of the address of the next slot to steal | 1 if
- * that is claimed, as thieves do first: slots are 64 bytes). A claim is nobody's in
- * particular: any thief may go on from it, and it stays until the slot is taken.
- * Whenever the owner takes a claimed slot, or moves top back, the tag goes up: a
- * thief's compare-and-swap from before then fails. No segment's slots begin at a
- * multiple of 4 GiB, so low halves compare as addresses do, and a claimed slot as
- * more than its own.
+ * `top` is (tag << 32 | low half of the address of the next slot to steal). Thieves
+ * claim first what they come for, that slot and n - 1 after it: top is then that of
+ * the last of them | n (slots are 64 bytes). A claim is nobody's in particular: any
+ * thief may go on from it, and it stays until a slot of it is taken. Whenever the
+ * owner takes a claimed slot, or moves top back, the tag goes up: a thief's
+ * compare-and-swap from before then fails. No segment's slots begin at a multiple of
+ * 4 GiB, so low halves compare as addresses do, and a claim as more than any in it.
  *
  * Invariants
  *   I1  A slot at or above top is the owner's to take back, below it taken.
@@ -136,10 +136,16 @@ bool deque_taken(struct thrum_job_ *slot);
 
 enum steal { STEAL_GOT, STEAL_EMPTY, STEAL_LOST };
 
-/* Take the oldest fork. The owner (owner = true) needs no barrier. On STEAL_GOT
- * *job is the caller's to run, its scope in `taken`. */
-enum steal deque_steal(struct thrum_deque_ *first, bool owner,
-                       struct thrum_job_ **job);
+/* Take the oldest fork, and up to n in all of one scope in one segment. The owner
+ * (owner = true) needs no barrier. On STEAL_GOT they are the caller's to run:
+ * *jobs, linked by `next`, the scope of each in `taken`. */
+enum steal deque_steal(struct thrum_deque_ *first, bool owner, uint32_t n,
+                       struct thrum_job_ **jobs);
+
+/* A hint: how many it is worth while to take. One, but of a loop's very many forks
+ * a small part of them, as in guided self-scheduling (C. D. Polychronopoulos, D. J.
+ * Kuck, IEEE Transactions on Computers, 1987). */
+uint32_t deque_share(struct thrum_deque_ *first);
 
 /* Is there a fork that nobody took? A look without a barrier: a hint, for a
  * thief that decides where to go. */

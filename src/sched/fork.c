@@ -128,7 +128,7 @@ static bool take_out(struct stack *s, struct thrum_job_ *slot)
     struct thrum_job_ *job;
 
     while (!deque_taken(slot)) {
-        if (deque_steal(&s->deque, true, &job) != STEAL_GOT)
+        if (deque_steal(&s->deque, true, 1, &job) != STEAL_GOT)
             continue;
         if (job == slot)
             return true;

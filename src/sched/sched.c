@@ -68,18 +68,18 @@ static bool give_queued(struct sched *sched, struct worker *w, uint32_t n)
     return true;
 }
 
-/* Somebody is hungry: hand over the oldest fork, else jobs of the queue. */
+/* Somebody is hungry: hand over the oldest forks, else jobs of the queue. */
 static cold void answer(struct worker *w, struct stack *s)
 {
     struct sched *sched = w->sched;
-    struct thrum_job_ *fork = NULL;
+    struct thrum_job_ *forks = NULL;
 
     if (!idle_answer(&sched->idle))
         return;
-    while (deque_any_own(&s->deque) && fork == NULL)
-        (void)deque_steal(&s->deque, true, &fork);
-    if (fork != NULL)
-        inbox_add(&sched->inbox, fork);
+    while (deque_any_own(&s->deque) && forks == NULL)
+        (void)deque_steal(&s->deque, true, deque_share(&s->deque), &forks);
+    if (forks != NULL)
+        inbox_add_all(&sched->inbox, forks);
     else if (!give_queued(sched, w, BATCH))
         idle_ask(&sched->idle); /* thieves were faster: others still wait */
     sched_notify(sched);
@@ -281,9 +281,10 @@ static struct thrum_job_ *steal_from(struct sched *s, struct worker *w,
     }
     if (load_relaxed(&victim->turn) != turn)
         return NULL; /* it has looked at hungry, and has no job to spare */
-    if (deque_steal(&stack->deque, false, &job) == STEAL_GOT)
-        return job;
-    return keep_all_but_one(s, w, queue_steal(&victim->queue, BATCH_STOLEN));
+    if (deque_steal(&stack->deque, false, deque_share(&stack->deque), &job) !=
+        STEAL_GOT)
+        job = queue_steal(&victim->queue, BATCH_STOLEN);
+    return keep_all_but_one(s, w, job);
 }
 
 static struct thrum_job_ *take_own(struct sched *s, struct worker *w)

@@ -331,7 +331,7 @@ static cold void give_them(struct stack *s)
     struct thrum_job_ *job;
 
     while (deque_any_own(&s->deque))
-        if (deque_steal(&s->deque, true, &job) == STEAL_GOT)
+        if (deque_steal(&s->deque, true, 1, &job) == STEAL_GOT)
             sched_push(w, job);
 }
 

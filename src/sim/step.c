@@ -283,7 +283,7 @@ static void sim_forked(struct sched_sim *hooks, struct stack *s)
     if (sim->ready.count < READY_ENOUGH &&
         sim_chance(sim, CHOOSE_FORK, sim->plan.takes_fork) &&
         deque_any_own(&s->deque) &&
-        deque_steal(&s->deque, true, &job) == STEAL_GOT) {
+        deque_steal(&s->deque, true, 1, &job) == STEAL_GOT) {
         trace_add(sim, "a fork is taken", place_of_job(job), 1);
         sched_push(s->worker, job);
     }

@@ -130,7 +130,7 @@ static void join_early(struct thrum_job_ *slot, int id)
     struct thrum_job_ *job;
 
     while (!deque_taken(slot)) {
-        if (deque_steal(first, true, &job) != STEAL_GOT)
+        if (deque_steal(first, true, 1, &job) != STEAL_GOT)
             continue;
         run(job);
         store_release(&job->site, &done);
@@ -212,6 +212,18 @@ static void fork_across_join_early(void)
     join_one(4);
 }
 
+/* The first may be claimed, together with the second or alone, or taken. */
+static void fork_three_join_the_oldest_first(void)
+{
+    fork_one();
+    fork_one();
+    fork_one();
+    join_early(newest - 2, 0);
+    join_one(2);
+    join_one(1);
+    MODEL_ASSERT(newest == sentinel(first));
+}
+
 static void fork_one_join_it_at_work(void)
 {
     fork_one();
@@ -227,7 +239,7 @@ static void fork_two_give_all(void)
     fork_one();
     fork_one();
     while (deque_any_own(first))
-        if (deque_steal(first, true, &job) == STEAL_GOT)
+        if (deque_steal(first, true, 1, &job) == STEAL_GOT)
             given[n++] = job;
     while (n > 0) {
         run(given[--n]);
@@ -239,15 +251,29 @@ static void fork_two_give_all(void)
 
 /* ------------------------------------------------------------------- thieves */
 
+/* Who joined a fork may use its slot again at once. */
+static void steal(uint32_t n)
+{
+    struct thrum_job_ *job, *next;
+
+    if (deque_steal(first, false, n, &job) != STEAL_GOT)
+        return;
+    for (; job != NULL; job = next) {
+        next = job->next;
+        MODEL_ASSERT(job->taken == scope);
+        run(job);
+        store_release(&job->site, &done);
+    }
+}
+
 static void steal_one(void)
 {
-    struct thrum_job_ *job;
+    steal(1);
+}
 
-    if (deque_steal(first, false, &job) != STEAL_GOT)
-        return;
-    MODEL_ASSERT(job->taken == scope);
-    run(job);
-    store_release(&job->site, &done);
+static void steal_two_at_once(void)
+{
+    steal(2);
 }
 
 static void steal_twice(void)
@@ -313,7 +339,7 @@ static void setup_near_the_end(void)
          slot++)
         store_relaxed(&slot->scope, IN_USE);
     memset((void *)slot, 0, 3 * sizeof *slot);
-    store_relaxed(first->real, next_tag(0, slot));
+    store_relaxed(first->real, next_tag(0, place_of(slot)));
     newest = slot - 1;
     model_name(slot, "last slot but one");
     model_name(slot + 1, "last slot");
@@ -369,6 +395,18 @@ static const struct model_scenario scenarios[] = {
                {"thief", steal_twice}, {"thief2", steal_one}),
     FROM_START("work_while_joining", 0, {"owner", fork_one_join_it_at_work},
                {"thief", steal_twice}, {"thief2", steal_one}),
+    FROM_START("two_at_once", 2, {"owner", fork_three_join_three},
+               {"thief", steal_two_at_once}),
+    FROM_START("two_at_once_or_one", 0, {"owner", fork_three_join_three},
+               {"thief", steal_two_at_once}, {"thief2", steal_one}),
+    FROM_START("two_at_once_and_slots_used_again", 0,
+               {"owner", fork_two_join_one_fork_one},
+               {"thief", steal_two_at_once}, {"thief2", steal_two_at_once}),
+    FROM_START("two_at_once_joined_out_of_order", 0,
+               {"owner", fork_three_join_the_oldest_first},
+               {"thief", steal_two_at_once}, {"thief2", steal_one}),
+    NEAR_END("grow_two_at_once", {"owner", fork_three_join_three},
+             {"thief", steal_two_at_once}, {"thief2", steal_two_at_once}),
     NEAR_END("grow", {"owner", fork_three_join_three}, {"thief", steal_twice},
              {"thief2", steal_one}),
     NEAR_END("grow_and_shrink", {"owner", fork_across_twice},

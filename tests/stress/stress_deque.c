@@ -61,7 +61,7 @@ static void thief(void *unused)
 
     (void)unused;
     while (load_relaxed(&over) == 0) { /* nothing to carry */
-        if (deque_steal(segment[0], false, &job) != STEAL_GOT) {
+        if (deque_steal(segment[0], false, 1, &job) != STEAL_GOT) {
             sched_yield();
             continue;
         }
@@ -140,7 +140,7 @@ static void steal_own(struct owner *o)
     struct thrum_job_ *job;
 
     (void)o;
-    if (deque_steal(segment[0], true, &job) != STEAL_GOT)
+    if (deque_steal(segment[0], true, 1, &job) != STEAL_GOT)
         return;
     run(job);
     store_release(&job->site, &done);

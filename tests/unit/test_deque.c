@@ -9,8 +9,8 @@ static void a_new_deque_is_empty(void **state)
     struct thrum_job_ *job;
 
     assert_ptr_equal(deque_newest(r->seg[0]), slot_of(r->seg[0], 0) - 1);
-    assert_int_equal(deque_steal(r->seg[0], false, &job), STEAL_EMPTY);
-    assert_int_equal(deque_steal(r->seg[0], true, &job), STEAL_EMPTY);
+    assert_int_equal(deque_steal(r->seg[0], false, 1, &job), STEAL_EMPTY);
+    assert_int_equal(deque_steal(r->seg[0], true, 1, &job), STEAL_EMPTY);
     assert_false(deque_any_own(r->seg[0]));
     assert_false(deque_looks_busy(r->seg[0]));
 }
@@ -47,7 +47,7 @@ static void the_owner_can_steal_from_himself(void **state)
     struct rig *r = *state;
     struct thrum_job_ *older = fork_one(r), *newer = fork_one(r), *job;
 
-    assert_int_equal(deque_steal(r->seg[0], true, &job), STEAL_GOT);
+    assert_int_equal(deque_steal(r->seg[0], true, 1, &job), STEAL_GOT);
     assert_ptr_equal(job, older);
     assert_mine(r, newer);
     assert_stolen(r, older);
@@ -140,6 +140,75 @@ static void only_the_slot_before_the_very_first_is_in_use(void **state)
     assert_non_null(load_relaxed(&(slot_of(r->seg[0], 0) - 1)->scope));
 }
 
+/* ------------------------------------------------------------------ several */
+
+static struct thrum_job_ *steal_up_to(struct rig *r, bool owner, uint32_t n)
+{
+    struct thrum_job_ *jobs;
+
+    assert_int_equal(deque_steal(r->seg[0], owner, n, &jobs), STEAL_GOT);
+    return jobs;
+}
+
+static void assert_list(struct thrum_job_ *jobs, struct thrum_job_ *first,
+                        uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        assert_ptr_equal(jobs, first + i);
+        assert_ptr_equal(jobs->taken, SCOPE);
+        jobs = jobs->next;
+    }
+    assert_null(jobs);
+}
+
+static void several_are_taken_at_once(void **state)
+{
+    struct rig *r = *state;
+    struct thrum_job_ *first = fork_one(r);
+
+    for (int i = 1; i < 10; i++)
+        fork_one(r);
+    assert_list(steal_up_to(r, false, 3), first, 3);
+    assert_list(steal_up_to(r, true, 2), first + 3, 2);
+    assert_list(steal_up_to(r, false, 1), first + 5, 1);
+    assert_mine(r, first + 9);
+    assert_list(steal_up_to(r, false, UINT32_MAX), first + 6, 3);
+    assert_null(steal(r));
+    assert_stolen(r, first + 8);
+}
+
+static void those_taken_at_once_are_of_one_scope(void **state)
+{
+    struct rig *r = *state;
+    struct thrum_job_ *first = fork_one(r), *jobs;
+
+    fork_one(r);
+    deque_set_scope(r->seg[0], r->newest, SCOPE2);
+    fork_one(r);
+    assert_list(steal_up_to(r, false, 3), first, 2);
+    jobs = steal_up_to(r, false, 3);
+    assert_ptr_equal(jobs, first + 2);
+    assert_ptr_equal(jobs->taken, SCOPE2);
+}
+
+/* Of few forks a thief takes one, as each may be the better part of the work. */
+static void the_share_of_many_is_a_small_part(void **state)
+{
+    struct rig *r = *state;
+    static const uint32_t at[] = {1, 64, 65, 128, 129, 256, 257},
+                          share[] = {1, 1, 2, 2, 4, 4, 8};
+    uint32_t n = 0;
+
+    assert_int_equal(deque_share(r->seg[0]), 1);
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
+        for (; n < at[i]; n++)
+            fork_one(r);
+        assert_int_equal(deque_share(r->seg[0]), share[i]);
+    }
+    steal_up_to(r, false, 1);
+    assert_int_equal(deque_share(r->seg[0]), 4);
+}
+
 /* --------------------------------------------------------------------- tags */
 
 /* As a thief does that gets no further. */
@@ -166,6 +235,27 @@ static void taking_a_claimed_slot_back_raises_the_tag(void **state)
     claim(r); /* where a thief was stopped another goes on */
     assert_false(deque_taken(fork));
     assert_ptr_equal(steal(r), fork);
+    assert_stolen(r, fork);
+}
+
+/* Of those that are claimed together the owner takes the newest: no thief gets any
+ * with what he saw before, and the oldest stays claimed. */
+static void taking_one_of_several_claimed_back_raises_the_tag(void **state)
+{
+    struct rig *r = *state;
+    struct thrum_job_ *fork = fork_one(r);
+    uint64_t start = top_of(r->seg[0]), seen;
+
+    fork_one(r);
+    fork_one(r);
+    seen = start + 64 + 2; /* two are claimed */
+    store_relaxed(r->seg[0]->real, seen);
+    assert_false(deque_taken(fork));
+    assert_mine(r, fork + 2);
+    assert_true(top_of(r->seg[0]) == seen); /* it was none of these */
+    assert_mine(r, fork + 1);
+    assert_true(top_of(r->seg[0]) == start + (UINT64_C(1) << 32) + 1);
+    assert_list(steal_up_to(r, false, 2), fork, 1);
     assert_stolen(r, fork);
 }
 
@@ -270,7 +360,11 @@ int main(void)
         BOTH(a_forgotten_slot_can_be_forked_into_again),
         BOTH(a_taker_leaves_the_scope_alone),
         BOTH(only_the_slot_before_the_very_first_is_in_use),
+        BOTH(several_are_taken_at_once),
+        BOTH(those_taken_at_once_are_of_one_scope),
+        BOTH(the_share_of_many_is_a_small_part),
         BOTH(taking_a_claimed_slot_back_raises_the_tag),
+        BOTH(taking_one_of_several_claimed_back_raises_the_tag),
         BOTH(moving_top_back_raises_the_tag),
         BOTH(a_slot_that_nobody_comes_for_costs_no_tag),
         BOTH(a_segment_used_again_goes_on_with_its_tags),

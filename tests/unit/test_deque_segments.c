@@ -85,7 +85,7 @@ static void the_owner_steals_across_segments(void **state)
     for (int s = 0; s < 2; s++)
         for (slot = slot_of(r->seg[s], 0); slot <= deque_last_slot(r->seg[s]);
              slot++) {
-            assert_int_equal(deque_steal(r->seg[0], true, &job), STEAL_GOT);
+            assert_int_equal(deque_steal(r->seg[0], true, 1, &job), STEAL_GOT);
             assert_ptr_equal(job, slot);
         }
     assert_true(deque_looks_busy(r->seg[0]));
@@ -100,6 +100,27 @@ static void the_owner_steals_across_segments(void **state)
     slot = fork_one(r);
     assert_true(deque_looks_busy(r->seg[0]));
     assert_ptr_equal(steal(r), slot);
+}
+
+/* Not beyond the end of one. */
+static void several_are_taken_of_one_segment(void **state)
+{
+    struct rig *r = *state;
+    struct thrum_job_ *last = deque_last_slot(r->seg[0]), *jobs = NULL;
+    uint32_t share;
+
+    grow(r, 1);
+    share = deque_share(r->seg[0]);
+    assert_true(share > 1);
+    while (steal(r) != last - 2)
+        ;
+    assert_int_equal(deque_share(r->seg[0]), share);
+    assert_int_equal(deque_steal(r->seg[0], false, share, &jobs), STEAL_GOT);
+    assert_ptr_equal(jobs, last - 1);
+    assert_ptr_equal(jobs->next, last);
+    assert_null(last->next);
+    assert_ptr_equal(steal(r), slot_of(r->seg[1], 0));
+    assert_int_equal(deque_share(r->seg[0]), 1);
 }
 
 static struct thrum_scope *scope_of_next(struct rig *r)
@@ -198,6 +219,7 @@ int main(void)
         BOTH(stolen_forks_are_joined_across_segments),
         BOTH(growing_again_uses_the_segment_that_is_there),
         BOTH(the_owner_steals_across_segments),
+        BOTH(several_are_taken_of_one_segment),
         BOTH(a_scope_holds_above_where_it_was_opened),
         BOTH(cut_takes_the_further_segments_off),
         BOTH(the_newest_is_found_after_forks_that_keep_no_hint),

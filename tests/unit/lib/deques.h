@@ -148,7 +148,7 @@ static inline struct thrum_job_ *steal(struct rig *r)
 {
     struct thrum_job_ *job = NULL;
 
-    return deque_steal(r->seg[0], false, &job) == STEAL_GOT ? job : NULL;
+    return deque_steal(r->seg[0], false, 1, &job) == STEAL_GOT ? job : NULL;
 }
 
 static inline uint64_t top_of(struct thrum_deque_ *segment)
