@@ -54,23 +54,36 @@ static void run(struct thrum_job_ *slot)
     p->out = answer_to(p->in);
 }
 
-static void thief(void *unused)
+/* Once it is said that one is done its slot may be another's. */
+static uint64_t run_all(struct thrum_job_ *job)
 {
-    struct thrum_job_ *job;
+    struct thrum_job_ *next;
     uint64_t n = 0;
 
-    (void)unused;
-    while (load_relaxed(&over) == 0) { /* nothing to carry */
-        if (deque_steal(segment[0], false, 1, &job) != STEAL_GOT) {
-            sched_yield();
-            continue;
-        }
+    for (; job != NULL; job = next, n++) {
+        next = job->next;
         must(job->taken == SCOPE);
         run(job);
         store_release(&job->site, &done); /* as sched/fork.c does */
-        n++;
     }
-    add_relaxed(&stolen, n);
+    return n;
+}
+
+/* Up to so many at once; 0: as many as it is worth while. */
+static void thief(void *most)
+{
+    struct thrum_job_ *jobs;
+    uint32_t n = *(const uint32_t *)most;
+    uint64_t ran = 0;
+
+    while (load_relaxed(&over) == 0) { /* nothing to carry */
+        if (deque_steal(segment[0], false, n ? n : deque_share(segment[0]),
+                        &jobs) == STEAL_GOT)
+            ran += run_all(jobs);
+        else
+            sched_yield();
+    }
+    add_relaxed(&stolen, ran);
 }
 
 /* --------------------------------------------------------------------- owner */
@@ -137,13 +150,11 @@ static void join_one(struct owner *o)
 /* As a suspending task does: the oldest ones itself. */
 static void steal_own(struct owner *o)
 {
-    struct thrum_job_ *job;
+    struct thrum_job_ *jobs;
+    uint32_t most = rng_below(&o->rng, 2) ? 1 : deque_share(segment[0]);
 
-    (void)o;
-    if (deque_steal(segment[0], true, 1, &job) != STEAL_GOT)
-        return;
-    run(job);
-    store_release(&job->site, &done);
+    if (deque_steal(segment[0], true, most, &jobs) == STEAL_GOT)
+        (void)run_all(jobs);
 }
 
 /* Up and down, mostly near the bottom, where owner and thieves meet; now and
@@ -172,6 +183,7 @@ static void fork_and_join(struct owner *o, uint64_t steps)
 
 static void one_round(uint64_t seed)
 {
+    static const uint32_t most[THIEVES] = {1, 3, 0};
     static struct owner o;
     struct thread t[THIEVES];
 
@@ -182,7 +194,7 @@ static void one_round(uint64_t seed)
     rng_init(&o.rng, seed);
     store_relaxed(&over, 0);
     for (int i = 0; i < THIEVES; i++)
-        must(thread_start(&t[i], "thief", 0, thief, NULL) == 0);
+        must(thread_start(&t[i], "thief", 0, thief, (void *)&most[i]) == 0);
     fork_and_join(&o, stress_scale(30000));
     store_relaxed(&over, 1);
     for (int i = 0; i < THIEVES; i++)
