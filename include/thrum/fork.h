@@ -110,8 +110,9 @@ struct thrum_job_ {
 };
 
 /* One segment of a deque: this head, then slots up to the next 32 KiB border.
- * The first segment of a stack lies directly above the stack; and its first slot
- * lies below a border, in the head's page, as who waits looks there for forks. */
+ * The first segment of a stack lies directly above the stack; and its first few
+ * slots lie below a border, in the head's page: what forks no more at a time touches
+ * no other. */
 struct thrum_deque_ {
     /* owner only; const but for head, here and scope */
     struct thrum_job_ *head;  /* a hint: typed forks do not keep it */
@@ -143,22 +144,23 @@ struct thrum_here_ {
 
 enum { THRUM_OWN_ = 1 };
 
-enum { THRUM_SEGMENT_ = 1 << 15, THRUM_HEAD_ = 448 };
+enum { THRUM_SEGMENT_ = 1 << 15, THRUM_NEAR_ = 3, THRUM_HEAD_ = 576 };
 
-/* The deque that a slot is in, a sentinel too: that and the first slot lie below
- * the border, so the one below the second slot after is looked for. */
+/* The deque that a slot is in, a sentinel too: that and the first slots lie below
+ * the border, so the one below a slot some way after is looked for. */
 static inline struct thrum_deque_ *
 thrum_deque_of_(const struct thrum_job_ *slot)
 {
-    uintptr_t border = (uintptr_t)(slot + 2) & ~(uintptr_t)(THRUM_SEGMENT_ - 1);
+    uintptr_t after = (uintptr_t)(slot + THRUM_NEAR_ + 1);
 
-    return (struct thrum_deque_ *)(border - THRUM_HEAD_);
+    return (struct thrum_deque_ *)((after & ~(uintptr_t)(THRUM_SEGMENT_ - 1)) -
+                                   THRUM_HEAD_);
 }
 
 /* The last slot of a segment that is forked into: there is one more. */
 static inline bool thrum_is_last_(const struct thrum_job_ *slot)
 {
-    return ((uintptr_t)(slot + 3) & (THRUM_SEGMENT_ - 1)) == 0;
+    return ((uintptr_t)(slot + THRUM_NEAR_ + 2) & (THRUM_SEGMENT_ - 1)) == 0;
 }
 
 /* Out of line, all in the library; cold, so that the compiler keeps what they

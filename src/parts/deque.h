@@ -67,7 +67,7 @@
 #include "base/base.h"
 #include "parts/job.h"
 
-/* The head: from the deque to the border, with the sentinel and the first slot. */
+/* The head: from the deque to the border, with the sentinel and the first slots. */
 enum { SEGMENT_BYTES = THRUM_SEGMENT_, SEGMENT_HEAD = THRUM_HEAD_ };
 
 /* Make a segment's head. The slots above it must be zero. `fenced`: there is no
@@ -153,7 +153,8 @@ bool deque_looks_busy(struct thrum_deque_ *first);
 
 static inline struct thrum_job_ *deque_first_slot(struct thrum_deque_ *segment)
 {
-    return (struct thrum_job_ *)(void *)((char *)segment + SEGMENT_HEAD) - 1;
+    return (struct thrum_job_ *)(void *)((char *)segment + SEGMENT_HEAD) -
+           THRUM_NEAR_;
 }
 
 /* The last one that is forked into; one more follows. */

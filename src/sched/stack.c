@@ -259,6 +259,11 @@ bool stack_pool_trim(struct stack_pool *pool)
     return more;
 }
 
+static struct thrum_deque_ *segment_at(char *border)
+{
+    return (struct thrum_deque_ *)(void *)(border - SEGMENT_HEAD);
+}
+
 struct thrum_deque_ *segment_get(struct stack_pool *pool,
                                  struct thrum_deque_ *first)
 {
@@ -274,7 +279,7 @@ struct thrum_deque_ *segment_get(struct stack_pool *pool,
     spin_unlock(&pool->lock);
 
     if (border != NULL) {
-        segment = (struct thrum_deque_ *)(void *)(border - SEGMENT_HEAD);
+        segment = segment_at(border);
         sanitize_root(deque_first_slot(segment), SEGMENT_BYTES);
         memory_populate(segment, SEGMENT_BYTES);
     }
@@ -319,7 +324,7 @@ static void arena_close(struct arena *a)
         if (stack_at(a, i) != NULL)
             stack_close(stack_at(a, i));
         else if (border_at(a, i) != NULL)
-            sanitize_unroot(border_at(a, i) - sizeof(struct thrum_job_),
+            sanitize_unroot(deque_first_slot(segment_at(border_at(a, i))),
                             SEGMENT_BYTES);
     }
     memory_unmap(load_relaxed(&a->base), a->stride * a->count);

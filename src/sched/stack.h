@@ -65,7 +65,7 @@ struct stack {
     struct stack *next;     /* in a list of spares */
     struct sanitize_fiber fiber;
     _Alignas(64) char sentinel[64]; /* the slot before the first */
-    char first[64];                 /* the first slot */
+    char first[THRUM_NEAR_][64];    /* slots */
 };
 
 enum { STACK_POOL_WARM = 4096 }; /* spare ones that keep their pages */

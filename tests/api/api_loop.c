@@ -87,6 +87,30 @@ static void ranges_may_be_as_large_as_a_size_t(void **state)
     on_runtimes(for_far, NULL);
 }
 
+static thrum_err *single_part(size_t lo, size_t hi, void *ctx)
+{
+    CHECK(hi - lo == 1);
+    return far_part(lo, hi, ctx);
+}
+
+/* More than the halves that are open at a time can be (src/task/loop.c). */
+static thrum_err *for_very_many(void *arg)
+{
+    const size_t n = ((size_t)1 << 21) + 3;
+    _Atomic size_t sum = 0;
+
+    (void)arg;
+    expect_ok(thrum_for(0, n, 1, single_part, &sum));
+    CHECK(atomic_load(&sum) == n);
+    return NULL;
+}
+
+static void there_may_be_millions_of_parts(void **state)
+{
+    (void)state;
+    expect_ok(thrum_run(&(thrum_opts){.workers = 2}, for_very_many, NULL));
+}
+
 static thrum_err *meet_in_part(size_t lo, size_t hi, void *ctx)
 {
     (void)lo, (void)hi;
@@ -445,6 +469,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(for_covers_the_range_once_in_parts_of_at_most_a_grain),
         cmocka_unit_test(ranges_may_be_as_large_as_a_size_t),
+        cmocka_unit_test(there_may_be_millions_of_parts),
         cmocka_unit_test(parts_of_a_loop_may_wait_for_each_other),
         cmocka_unit_test(after_an_error_no_further_part_is_begun),
         cmocka_unit_test(each_calls_every_index_once_and_keeps_its_limit),
