@@ -43,15 +43,19 @@ static int connect_now(int fd, const struct sockaddr *addr, socklen_t size)
 
 int thrum_connect(int fd, const struct sockaddr *addr, socklen_t size)
 {
+    uint32_t closes = fd_closes(fd);
     struct call c = {.fd = fd};
     int rc;
 
     if (call_canceled())
         return -ECANCELED;
     /* A Unix socket whose listener has no room says so, and then no more. */
-    while ((rc = connect_now(fd, addr, size)) == -EAGAIN)
+    while ((rc = connect_now(fd, addr, size)) == -EAGAIN) {
         if (thrum_sleep(THRUM_MS(1)) < 0)
             return -ECANCELED;
+        if (fd_closes(fd) != closes)
+            return -EBADF;
+    }
     if (rc != -EINPROGRESS && rc != -EALREADY)
         return rc;
     return (int)call_until_done(&c, try_connected, POLL_WRITE);

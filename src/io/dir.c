@@ -61,7 +61,8 @@ static int fill(struct thrum_dir *d, enum simulated_call call)
     struct fill f = {.d = d};
     int rc = simulated() ? simulate_call(call) : 0;
 
-    return rc < 0 ? rc : (int)file_elsewhere(open_and_fill, &f, &f.result);
+    return rc < 0 ? rc
+                  : (int)file_elsewhere(-1, 0, open_and_fill, &f, &f.result);
 }
 
 int thrum_opendir(const char *path, thrum_dir **out)

@@ -79,6 +79,14 @@ struct fd *fd_of(int n, int *rc)
     return &first[(size_t)n - first_of(part)];
 }
 
+uint32_t fd_closes(int n)
+{
+    int no;
+    struct fd *f = fd_of(n, &no);
+
+    return f == NULL ? 0 : fd_see(f).closes; /* the call itself says so */
+}
+
 /* ------------------------------------------------------------------ waking */
 
 /* Under the lock: call all of a line; those to be let go, before `woken`. */

@@ -88,6 +88,10 @@ static inline struct fd_seen fd_see(struct fd *f)
     return seen;
 }
 
+/* How often number n was closed: if that changes between two calls, it may be another
+ * file's by now. */
+uint32_t fd_closes(int n);
+
 /* After a read that began with `seen` and got less than was asked for. */
 static inline void fd_note_dry(struct fd *f, const struct fd_seen *seen)
 {

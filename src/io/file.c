@@ -27,13 +27,32 @@ bool file_waits(int n, struct fd *f)
     return false;
 }
 
-ssize_t file_elsewhere(thrum_fn *fn, void *arg, const ssize_t *result)
+struct elsewhere {
+    thrum_fn *fn;
+    void *arg;
+    int fd;
+    uint32_t closes;
+    bool closed;
+};
+
+/* It may have stood in the queue for long. */
+static thrum_err *unless_closed(void *arg)
 {
-    thrum_err *e = thrum_offload(fn, arg);
+    struct elsewhere *w = arg;
+
+    w->closed = fd_closes(w->fd) != w->closes;
+    return w->closed ? NULL : w->fn(w->arg);
+}
+
+ssize_t file_elsewhere(int fd, uint32_t closes, thrum_fn *fn, void *arg,
+                       const ssize_t *result)
+{
+    struct elsewhere w = {fn, arg, fd, closes, false};
+    thrum_err *e = thrum_offload(unless_closed, &w);
     int rc;
 
     if (e == NULL)
-        return *result;
+        return w.closed ? -EBADF : *result;
     rc = -thrum_err_errno(e);
     thrum_err_drop(e);
     return rc;
@@ -59,6 +78,7 @@ static bool is_real_task(void)
 
 static ssize_t make(const struct file_call *c, enum simulated_call call)
 {
+    uint32_t closes = fd_closes(c->fd);
     struct work w = {.call = c};
     ssize_t rc = simulated() ? simulate_call(call) : 0;
 
@@ -69,13 +89,16 @@ static ssize_t make(const struct file_call *c, enum simulated_call call)
         if (rc != -EAGAIN)
             return rc;
     }
-    return file_elsewhere(work_make, &w, &w.result);
+    return file_elsewhere(c->fd, closes, work_make, &w, &w.result);
 }
 
 int thrum_open(const char *path, int flags, unsigned mode)
 {
-    struct file_call c = {
-        .what = FILE_OPEN, .path = path, .flags = flags, .mode = mode};
+    struct file_call c = {.what = FILE_OPEN,
+                          .fd = -1,
+                          .path = path,
+                          .flags = flags,
+                          .mode = mode};
     int fd = (int)make(&c, SIMULATE_OPEN);
 
     if (fd >= 0)
@@ -132,7 +155,8 @@ int thrum_fsync(int fd)
 
 int thrum_stat(const char *path, struct stat *out)
 {
-    struct file_call c = {.what = FILE_STAT, .path = path, .stat = out};
+    struct file_call c = {
+        .what = FILE_STAT, .fd = -1, .path = path, .stat = out};
 
     return (int)make(&c, SIMULATE_FILE);
 }
@@ -174,7 +198,7 @@ ssize_t thrum_sendfile(int to, int from, off_t *at, size_t n)
         seen = fd_see(f);
         rc = simulated() ? simulate_call(SIMULATE_FILE) : 0;
         if (rc == 0)
-            rc = file_elsewhere(work_send, &w, &w.result);
+            rc = file_elsewhere(to, seen.closes, work_send, &w, &w.result);
         if (!w.no_room) /* or there is no thread: -EAGAIN as well */
             return rc;
         w.no_room = false;

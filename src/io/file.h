@@ -11,7 +11,10 @@
  * a worker wait for the disk some times more. */
 bool file_waits(int n, struct fd *f);
 
-/* In the blocking pool: what fn left in *result, or why it was not called. */
-ssize_t file_elsewhere(thrum_fn *fn, void *arg, const ssize_t *result);
+/* In the blocking pool: what fn left in *result, or why it was not called. -EBADF:
+ * its descriptor (-1: none) was closed before its turn; `closes`: as fd_closes had
+ * it when the call began. */
+ssize_t file_elsewhere(int fd, uint32_t closes, thrum_fn *fn, void *arg,
+                       const ssize_t *result);
 
 #endif

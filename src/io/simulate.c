@@ -214,8 +214,11 @@ ssize_t simulate_try(struct call *c, attempt *try, unsigned what)
 
 int simulate_connect(int fd, const struct sockaddr *addr, socklen_t size)
 {
+    uint32_t closes = fd_closes(fd);
     int rc = meet_fate(of_connect), listener;
 
+    if (fd_closes(fd) != closes)
+        return -EBADF;
     if (rc < 0)
         return rc;
     if (!loopback_is_for(fd, addr, size))

@@ -143,11 +143,12 @@ static thrum_err *block(void *arg)
     return NULL;
 }
 
-static ssize_t elsewhere(int fd, const struct iovec *v, int count, bool write)
+static ssize_t elsewhere(const struct call *c, const struct iovec *v, int count,
+                         bool write)
 {
-    struct blocking b = {fd, v, count, write, 0};
+    struct blocking b = {c->fd, v, count, write, 0};
 
-    return file_elsewhere(block, &b, &b.result);
+    return file_elsewhere(c->fd, c->seen.closes, block, &b, &b.result);
 }
 
 /* A socket says so, too: where a firewall drops what it sends. */
@@ -164,7 +165,7 @@ ssize_t thrum_read(int fd, void *bytes, size_t n)
     ssize_t rc = call_until_done(&c, try_read, POLL_READ);
 
     return is_not_waited_for(&c, rc)
-               ? elsewhere(fd, &(struct iovec){bytes, n}, 1, false)
+               ? elsewhere(&c, &(struct iovec){bytes, n}, 1, false)
                : rc;
 }
 
@@ -175,7 +176,7 @@ ssize_t thrum_write(int fd, const void *bytes, size_t n)
     ssize_t rc = call_until_done(&c, try_write, POLL_WRITE);
 
     return is_not_waited_for(&c, rc)
-               ? elsewhere(fd, &(struct iovec){c.u.some.bytes, n}, 1, true)
+               ? elsewhere(&c, &(struct iovec){c.u.some.bytes, n}, 1, true)
                : rc;
 }
 
@@ -193,7 +194,7 @@ ssize_t thrum_readv(int fd, const struct iovec *v, int count)
     if (is_no_count(count))
         return -EINVAL;
     rc = call_until_done(&c, try_socket_or_readv, POLL_READ);
-    return is_not_waited_for(&c, rc) ? elsewhere(fd, v, count, false) : rc;
+    return is_not_waited_for(&c, rc) ? elsewhere(&c, v, count, false) : rc;
 }
 
 ssize_t thrum_writev(int fd, const struct iovec *v, int count)
@@ -204,27 +205,17 @@ ssize_t thrum_writev(int fd, const struct iovec *v, int count)
     if (is_no_count(count))
         return -EINVAL;
     rc = call_until_done(&c, try_socket_or_writev, POLL_WRITE);
-    return is_not_waited_for(&c, rc) ? elsewhere(fd, v, count, true) : rc;
-}
-
-/* How often the number was closed: if that changes between two pieces, it may be
- * another file's by now. */
-static uint32_t closes_of(int fd)
-{
-    int no;
-    struct fd *f = fd_of(fd, &no);
-
-    return f == NULL ? 0 : fd_see(f).closes; /* the call itself says so */
+    return is_not_waited_for(&c, rc) ? elsewhere(&c, v, count, true) : rc;
 }
 
 int thrum_read_full(int fd, void *bytes, size_t n, size_t *done)
 {
-    uint32_t closes = closes_of(fd);
+    uint32_t closes = fd_closes(fd);
     size_t at = 0;
     ssize_t got = 1;
 
     while (at < n && got > 0) {
-        got = closes_of(fd) == closes
+        got = fd_closes(fd) == closes
                   ? thrum_read(fd, (char *)bytes + at, n - at)
                   : -EBADF;
         at += got > 0 ? (size_t)got : 0;
@@ -236,12 +227,12 @@ int thrum_read_full(int fd, void *bytes, size_t n, size_t *done)
 
 int thrum_write_full(int fd, const void *bytes, size_t n, size_t *done)
 {
-    uint32_t closes = closes_of(fd);
+    uint32_t closes = fd_closes(fd);
     size_t at = 0;
     ssize_t put = 0;
 
     while (at < n && put >= 0) {
-        put = closes_of(fd) == closes
+        put = fd_closes(fd) == closes
                   ? thrum_write(fd, (const char *)bytes + at, n - at)
                   : -EBADF;
         at += put > 0 ? (size_t)put : 0;

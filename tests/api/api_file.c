@@ -1,6 +1,7 @@
 /* Do calls on files say what those of POSIX say, through io_uring and without it;
  * however many there are; does each have its place in the file; does none keep a
  * worker; and is nothing of the task's touched after a cancel? */
+#include "lib/door.h"
 #include "lib/fds.h"
 
 #include <dirent.h>
@@ -504,6 +505,58 @@ static void the_bytes_are_not_touched_after_a_cancel(void **state)
     on_each_io(cancel_reads, NULL);
 }
 
+/* --- a close meanwhile --------------------------------------------------------- */
+
+struct copy {
+    int to, from;
+    ssize_t result;
+};
+
+static thrum_err *copy_page(void *arg)
+{
+    struct copy *c = arg;
+    off_t at = 0;
+
+    c->result = 1;
+    c->result = thrum_sendfile(c->to, c->from, &at, PAGE);
+    return NULL;
+}
+
+/* The number is another file's when its turn comes. */
+static thrum_err *close_before_its_turn(void *other)
+{
+    struct copy c = {.from = open(path, O_RDONLY)};
+    struct door door = {0, 0};
+    thrum_scope s;
+
+    c.to = fd_aside(open("/dev/null", O_WRONLY));
+    thrum_scope_open(&s);
+    CHECK(thrum_spawn_blocking(&s, pass, &door, 0) == 0);
+    await_count(&door.inside, 1);
+    CHECK(thrum_spawn(&s, copy_page, &c, 0) == 0);
+    while (c.result == 0) /* of one worker: then it waits */
+        thrum_yield();
+    CHECK(thrum_close(c.to) == 0);
+    CHECK(dup2(*(int *)other, c.to) == c.to);
+    open_door(&door);
+    expect_ok(thrum_scope_close(&s, NULL));
+    CHECK(c.result == -EBADF);
+    CHECK(close(c.to) == 0 && close(c.from) == 0);
+    return NULL;
+}
+
+static void what_waits_for_its_turn_hears_of_a_close(void **state)
+{
+    thrum_opts opts = {.workers = 1, .max_blocking = 1};
+    FILE *other = tmpfile();
+    int fd = fileno(other);
+
+    (void)state;
+    expect_ok(thrum_run(&opts, close_before_its_turn, &fd));
+    assert_int_equal(lseek(fd, 0, SEEK_END), 0);
+    fclose(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -516,6 +569,7 @@ int main(void)
         cmocka_unit_test(what_is_not_kept_in_memory_keeps_no_worker),
         cmocka_unit_test(an_open_is_not_waited_for_when_canceled),
         cmocka_unit_test(the_bytes_are_not_touched_after_a_cancel),
+        cmocka_unit_test(what_waits_for_its_turn_hears_of_a_close),
     };
 
     return cmocka_run_group_tests(tests, make_files, remove_files);

@@ -194,6 +194,64 @@ static void one_that_waits_may_be_canceled(void **state)
     expect_ok(waits_for_a_listener(NULL));
 }
 
+struct dialer {
+    int fd, result;
+    struct sockaddr_storage addr;
+    socklen_t size;
+};
+
+static thrum_err *dial_late(void *arg)
+{
+    struct dialer *d = arg;
+
+    d->result = 1;
+    d->result = thrum_connect(d->fd, (struct sockaddr *)&d->addr, d->size);
+    return NULL;
+}
+
+/* The number is another socket's when there is room. */
+static thrum_err *close_before_there_is_room(void *arg)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct dialer first = {.size = sizeof first.addr}, late;
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0), fd;
+    thrum_scope s;
+
+    (void)arg;
+    CHECK(bind(listener, (struct sockaddr *)&un, sizeof un.sun_family) == 0);
+    CHECK(getsockname(listener, (struct sockaddr *)&first.addr, &first.size) ==
+          0);
+    CHECK(listen(listener, 0) == 0);
+    late = first;
+    first.fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    late.fd = fd_aside(socket(AF_UNIX, SOCK_STREAM, 0));
+    late.result = 0;
+    expect_ok(dial_late(&first));
+    CHECK(first.result == 0);
+
+    thrum_scope_open(&s);
+    CHECK(thrum_spawn(&s, dial_late, &late, 0) == 0);
+    while (late.result == 0) /* of one worker: then it waits */
+        thrum_yield();
+    CHECK(thrum_close(late.fd) == 0);
+    fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK(dup2(fd, late.fd) == late.fd);
+    CHECK(thrum_close(thrum_accept(listener, NULL, NULL)) == 0);
+    expect_ok(thrum_scope_close(&s, NULL));
+    CHECK(late.result == -EBADF);
+    CHECK(close(fd) == 0 && close(late.fd) == 0);
+    CHECK(thrum_close(first.fd) == 0 && thrum_close(listener) == 0);
+    return NULL;
+}
+
+static void one_that_waits_hears_of_a_close(void **state)
+{
+    thrum_opts opts = {.workers = 1};
+
+    (void)state;
+    expect_ok(thrum_run(&opts, close_before_there_is_room, NULL));
+}
+
 /* No descriptor is left for what is to be accepted; it waits in the queue. */
 static thrum_err *too_many(void *arg)
 {
@@ -339,6 +397,7 @@ int main(void)
         cmocka_unit_test(so_they_are_by_threads),
         cmocka_unit_test(a_connection_that_is_refused_says_so),
         cmocka_unit_test(one_that_waits_may_be_canceled),
+        cmocka_unit_test(one_that_waits_hears_of_a_close),
         cmocka_unit_test(
             a_connection_that_finds_no_descriptor_waits_in_the_queue),
         cmocka_unit_test(who_listens_can_wait_without_any_descriptor_left),
