@@ -105,10 +105,10 @@ struct attempt {
 
 struct dial {
     struct spin lock;
-    unsigned failed;  /* lock: attempts */
-    struct line line; /* lock: who starts them */
-    int fd;           /* lock: the winner, or -1 */
-    int error;        /* lock: of the first that failed */
+    int fd;    /* lock: the winner, or -1 */
+    int error; /* lock: of the first that failed */
+    struct permits
+        failures; /* one for each that has failed: to start another */
     unsigned count;
     struct attempt attempts[ADDRESSES];
 };
@@ -166,15 +166,11 @@ static bool win(struct dial *d, int fd)
 
 static void note_failure(struct dial *d, int error)
 {
-    struct line_place *starter;
-
     spin_lock(&d->lock);
-    if (d->failed++ == 0)
+    if (d->error == 0)
         d->error = error;
-    starter = line_call(&d->line);
     spin_unlock(&d->lock);
-    if (starter != NULL)
-        line_let_go(starter);
+    permits_give(&d->failures);
 }
 
 static thrum_err *try_address(void *arg)
@@ -191,24 +187,14 @@ static thrum_err *try_address(void *arg)
     return NULL;
 }
 
-/* Unless all that were started have failed: until one does, or for so long. */
-static void wait_for_failure(struct dial *d, unsigned started)
+/* Until one has failed, or has already and was not waited for; or for so long. */
+static void wait_for_failure(struct dial *d)
 {
-    struct line_place place;
-    struct scope_wait w;
     thrum_scope s;
-    bool all;
 
     thrum_scope_open(&s, .timeout = DELAY);
-    wait_init(&w.wait);
-    wait_tell(&w, AWAITED_OUTSIDE("a connection"), NULL);
-    spin_lock(&d->lock);
-    all = d->failed == started;
-    if (!all)
-        line_enter(&d->line, &place, &w.wait);
-    spin_unlock(&d->lock);
-    if (!all)
-        (void)scope_sleep_in(scope_current(), &w, &d->line, &d->lock, &place);
+    (void)permits_take(&d->failures, scope_current(),
+                       AWAITED_OUTSIDE("a connection"));
     thrum_err_drop(thrum_scope_close(&s, NULL));
 }
 
@@ -222,8 +208,8 @@ static void race(struct dial *d)
 
         if (rc < 0)
             note_failure(d, rc);
-        else if (i + 1 < d->count)
-            wait_for_failure(d, i + 1);
+        if (i + 1 < d->count)
+            wait_for_failure(d);
     }
     thrum_err_drop(thrum_scope_close(&s, NULL));
 }

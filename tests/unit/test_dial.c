@@ -188,6 +188,30 @@ static void after_a_refusal_the_next_one_is_tried_at_once(void **state)
     close(o.fd);
 }
 
+/* One is silent, the other one was refused before anybody waited for that. */
+static thrum_err *wait_twice(void *took)
+{
+    struct dial d = {.fd = -1};
+    thrum_time start = thrum_now();
+
+    note_failure(&d, -ECONNREFUSED);
+    wait_for_failure(&d);
+    ((thrum_time *)took)[0] = thrum_now() - start;
+    wait_for_failure(&d);
+    ((thrum_time *)took)[1] = thrum_now() - start;
+    return NULL;
+}
+
+static void so_it_is_if_that_came_early(void **state)
+{
+    thrum_time took[2]; /* a simulation's: exact */
+
+    (void)state;
+    assert_null(thrum_sim(NULL, wait_twice, took));
+    assert_true(took[0] < DELAY);
+    assert_true(took[1] >= DELAY);
+}
+
 static void one_that_is_silent_is_not_waited_for(void **state)
 {
     struct outcome o;
@@ -307,6 +331,7 @@ int main(void)
                                         end),
         cmocka_unit_test_setup_teardown(
             after_a_refusal_the_next_one_is_tried_at_once, begin, end),
+        cmocka_unit_test(so_it_is_if_that_came_early),
         cmocka_unit_test_setup_teardown(one_that_is_silent_is_not_waited_for,
                                         begin, end),
         cmocka_unit_test_setup_teardown(if_all_refuse_it_says_so, begin, end),
