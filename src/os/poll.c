@@ -109,7 +109,7 @@ int poll_add(struct poll_set *set, int fd, void *key)
     if (fail_now(FAIL_WATCH))
         return -ENOSPC;
     rc = add(set, EPOLL_CTL_ADD, fd, key);
-    return rc == -EEXIST ? 0 : rc;
+    return rc == -EEXIST ? poll_check(set, fd, key) : rc;
 }
 
 int poll_check(struct poll_set *set, int fd, void *key)

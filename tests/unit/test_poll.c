@@ -1,4 +1,5 @@
-/* Where the kernel refuses epoll_pwait2: is a wait as long, and is that asked once?
+/* Where the kernel refuses epoll_pwait2: is a wait as long, and is that asked once? Is
+ * all told anew that is added again?
  * How: the function of the C library that makes the call is defined here. */
 #include <stdarg.h>
 #include <stddef.h>
@@ -61,10 +62,36 @@ static void what_is_refused_is_asked_once(void **state)
     poll_close(&set);
 }
 
+/* It may have been taken out in vain (io/fd.c), by who closed what had its number
+ * before; and what is told meanwhile is then taken for the other's. */
+static void what_is_added_again_is_told_again(void **state)
+{
+    struct poll_event event;
+    struct poll_set set;
+    int ends[2], key;
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(poll_open(&set), 0);
+    (void)poll_wait(&set, &event, 1, 0); /* the new eventfd is an edge */
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(poll_add(&set, ends[0], &key), 0);
+        assert_int_equal(poll_wait(&set, &event, 1, 0), 1);
+        assert_ptr_equal(poll_key(&event), &key);
+        assert_int_equal(poll_what(&event), POLL_READ);
+        assert_int_equal(poll_wait(&set, &event, 1, 0), 0);
+    }
+    poll_close(&set);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_refused_is_asked_once),
+        cmocka_unit_test(what_is_added_again_is_told_again),
     };
 
     return cmocka_run_group_tests_name("poll", tests, NULL, NULL);
