@@ -127,7 +127,7 @@ static unsigned stuck(struct pool *p, struct blocking_thread **called)
     *called = call(p);
     if (*called != NULL)
         return 0;
-    p->grow = more < p->most / 2 ? more * 2 : p->most;
+    p->grow = p->grow < p->most / 2 ? p->grow * 2 : p->most;
     p->starting += more;
     return more;
 }
