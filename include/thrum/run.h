@@ -122,7 +122,7 @@ THRUM_API THRUM_NODISCARD int thrum_start(thrum_rt **rt,
 /* Wait until all that was posted has ended, then stop and free the runtime.
  *
  * Call from:  a thread that is no worker of rt, once; if rt is a guest, its host.
- * Suspends:   blocks the thread.
+ * Suspends:   blocks the thread, that of a task of another runtime as well.
  * Returns:    NULL, or the errors of what was posted. (They have not been
  *             reported.) Of kind THRUM_TIMEOUT when tasks of the background, or
  *             abandoned calls, go on after their .grace: rt is then left to them.

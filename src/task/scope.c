@@ -338,9 +338,13 @@ static __attribute__((noinline)) void wait_for_children(struct scope *s)
         (void)wait_sleep(&w, &awaited_children, s);
 }
 
+/* A worker of another runtime blocks, too: it may be a guest's, which cannot be let
+ * in from within. */
 bool scope_join_by(struct scope *s, struct wait *w, int64_t until)
 {
-    wait_init(w);
+    wait_init_on(w, NULL);
+    if (worker_current() != NULL)
+        w->sched = NULL;
     s->closer = w;
     if (!let_go_of_body(s, 0) && wait_block(w, until) != WAKE_EVENT)
         return false;

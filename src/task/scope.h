@@ -191,8 +191,8 @@ extern const struct thrum_awaited_ awaited_children;
 void scope_open_root(struct scope *s, struct sched *sched, const char *name);
 thrum_err *scope_join(struct scope *s, thrum_err *body);
 
-/* On a thread: wait until `until` for the children of a root, with w, which lives
- * as long as they. False: some go on. */
+/* Wait until `until` for the children of a root, and block the thread: with w, which
+ * lives as long as they. False: some go on. */
 bool scope_join_by(struct scope *s, struct wait *w, int64_t until);
 
 /* A task's own scope, on stack `stack`, inside `parent`. NULL: the child runs on a

@@ -115,14 +115,26 @@ static void runtimes_call_each_other(void **state)
         expect_ok(thrum_stop(others[i]));
 }
 
+static thrum_err *wait_for_the_end(void *arg)
+{
+    (void)arg;
+    CHECK(thrum_sleep(THRUM_SEC(3600)) == -ECANCELED);
+    return NULL;
+}
+
+static thrum_err *leave_one_behind(void *arg)
+{
+    return thrum_rc(thrum_spawn(thrum_root(), wait_for_the_end, arg, 0));
+}
+
 static thrum_err *start_and_stop(void *arg)
 {
     thrum_rt *rt;
 
-    (void)arg;
     for (int i = 0; i < 5; i++) {
         CHECK(thrum_start(&rt, &(thrum_opts){.workers = 2}) == 0);
         CHECK(thrum_post(rt, live_a_little, NULL, 0) == 0);
+        expect_ok(thrum_call(rt, leave_one_behind, arg));
         expect_ok(thrum_stop(rt));
     }
     return NULL;
