@@ -43,8 +43,8 @@ typedef struct thrum_binding {
  * Suspends:   never.
  * Ownership:  b stays in place until s is closed, and what value points to too.
  *             A task's own scope is closed after its function has returned:
- *             there b is no local variable of it (the program is stopped with a
- *             line that says so).
+ *             there b is no local variable of it. (The program is stopped with a
+ *             line that says so; so, too, if b is bound in s already.)
  * Order:      a child spawned or forked later sees the value and what came
  *             before; one that runs already may see it or not.
  */

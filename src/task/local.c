@@ -7,6 +7,15 @@
 #include "task/scope.h"
 #include "task/error.h"
 
+static bool is_bound(const struct scope *s, const thrum_binding *b)
+{
+    const thrum_binding *at = load_relaxed(&s->bound); /* ours to write */
+
+    while (at != NULL && at != b)
+        at = at->next;
+    return at != NULL;
+}
+
 void thrum_bind(thrum_scope *scope, thrum_binding *b, const thrum_key *key,
                 const void *value)
 {
@@ -18,6 +27,7 @@ void thrum_bind(thrum_scope *scope, thrum_binding *b, const thrum_key *key,
     REQUIRE(!defer_is_local(s, b), "the binding is a local variable of a "
                                    "function that returns before the scope is "
                                    "closed: open one for it");
+    REQUIRE(!is_bound(s, b), "a binding that is bound in this scope already");
     *b = (thrum_binding){.key = key,
                          .value = value,
                          .next = load_relaxed(&s->bound)}; /* ours to write */

@@ -288,6 +288,23 @@ static void a_thread_that_is_no_worker_may_bind(void **state)
     assert_null(thrum_get(&USER));
 }
 
+static void bind_twice(void)
+{
+    thrum_binding b;
+    thrum_scope s;
+
+    thrum_scope_open(&s, .name = "request");
+    thrum_bind(&s, &b, &USER, alice);
+    thrum_bind(&s, &b, &USER, bob);
+    expect_ok(thrum_scope_close(&s, NULL));
+}
+
+static void a_binding_is_bound_once(void **state)
+{
+    (void)state;
+    assert_stops(bind_twice, "thrum_bind", "already");
+}
+
 /* --- the trace id ------------------------------------------------------------------------ */
 
 static const thrum_trace_id one = {1, 2}, two = {3, 0}, none;
@@ -396,6 +413,7 @@ int main(void)
         cmocka_unit_test(what_a_task_binds_is_its_own),
         cmocka_unit_test(a_private_one_is_not_seen_by_other_tasks),
         cmocka_unit_test(a_thread_that_is_no_worker_may_bind),
+        cmocka_unit_test(a_binding_is_bound_once),
         cmocka_unit_test(the_trace_id_is_that_of_the_innermost_scope_with_one),
         cmocka_unit_test(to_the_background_goes_only_the_trace_id),
     };
