@@ -148,6 +148,9 @@ thrum_err *defer_run(struct scope *s, thrum_err *err)
     while (s->outcome = err, take(s, &d))
         err = add(err, run(s, d, until));
     s->ending = false;
+    if (unlikely(!error_sink_is_empty(&s->errors))) /* cannot, meanwhile */
+        err = add(err,
+                  error_sink_fold(&s->errors, PRIMARY_FIRST, CANCELED_KEEP));
     return err;
 }
 

@@ -100,13 +100,23 @@ static thrum_err *beside(struct scope *s, thrum_err *err, thrum_err *body)
     return error_sink_fold(&s->errors, PRIMARY_FIRST, CANCELED_KEEP);
 }
 
+/* What is not the body's failure is that of a clean-up to be noted: it stands among
+ * the losers, and is told with them. */
+static bool drops_losers(const struct scope *s, const thrum_err *body)
+{
+    bool failed = (load_relaxed(&s->stops) & STOP_FAILED) != 0;
+
+    return s->policy == THRUM_ANY &&
+           (!failed || (body != NULL && !error_is_canceled(body)));
+}
+
 /* THRUM_ANY and THRUM_FIRST. The body has its own say. */
 static thrum_err *fold_choice(struct scope *s, thrum_err *body)
 {
     bool won = (load_relaxed(&s->stops) & STOP_WON) != 0;
     thrum_err *err = NULL;
 
-    if (won && s->policy == THRUM_ANY)
+    if (won && drops_losers(s, body))
         thrum_err_drop(error_sink_fold(&s->errors, PRIMARY_FIRST,
                                        CANCELED_DROP)); /* the losers' */
     else

@@ -198,45 +198,17 @@ static void no_failure_becomes_a_success_or_goes_uncounted(void **state)
     sweep_allocations(failing_story);
 }
 
-/* --- defer, and scopes made on demand ------------------------------------------- */
+/* --- scopes made on demand ------------------------------------------------------ */
 
-static thrum_err *count_clean_up(void *calls)
+static thrum_err *count_child(void *calls)
 {
     atomic_fetch_add((_Atomic unsigned *)calls, 1);
     return NULL;
 }
 
-static thrum_err *defer_story(void *arg)
-{
-    uint64_t untold = error_untold();
-    _Atomic unsigned calls = 0;
-    bool canceled;
-    thrum_scope s;
-    thrum_err *e;
-
-    (void)arg;
-    thrum_scope_open(&s, .name = "clean-ups", .max_errors = 50);
-    for (int i = 0; i < 40; i++)
-        thrum_defer(&s, count_clean_up, &calls);
-    canceled = thrum_canceled();
-    e = thrum_scope_close(&s, NULL);
-    CHECK(canceled == (e != NULL) && (faulty || e == NULL));
-    CHECK(atomic_load(&calls) + thrum_err_count(e) +
-              (error_untold() - untold) ==
-          40);
-    expect_only(e, ENOMEM, ENOMEM);
-    return NULL;
-}
-
-static void a_clean_up_without_memory_cancels_and_says_so(void **state)
-{
-    (void)state;
-    sweep_allocations(defer_story);
-}
-
 static thrum_err *spawn_in_fork(void *calls)
 {
-    int rc = thrum_spawn(NULL, count_clean_up, calls, 0);
+    int rc = thrum_spawn(NULL, count_child, calls, 0);
 
     CHECK(rc == 0 || (faulty && rc == -ENOMEM));
     if (rc < 0)
@@ -579,7 +551,6 @@ int main(void)
         cmocka_unit_test(
             so_does_one_into_a_full_scope_and_the_permit_is_given_back),
         cmocka_unit_test(no_failure_becomes_a_success_or_goes_uncounted),
-        cmocka_unit_test(a_clean_up_without_memory_cancels_and_says_so),
         cmocka_unit_test(what_a_fork_starts_is_joined_without_memory_too),
         cmocka_unit_test(a_post_without_memory_says_so_and_is_not_called),
         cmocka_unit_test(gathering_keeps_its_errors_without_memory),
