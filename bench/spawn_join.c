@@ -2,8 +2,9 @@
  *
  * await: a scope with one task in it, opened and closed. fork: one fork and its
  * join. many: a million tasks spawned into one scope, which is then closed, for
- * each task. array: a million forks, joined oldest first, for each. The floor is a
- * call through a pointer.
+ * each task. array: a million forks, joined oldest first, for each. first: the same
+ * in a runtime of its own, which touches its memory for the first time. The floor is
+ * a call through a pointer.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -131,13 +132,36 @@ static void join_array(unsigned workers)
     all_at_once(workers, fork_array);
 }
 
+static thrum_err *time_fork_array(void *ns)
+{
+    int64_t start = bench_now();
+    thrum_err *err = fork_array(NULL);
+
+    *(double *)ns = (double)(bench_now() - start);
+    return err;
+}
+
+static void join_array_first(unsigned workers)
+{
+    thrum_opts opts = {.workers = workers};
+    double ns;
+
+    memset(ran, 0, (size_t)many);
+    if (thrum_run(&opts, time_fork_array, &ns) != NULL)
+        bench_fail("a runtime of its own");
+    bench_add(ns / (double)many);
+    for (long i = 0; i < many; i++)
+        bench_expect("calls", ran[i], 1);
+}
+
 static const struct bench_series series = {
     .name = "spawn_join",
     .cases = {{"floor", "ns", .run = call, .once = true},
               {"await", "ns", .run = await},
               {"fork", "ns", .run = fork_join},
               {"many", "ns", .run = spawn_many},
-              {"array", "ns", .run = join_array}},
+              {"array", "ns", .run = join_array},
+              {"first", "ns", .run = join_array_first}},
     .rounds = 11,
 };
 
