@@ -122,14 +122,15 @@ THRUM_API THRUM_NODISCARD int thrum_start(thrum_rt **rt,
 /* Wait until all that was posted has ended, then stop and free the runtime.
  *
  * Call from:  a thread that is no worker of rt, once; if rt is a guest, its host.
- * Suspends:   blocks the thread, that of a task of another runtime as well.
+ * Suspends:   a task of another runtime, while what was posted goes on; else it
+ *             blocks the thread.
  * Returns:    NULL, or the errors of what was posted. (They have not been
  *             reported.) Of kind THRUM_TIMEOUT when tasks of the background, or
  *             abandoned calls, go on after their .grace: rt is then left to them.
  *             Of kind THRUM_OS with ENOTRECOVERABLE in the child of a
  *             fork: rt is as it was.
  */
-THRUM_API THRUM_NODISCARD thrum_err *thrum_stop(thrum_rt *rt);
+THRUM_API THRUM_SUSPENDS THRUM_NODISCARD thrum_err *thrum_stop(thrum_rt *rt);
 
 /* Change the number of workers that run; 0: as many as the process may use CPUs,
  * as .workers says. More come at once. Who is too many goes at the end of what it
@@ -152,16 +153,16 @@ THRUM_API THRUM_NODISCARD int thrum_resize(thrum_rt *rt, unsigned workers);
 
 /* Run fn(arg) as a task of rt and wait for it.
  *
- * Call from:  a thread that is no worker. From a task of rt: a plain call in a
- *             scope of its own.
- * Suspends:   blocks the thread.
+ * Call from:  a thread that is no worker; a task of another runtime. From a task
+ *             of rt: a plain call in a scope of its own.
+ * Suspends:   a task; another thread blocks.
  * Order:      fn sees what came before; what it did is visible on return.
  * Returns:    what fn returned, with the errors of what it spawned. Of kind
  *             THRUM_OS with ENOTRECOVERABLE in the child of a fork.
  * Cost:       no allocation.
  */
-THRUM_API THRUM_NODISCARD thrum_err *thrum_call(thrum_rt *rt, thrum_fn *fn,
-                                                void *arg);
+THRUM_API THRUM_SUSPENDS THRUM_NODISCARD thrum_err *
+thrum_call(thrum_rt *rt, thrum_fn *fn, void *arg);
 
 /* int thrum_post(thrum_rt *rt, thrum_fn *fn, const void *arg, size_t copy)
  *

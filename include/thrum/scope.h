@@ -79,8 +79,9 @@ typedef struct thrum_scope_opts {
     thrum_time deadline;  /* or at this instant; 0: never */
     thrum_policy policy;  /* THRUM_ALL */
     unsigned limit;       /* most children at once; 0: no limit */
-    unsigned max_errors;  /* how many are kept, the rest is counted (but not if
-                           * all are cancellations); 0: 16 */
+    unsigned max_errors;  /* how many are kept, at most 4096; the rest is
+                           * counted (but not if all are cancellations); 0:
+                           * 16 */
     bool shield;          /* cancels from outside are not heard */
     thrum_time slow;      /* tell on_slow when it takes longer; 0: 1 s after it
                           * was canceled, if children are still at work */
@@ -283,11 +284,12 @@ THRUM_API void thrum_scope_set_deadline(thrum_scope *s, thrum_time at);
  */
 THRUM_API thrum_time thrum_deadline(void);
 
-/* Has the scope's own deadline passed while it was open?
+/* Has the scope's own deadline canceled it?
  *
  * Call from:  who opened it, also after the close.
  * Suspends:   never.
- * Returns:    whether it has.
+ * Returns:    whether it has. One that passed while a task computed is noticed some
+ *             milliseconds later, and not any more once the scope is closed.
  */
 THRUM_API bool thrum_scope_expired(const thrum_scope *s);
 
@@ -296,7 +298,8 @@ THRUM_API bool thrum_scope_expired(const thrum_scope *s);
  * Call from:  who opened it.
  * Suspends:   never.
  * Returns:    nanoseconds; 0 for a scope without a timeout, a deadline and
- *             `slow`: others do not take the time.
+ *             `slow`: others do not take the time. (If such a one is canceled, or
+ *             given a deadline, it counts from then on.)
  */
 THRUM_API thrum_time thrum_scope_elapsed(const thrum_scope *s);
 

@@ -51,7 +51,7 @@ struct crew_member {
 struct crew_hooks {
     /* One more member, without a thread. NULL: no memory, or no room. */
     struct crew_member *(*make)(void *arg);
-    /* Start its thread: 0, or -EAGAIN. */
+    /* Start its thread: 0, or -EAGAIN, -ENOMEM. */
     int (*start)(struct crew_member *m);
     /* Wait until it has ended. */
     void (*join)(struct crew_member *m);
@@ -75,12 +75,11 @@ struct crew {
     _Atomic uint32_t too_many; /* that run */
 };
 
-/* `spares`: so many threads more than are wanted may be there, 1024 in all. */
 void crew_init(struct crew *c, const struct crew_hooks *hooks, void *arg);
 
 /* As many are to run from now on, and up to `spares` more may be there that do
- * not. 0, or -EAGAIN: there are fewer, as no more threads can be had; tried again
- * whenever one leaves, and by crew_fill. */
+ * not, 1024 in all. 0, or -EAGAIN, -ENOMEM: there are fewer, as no more threads can
+ * be had; tried again whenever one leaves, and by crew_fill. */
 int crew_want(struct crew *c, unsigned n, unsigned spares);
 
 /* Call who is missing. False: somebody still is. */

@@ -64,7 +64,7 @@ static void enter(struct gen *g)
     if (!g->counted)
         return;
     if (g->parent->generators == UINT16_MAX)
-        die("over 65,535 generators are open in one scope");
+        die("thrum_gen_open: over 65,535 are open in one scope");
     g->parent->generators++;
 }
 
