@@ -231,7 +231,8 @@ void thrum_chan_close(thrum_chan *chan)
 
 /* ------------------------------------------------------------------ one item */
 
-cold int chan_wait_for_nothing(struct scope *scope)
+/* Nothing will come; wait until canceled. */
+static cold int wait_for_nothing(struct scope *scope)
 {
     struct scope_wait w;
 
@@ -338,7 +339,7 @@ now_or_later(struct chan *c, thrum_direction op, void *item)
     if (scope != NULL && scope_canceled(scope))
         return -ECANCELED;
     if (unlikely(c == NULL))
-        return chan_wait_for_nothing(scope);
+        return wait_for_nothing(scope);
     if (unlikely(looks_late(c, op)))
         let = let_others_run(c, here);
     chan_lock(c);

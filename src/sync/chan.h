@@ -119,7 +119,4 @@ struct line_place *chan_call_all(struct line *l, int rc, const void *item,
 int chan_do(struct chan *c, thrum_direction op, void *item,
             struct line_place **called);
 
-/* Nothing will come; wait until canceled. */
-int chan_wait_for_nothing(struct scope *scope);
-
 #endif

@@ -114,9 +114,6 @@ bool picked_init(struct picked *p, size_t room, size_t lost);
 /* Keep one more leaf, with a reference of its own, or count it. */
 void picked_add(struct picked *p, struct leaf *leaf);
 
-/* Keep the leaves of e, count the others but for cancellations; consumes e. */
-void picked_take(struct picked *p, thrum_err *e);
-
 /* Give this job index to the leaves kept since there were `from`. Drop what
  * they came from before: a leaf that is ours alone need not be copied. */
 void picked_set_index(struct picked *p, size_t from, size_t index);

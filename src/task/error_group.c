@@ -103,7 +103,8 @@ static bool is_needless(const struct picked *p, const struct leaf *leaf)
     return p->count == p->room && error_kind_is(leaf->kind, &THRUM_CANCELED);
 }
 
-void picked_take(struct picked *p, thrum_err *e)
+/* Keep the leaves of e, count the others but for cancellations; consumes e. */
+static void picked_take(struct picked *p, thrum_err *e)
 {
     for (size_t i = 0; i < error_leaves(e); i++) {
         struct leaf *leaf = error_leaf(e, i);
