@@ -112,7 +112,8 @@ typedef struct thrum_cond {
 
 /* Release m and wait for a signal that comes after; take m again.
  *
- * Call from:  who has m.
+ * Call from:  who has m. If nobody has it, the program is ended with a line that
+ *             says so.
  * Suspends:   until there is a signal, then as thrum_mutex_lock.
  * Returns:    0: signaled
  *             -ECANCELED: not, and no signal is lost to the others. At once, m

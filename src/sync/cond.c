@@ -29,6 +29,8 @@ int thrum_cond_wait(thrum_cond *cond, thrum_mutex *m)
     sched_point(POINT_CALL);
     if (scope != NULL && scope_canceled(scope))
         return -ECANCELED;
+    REQUIRE((load_relaxed(&m->state_) & THRUM_LOCKED_) != 0, /* as it is ours */
+            "nobody has this mutex");
     wait_init(&w.wait);
     wait_tell(&w, AWAITED("a condition"), c);
     spin_lock(&c->lock);

@@ -357,7 +357,7 @@ static void wait_without_the_mutex(void)
 static void to_wait_without_the_mutex_ends_the_program(void **state)
 {
     (void)state;
-    assert_stops(wait_without_the_mutex, "thrum_mutex_unlock", "nobody has");
+    assert_stops(wait_without_the_mutex, "thrum_cond_wait", "nobody has");
 }
 
 int main(void)
