@@ -234,7 +234,8 @@ THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_event_wait(thrum_event *e);
 
 /* Many readers, or one writer. In the order in which they came: a reader who
  * comes after a writer that waits does wait, too, so neither starves. Hence who
- * reads already must not begin to read once more. */
+ * reads already must not begin to read once more. Over INT32_MAX readers are a
+ * mistake that ends the program with a line that says so. */
 typedef struct thrum_rwlock {
     uint32_t lock_, held_;
     void *line_;

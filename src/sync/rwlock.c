@@ -41,6 +41,8 @@ static bool is_possible(const struct rwlock *l, enum what what)
 static void hold(struct rwlock *l, enum what what, uint32_t tag)
 {
     l->held = what == WRITE ? WRITER | tag >> 4 : l->held + 1;
+    if (unlikely(what == READ && l->held == WRITER))
+        die("thrum_rwlock_rdlock: more readers than can be counted");
 }
 
 static bool take(struct rwlock *l, enum what what)

@@ -214,6 +214,22 @@ static void end_writing_when_one_reads(void)
     thrum_rwlock_wrunlock(&l);
 }
 
+/* As if so many did. */
+static void read_once_too_often(void)
+{
+    thrum_rwlock l = {.held_ = INT32_MAX - 1};
+
+    thrum_rwlock_rdlock(&l);
+    CHECK(!thrum_rwlock_trywrlock(&l));
+    thrum_rwlock_rdlock(&l);
+}
+
+static void more_readers_than_can_be_counted_end_the_program(void **state)
+{
+    (void)state;
+    assert_stops(read_once_too_often, "thrum_rwlock_rdlock", "counted");
+}
+
 static void to_end_what_did_not_begin_ends_the_program(void **state)
 {
     (void)state;
@@ -234,6 +250,7 @@ int main(void)
         cmocka_unit_test(
             a_writer_that_waits_is_not_overtaken_unless_it_gives_up),
         cmocka_unit_test(to_end_what_did_not_begin_ends_the_program),
+        cmocka_unit_test(more_readers_than_can_be_counted_end_the_program),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
