@@ -69,7 +69,7 @@ THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_wait_fd(int fd, int events);
  *
  * Call from:  a task; any other thread, which blocks.
  * Suspends:   until there is something.
- * Returns:    how many bytes; 0 at the end.
+ * Returns:    how many bytes; 0 at the end, and at once if n is 0.
  *             -EBADF      it is not open, or was closed meanwhile
  *             -ECANCELED  nothing was read
  *             or what read(2) says, or thrum_wait_fd

@@ -124,6 +124,12 @@ static ssize_t try_socket_or_writev(struct call *c)
     return rc == -ENOTSOCK ? (note_no_socket(c), try_writev(c)) : rc;
 }
 
+/* Of nothing read(2) never waits; recv(2) of a socket does, and takes a message. */
+static ssize_t try_read_nothing(struct call *c)
+{
+    return transfer_readv_blocking(c->fd, NULL, 0);
+}
+
 /* ------------------------------------------- a file that is not waited for */
 
 struct blocking {
@@ -162,7 +168,8 @@ static bool is_not_waited_for(struct call *c, ssize_t rc)
 ssize_t thrum_read(int fd, void *bytes, size_t n)
 {
     struct call c = {.fd = fd, .kind = CALL_SOME, .u.some = {bytes, n}};
-    ssize_t rc = call_until_done(&c, try_read, POLL_READ);
+    ssize_t rc = call_until_done(&c, n > 0 ? try_read : try_read_nothing,
+                                 POLL_READ);
 
     return is_not_waited_for(&c, rc)
                ? elsewhere(&c, &(struct iovec){bytes, n}, 1, false)
@@ -186,6 +193,15 @@ static bool is_no_count(int count)
     return count < 0 || count > IOV_MAX;
 }
 
+static bool is_nothing(const struct iovec *v, int count)
+{
+    int i = 0;
+
+    while (i < count && v[i].iov_len == 0)
+        i++;
+    return i == count;
+}
+
 ssize_t thrum_readv(int fd, const struct iovec *v, int count)
 {
     struct call c = {.fd = fd, .kind = CALL_VECTOR, .u.vector = {v, count}};
@@ -193,7 +209,9 @@ ssize_t thrum_readv(int fd, const struct iovec *v, int count)
 
     if (is_no_count(count))
         return -EINVAL;
-    rc = call_until_done(&c, try_socket_or_readv, POLL_READ);
+    rc = call_until_done(
+        &c, is_nothing(v, count) ? try_read_nothing : try_socket_or_readv,
+        POLL_READ);
     return is_not_waited_for(&c, rc) ? elsewhere(&c, v, count, false) : rc;
 }
 

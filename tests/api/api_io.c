@@ -149,6 +149,36 @@ static void vectors_are_read_and_written(void **state)
     on_threads(vectors, NULL);
 }
 
+/* As read(2) it waits for nothing, and takes no message. */
+static thrum_err *read_nothing(void *arg)
+{
+    const int types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET};
+    struct iovec none[2] = {{NULL, 0}, {NULL, 0}};
+    char byte;
+    int fds[2];
+
+    (void)arg;
+    for (size_t i = 0; i < 3; i++) {
+        CHECK(socketpair(AF_UNIX, types[i], 0, fds) == 0);
+        CHECK(thrum_read(fds[0], &byte, 0) == 0);
+        CHECK(thrum_readv(fds[0], none, 2) == 0);
+        CHECK(thrum_write(fds[1], "x", 1) == 1);
+        CHECK(thrum_read(fds[0], &byte, 0) == 0);
+        CHECK(thrum_readv(fds[0], none, 2) == 0);
+        CHECK(thrum_read(fds[0], &byte, 1) == 1 && byte == 'x');
+        fds_close(fds);
+        CHECK(thrum_read(fds[0], &byte, 0) == -EBADF);
+    }
+    return NULL;
+}
+
+static void nothing_is_read_at_once(void **state)
+{
+    (void)state;
+    on_runtimes(read_nothing, NULL);
+    expect_ok(read_nothing(NULL));
+}
+
 static thrum_err *full_and_short(void *arg)
 {
     unsigned char bytes[10] = {0};
@@ -455,6 +485,7 @@ int main(void)
         cmocka_unit_test(all_bytes_come_in_their_order_then_the_end),
         cmocka_unit_test(so_do_those_of_threads_that_are_no_workers),
         cmocka_unit_test(vectors_are_read_and_written),
+        cmocka_unit_test(nothing_is_read_at_once),
         cmocka_unit_test(an_end_before_all_was_read_is_told),
         cmocka_unit_test(a_pipe_that_nobody_reads_is_an_error_and_no_signal),
         cmocka_unit_test(one_way_may_be_closed_alone),
