@@ -1,7 +1,6 @@
 /* Connections: taking them, making them. */
 
 #include <thrum/io.h>
-#include <thrum/time.h>
 
 #include <errno.h>
 #include <poll.h>
@@ -51,10 +50,9 @@ int thrum_connect(int fd, const struct sockaddr *addr, socklen_t size)
         return -ECANCELED;
     /* A Unix socket whose listener has no room says so, and then no more. */
     while ((rc = connect_now(fd, addr, size)) == -EAGAIN) {
-        if (thrum_sleep(THRUM_MS(1)) < 0)
-            return -ECANCELED;
-        if (fd_closes(fd) != closes)
-            return -EBADF;
+        rc = call_nap(fd, closes);
+        if (rc < 0)
+            return rc;
     }
     if (rc != -EINPROGRESS && rc != -EALREADY)
         return rc;

@@ -272,6 +272,24 @@ static ssize_t try_sendmsg(struct call *c)
     return transfer_sendmsg(c->fd, c->u.message.m, c->u.message.flags);
 }
 
+/* To a Unix socket by its address: when its queue is full poll(2) says of ours that
+ * there is room, and nobody tells when there is. */
+static bool is_nothing_told(struct call *c)
+{
+    const struct msghdr *m = c->u.message.m;
+    const struct sockaddr *to = m->msg_name;
+
+    return to != NULL && m->msg_namelen >= sizeof to->sa_family &&
+           to->sa_family == AF_UNIX && transfer_poll(c->fd, POLLOUT) > 0;
+}
+
+static ssize_t try_sendmsg_or_nap(struct call *c)
+{
+    ssize_t rc = try_sendmsg(c);
+
+    return rc == -EAGAIN && is_nothing_told(c) ? -EXFULL : rc;
+}
+
 ssize_t thrum_recvmsg(int fd, struct msghdr *message, int flags)
 {
     struct call c = {
@@ -287,10 +305,18 @@ ssize_t thrum_sendmsg(int fd, const struct msghdr *message, int flags)
     struct call c = {.fd = fd,
                      .kind = CALL_MESSAGE,
                      .u.message = {(struct msghdr *)(uintptr_t)message, flags}};
+    uint32_t closes = fd_closes(fd);
+    ssize_t rc;
 
     if (flags & MSG_DONTWAIT)
         return call_once(&c, try_sendmsg, POLL_WRITE);
-    return call_until_done(&c, try_sendmsg, POLL_WRITE);
+    while ((rc = call_until_done(&c, try_sendmsg_or_nap, POLL_WRITE)) ==
+           -EXFULL) {
+        rc = call_nap(fd, closes);
+        if (rc < 0)
+            return rc;
+    }
+    return rc;
 }
 
 /* ------------------------------------------------------------------- waiting */

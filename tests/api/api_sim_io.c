@@ -8,6 +8,8 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* --- bugs that only it brings about ------------------------------------------------- */
@@ -376,6 +378,51 @@ static void what_is_one_thing_stays_so(void **state)
     sim_passes(whole, NULL, 100);
 }
 
+/* --- what nobody tells of ------------------------------------------------------- */
+
+static thrum_err *read_late(void *fd)
+{
+    char byte;
+
+    CHECK(thrum_sleep(THRUM_SEC(1)) == 0);
+    CHECK(thrum_read(*(int *)fd, &byte, 1) == 1);
+    return NULL;
+}
+
+/* The kernel says of its own queue that there is room, again and again. */
+static thrum_err *send_to_full_queue(void *arg)
+{
+    int from = socket(AF_UNIX, SOCK_DGRAM, 0);
+    int to = socket(AF_UNIX, SOCK_DGRAM, 0);
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct iovec one = {"x", 1};
+    struct msghdr m = {.msg_name = &un, .msg_iov = &one, .msg_iovlen = 1};
+    socklen_t size = sizeof un;
+    thrum_scope s;
+
+    (void)arg;
+    CHECK(bind(to, (struct sockaddr *)&un, sizeof un.sun_family) == 0);
+    CHECK(getsockname(to, (struct sockaddr *)&un, &size) == 0);
+    m.msg_namelen = size;
+    while (sendmsg(from, &m, MSG_DONTWAIT) == 1)
+        ;
+    CHECK(thrum_sendmsg(from, &m, MSG_DONTWAIT) == -EAGAIN);
+    thrum_scope_open(&s);
+    CHECK(thrum_spawn(&s, read_late, &to, 0) == 0);
+    CHECK(thrum_sendmsg(from, &m, 0) == 1);
+    expect_ok(thrum_scope_close(&s, NULL));
+    CHECK(thrum_close(from) == 0 && thrum_close(to) == 0);
+    return NULL;
+}
+
+static void who_waits_for_anothers_queue_does_not_spin(void **state)
+{
+    thrum_sim_opts o = {.rounds = 5, .steps = 100000, .io_delay = -1};
+
+    (void)state;
+    expect_ok(thrum_sim(&o, send_to_full_queue, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,6 +435,7 @@ int main(void)
         cmocka_unit_test(a_number_that_is_used_again_is_waited_for),
         cmocka_unit_test(a_close_is_heard_of_while_a_call_takes_its_time),
         cmocka_unit_test(what_is_one_thing_stays_so),
+        cmocka_unit_test(who_waits_for_anothers_queue_does_not_spin),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
