@@ -127,7 +127,7 @@ static ssize_t try_socket_or_writev(struct call *c)
 /* Of nothing read(2) never waits; recv(2) of a socket does, and takes a message. */
 static ssize_t try_read_nothing(struct call *c)
 {
-    return transfer_readv_blocking(c->fd, NULL, 0);
+    return transfer_readv_blocking(c->fd, &(struct iovec){NULL, 0}, 1);
 }
 
 /* ------------------------------------------- a file that is not waited for */

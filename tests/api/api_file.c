@@ -509,6 +509,7 @@ static void the_bytes_are_not_touched_after_a_cancel(void **state)
 
 struct copy {
     int to, from;
+    _Atomic bool begun;
     ssize_t result;
 };
 
@@ -517,7 +518,7 @@ static thrum_err *copy_page(void *arg)
     struct copy *c = arg;
     off_t at = 0;
 
-    c->result = 1;
+    c->begun = true;
     c->result = thrum_sendfile(c->to, c->from, &at, PAGE);
     return NULL;
 }
@@ -534,7 +535,7 @@ static thrum_err *close_before_its_turn(void *other)
     CHECK(thrum_spawn_blocking(&s, pass, &door, 0) == 0);
     await_count(&door.inside, 1);
     CHECK(thrum_spawn(&s, copy_page, &c, 0) == 0);
-    while (c.result == 0) /* of one worker: then it waits */
+    while (!c.begun) /* of one worker: then it waits */
         thrum_yield();
     CHECK(thrum_close(c.to) == 0);
     CHECK(dup2(*(int *)other, c.to) == c.to);

@@ -196,6 +196,7 @@ static void one_that_waits_may_be_canceled(void **state)
 
 struct dialer {
     int fd, result;
+    _Atomic bool begun;
     struct sockaddr_storage addr;
     socklen_t size;
 };
@@ -204,7 +205,7 @@ static thrum_err *dial_late(void *arg)
 {
     struct dialer *d = arg;
 
-    d->result = 1;
+    d->begun = true;
     d->result = thrum_connect(d->fd, (struct sockaddr *)&d->addr, d->size);
     return NULL;
 }
@@ -213,7 +214,7 @@ static thrum_err *dial_late(void *arg)
 static thrum_err *close_before_there_is_room(void *arg)
 {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
-    struct dialer first = {.size = sizeof first.addr}, late;
+    struct dialer first = {.size = sizeof first.addr}, late = {0};
     int listener = socket(AF_UNIX, SOCK_STREAM, 0), fd;
     thrum_scope s;
 
@@ -222,16 +223,16 @@ static thrum_err *close_before_there_is_room(void *arg)
     CHECK(getsockname(listener, (struct sockaddr *)&first.addr, &first.size) ==
           0);
     CHECK(listen(listener, 0) == 0);
-    late = first;
+    late.addr = first.addr;
+    late.size = first.size;
     first.fd = socket(AF_UNIX, SOCK_STREAM, 0);
     late.fd = fd_aside(socket(AF_UNIX, SOCK_STREAM, 0));
-    late.result = 0;
     expect_ok(dial_late(&first));
     CHECK(first.result == 0);
 
     thrum_scope_open(&s);
     CHECK(thrum_spawn(&s, dial_late, &late, 0) == 0);
-    while (late.result == 0) /* of one worker: then it waits */
+    while (!late.begun) /* of one worker: then it waits */
         thrum_yield();
     CHECK(thrum_close(late.fd) == 0);
     fd = socket(AF_UNIX, SOCK_STREAM, 0);
