@@ -197,7 +197,7 @@ static bool is_nothing(const struct iovec *v, int count)
 {
     int i = 0;
 
-    while (i < count && v[i].iov_len == 0)
+    while (i < count && v != NULL && v[i].iov_len == 0)
         i++;
     return i == count;
 }

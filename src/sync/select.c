@@ -2,6 +2,8 @@
 
 #include "base/base.h"
 
+enum { FEW = 8 }; /* cases that are put in order one by one */
+
 /* What a case keeps while its select goes on. */
 struct branch {
     struct chan_place place;
@@ -18,17 +20,40 @@ static struct branch *branch_of(thrum_case *c)
 
 /* ------------------------------------------------------------------- all locks */
 
+static bool is_before(const thrum_case *a, const thrum_case *b)
+{
+    return (uintptr_t)a->ch < (uintptr_t)b->ch;
+}
+
+static thrum_case *merge(thrum_case *a, thrum_case *b)
+{
+    thrum_case *first, **at = &first;
+
+    while (a != NULL && b != NULL) {
+        thrum_case **next = is_before(b, a) ? &b : &a;
+
+        *at = *next;
+        at = &branch_of(*next)->next;
+        *next = *at;
+    }
+    *at = a != NULL ? a : b;
+    return first;
+}
+
 /* Linked by `next`, those without a channel left out. */
 static thrum_case *in_order(thrum_case *cases, int n)
 {
     thrum_case *first = NULL;
 
+    if (n > FEW)
+        return merge(in_order(cases, n / 2),
+                     in_order(cases + n / 2, n - n / 2));
     for (int i = n - 1; i >= 0; i--) { /* cheap if they are in order */
         thrum_case *c = &cases[i], **at = &first;
 
         if (c->ch == NULL)
             continue;
-        while (*at != NULL && (uintptr_t)(*at)->ch < (uintptr_t)c->ch)
+        while (*at != NULL && is_before(*at, c))
             at = &branch_of(*at)->next;
         branch_of(c)->next = *at;
         *at = c;
