@@ -35,7 +35,7 @@ static bool sched_any(struct sched *s)
     return load_seq_cst(&s->stopping) != 0; /* [S2] */
 }
 
-static void wake(struct sched *s, int worker)
+void sched_rouse(struct sched *s, int worker)
 {
     if (worker != IDLE_NOBODY)
         parker_unpark_in(&s->workers[worker].parker, &s->poller.set);
@@ -43,7 +43,7 @@ static void wake(struct sched *s, int worker)
 
 void sched_notify(struct sched *s)
 {
-    wake(s, idle_notify(&s->idle));
+    sched_rouse(s, idle_notify(&s->idle));
 }
 
 /* Once the job is in the inbox it may run, and end what keeps the runtime from
@@ -204,42 +204,7 @@ static inline void see_to_time(struct sched *s)
         find_keeper(s, earliest);
 }
 
-/* It is to look anew at what it waits for. */
-static void wake_keeper(struct sched *s)
-{
-    int32_t keeper = load_seq_cst(&s->keeper); /* [S3] */
-
-    if (keeper != IDLE_NOBODY && idle_wake(&s->idle, (unsigned)keeper))
-        wake(s, keeper);
-}
-
-void sched_arm(struct worker *w, struct timer *t, int64_t deadline,
-               void (*fire)(struct timer *t))
-{
-    if (timers_add(&w->timers, t, deadline, fire)) /* t may be gone now */
-        wake_keeper(w->sched);
-}
-
-void sched_arm_running(struct worker *w, struct timer *t, int64_t deadline,
-                       void (*fire)(struct timer *t))
-{
-    struct sched *s = w->sched;
-
-    sched_arm(w, t, deadline, fire);
-    if (s->sim == NULL && load_seq_cst(&s->keeper) == IDLE_NOBODY) /* [S3] */
-        relief_ask(&s->relief, deadline);
-}
-
 /* -------------------------------------------------------------- descriptors */
-
-int sched_open_poller(struct sched *s, const struct poller_hooks *hooks)
-{
-    int rc = poller_open(&s->poller, hooks);
-
-    if (rc > 0)
-        wake_keeper(s); /* it sleeps where it hears of timers only [U1] */
-    return rc > 0 ? 0 : rc;
-}
 
 static void deliver(struct sched *s, struct worker *w)
 {
@@ -259,6 +224,13 @@ static inline void see_to_fds(struct sched *s)
 
 /* ---------------------------------------------------------------- searching */
 
+/* Who is busy answers at its next fork, push or turn, for less than a barrier. */
+static void be_hungry(struct sched *s)
+{
+    if (load_relaxed(&s->idle.hungry) == 0)
+        (void)or_seq_cst(&s->idle.hungry, 1); /* [I2]: no store may hide [I1] */
+}
+
 static struct thrum_job_ *steal_from(struct sched *s, struct worker *w,
                                      struct worker *victim)
 {
@@ -271,9 +243,7 @@ static struct thrum_job_ *steal_from(struct sched *s, struct worker *w,
     if (!deque_looks_busy(&stack->deque) && queue_count(&victim->queue) == 0)
         return NULL;
 
-    /* It would answer at its next fork or turn, for less than a barrier. */
-    if (load_relaxed(&s->idle.hungry) == 0)
-        (void)or_seq_cst(&s->idle.hungry, 1); /* [I2]: no store may hide [I1] */
+    be_hungry(s);
     for (int i = 0; i < ANSWER_LOOKS; i++) {
         if (inbox_any(&s->inbox) && (job = take_inbox(s, w)) != NULL)
             return job;
@@ -294,14 +264,18 @@ static struct thrum_job_ *take_own(struct sched *s, struct worker *w)
     return job != NULL ? job : take_inbox(s, w);
 }
 
-static struct thrum_job_ *steal_round(struct sched *s, struct worker *w)
+/* If there is none, *turns is how many the others have made. */
+static struct thrum_job_ *steal_round(struct sched *s, struct worker *w,
+                                      uint32_t *turns)
 {
     unsigned count = sched_count(s), start = rng_below(&w->rng, count);
     struct thrum_job_ *job = take_inbox(s, w);
 
+    *turns = 0;
     for (unsigned i = 0; job == NULL && i < count; i++) {
         struct worker *victim = &s->workers[(start + i) % count];
 
+        *turns += load_relaxed(&victim->turn); /* a hint */
         if (victim != w)
             job = steal_from(s, w, victim);
     }
@@ -336,18 +310,22 @@ static int64_t search_until(struct sched *s, struct worker *w)
     return (earliest > now ? earliest : now) + SPIN_NS;
 }
 
-/* As a searcher: a job, or NULL after some tens of microseconds. Whom this
- * worker has just woken may have been put onto the same CPU: let him run. */
+/* As a searcher: a job, or NULL after some tens of microseconds. Who makes no turn
+ * meanwhile would keep for long what he wakes. Whom this worker has just woken may
+ * have been put onto the same CPU: let him run. */
 static struct thrum_job_ *search(struct sched *s, struct worker *w)
 {
     struct thrum_job_ *job = queue_pop(&w->queue); /* what it was told of */
+    uint32_t turns, before = 0;
     int64_t until;
 
     if (job != NULL)
         return job;
     until = search_until(s, w);
-    for (;;) {
-        job = steal_round(s, w);
+    for (;; before = turns) {
+        job = steal_round(s, w, &turns);
+        if (job == NULL && turns == before)
+            be_hungry(s);
         if (job == NULL &&
             (fire_due(s) || (until != 0 && sched_look_at_fds(s, w))))
             job = take_own(s, w);
@@ -594,5 +572,5 @@ void sched_wake_all(struct sched *s)
 {
     for (unsigned i = 0; i < sched_count(s); i++)
         if (idle_wake(&s->idle, i))
-            wake(s, (int)i);
+            sched_rouse(s, (int)i);
 }

@@ -215,6 +215,9 @@ void sched_submit(struct sched *s, struct thrum_job_ *job);
 /* A job was added to the inbox: see that somebody takes it. */
 void sched_notify(struct sched *s);
 
+/* Of a sleeper that was made a searcher; IDLE_NOBODY: there was none. */
+void sched_rouse(struct sched *s, int worker);
+
 /* A job that is ready, on the worker that runs the caller. */
 void sched_push(struct worker *w, struct thrum_job_ *job);
 

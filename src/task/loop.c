@@ -19,7 +19,7 @@
 #include "sched/fork.h"
 #include "task/scope.h"
 
-enum { OPEN_MAX = 20, GOAL_NS = 16000 };
+enum { OPEN_MAX = 16, GOAL_NS = 16000 };
 
 struct loop {
     /* const */
@@ -142,7 +142,7 @@ static void run_part(struct loop *l, size_t lo, size_t hi, void *acc)
         }
         if (stop) {
             l->skip(l, lo, hi);
-        } else if (hi - lo > chunk) { /* a range of more than 2^20 chunks */
+        } else if (hi - lo > chunk) { /* a range of more than 2^16 chunks */
             run_chunk(l, lo, lo + chunk, acc);
             lo += chunk;
             continue;

@@ -15,6 +15,7 @@
 #include "sched/away.c"
 #include "sched/crew.c"
 #include "sched/fds.c"
+#include "sched/keeper.c"
 #include "sched/poller.c"
 #include "sched/relief.c"
 #include "sched/sched.c"
