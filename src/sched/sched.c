@@ -224,10 +224,11 @@ static inline void see_to_fds(struct sched *s)
 
 /* ---------------------------------------------------------------- searching */
 
-/* Who is busy answers at its next fork, push or turn, for less than a barrier. */
+/* Who is busy answers at its next fork, push or turn, for less than a barrier. One
+ * worker asks nobody: it would answer itself. */
 static void be_hungry(struct sched *s)
 {
-    if (load_relaxed(&s->idle.hungry) == 0)
+    if (load_relaxed(&s->idle.alone) == 0 && load_relaxed(&s->idle.hungry) == 0)
         (void)or_seq_cst(&s->idle.hungry, 1); /* [I2]: no store may hide [I1] */
 }
 

@@ -392,9 +392,11 @@ static void checkpoints_leave_a_recursion_as_deep_as_it_is(void **state)
     thrum_opts one = {.workers = 1};
 
     (void)state;
-    expect_ok(thrum_run(&one, walk, (void *)(uintptr_t)DEPTH));
-    assert_int_equal(walked.open, 0);
-    assert_int_equal(walked.most, DEPTH);
+    for (int i = 0; i < 30; i++) { /* a worker may have looked for work first */
+        expect_ok(thrum_run(&one, walk, (void *)(uintptr_t)DEPTH));
+        assert_int_equal(walked.open, 0);
+        assert_int_equal(walked.most, DEPTH);
+    }
 }
 
 static void where_no_scope_is_open_nothing_is_canceled(void **state)
