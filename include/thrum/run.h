@@ -45,11 +45,16 @@ typedef struct thrum_opts {
      * in place of those that block (thrum_block_enter). 0: 256. */
     unsigned max_blocking;
     /* Bytes of a task's stack, committed on touch. 0: $THRUM_STACK, else 256
-     * KiB. At least 16 KiB. A task that waits when there is no memory for one
-     * more keeps its worker, which then resumes tasks, but begins none that may
-     * wait: if all workers come to that, and wait for what has not begun, the
-     * program hangs. A line on stderr tells of the first one, and thrum_dump does.
-     * (ulimit -v and vm.max_map_count bound how many there are.) */
+     * KiB. At least 16 KiB. An eighth of it (a page at least, 1 MiB at most) is the
+     * guard: who overflows a stack ends the program with a line that names the
+     * task and its stack's size. A frame that is larger may jump over the guard,
+     * which is noticed at a fault, and where the task waits, but not at once;
+     * -fstack-clash-protection has the compiler touch each page of a frame.
+     * A task that waits when there is no memory for one more keeps its worker,
+     * which then resumes tasks, but begins none that may wait: if all workers come
+     * to that, and wait for what has not begun, the program hangs. A line on
+     * stderr tells of the first one, and thrum_dump does. (ulimit -v and
+     * vm.max_map_count bound how many there are.) */
     size_t stack_size;
     /* Pin worker i to the i-th usable CPU; not those that come later. */
     bool pin;

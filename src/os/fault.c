@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
@@ -98,6 +99,21 @@ static void on_abort(int sig)
     tell(); /* abort goes on when this returns */
 }
 
+/* Of what was interrupted. */
+static const char *stack_pointer(const void *context)
+{
+    const ucontext_t *uc = context;
+
+#if defined(__x86_64__)
+    return (const char *)uc->uc_mcontext.gregs[REG_RSP];
+#elif defined(__aarch64__)
+    return (const char *)uc->uc_mcontext.sp;
+#else
+    (void)uc;
+    return NULL;
+#endif
+}
+
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
     /* [FT2] Both kinds of guard count: madvise guards say SEGV_MAPERR, mprotect
@@ -107,7 +123,8 @@ static void on_fault(int sig, siginfo_t *info, void *context)
     int saved = errno;
 
     tell();
-    if (info->si_code > 0 && explain(info->si_addr, line, sizeof line)) {
+    if (info->si_code > 0 &&
+        explain(info->si_addr, stack_pointer(context), line, sizeof line)) {
         ssize_t ignored = write(STDERR_FILENO, line, strlen(line));
 
         (void)ignored;

@@ -1,7 +1,7 @@
 /* fault.h - say what an overflowed stack is before the program dies of it.
  *
- * Knows nothing of stacks: whoever knows where the guards are explains an
- * address. The handlers for SIGSEGV and SIGBUS are installed once per process,
+ * Knows nothing of stacks: whoever knows where they are, and their guards,
+ * explains an address. The handlers for SIGSEGV and SIGBUS are installed once per process,
  * never removed, and pass on what is not ours to the handlers that were there
  * before. A handler the application installs later replaces ours; nothing is
  * done against that. Where a filter refuses sigaction(2) there are none, and an
@@ -20,11 +20,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* If addr lies in a guard of ours, write one line of text that ends in a
+/* A fault at addr, by code whose stack pointer was sp (NULL: this CPU's is not
+ * known). If it is an overflow of ours, write one line of text that ends in a
  * newline and a '\0' to line[n] and return true. Runs in a signal handler on a
  * thread that may have been anywhere: async-signal-safe functions only, no
  * locks. */
-typedef bool fault_explain(void *addr, char *line, size_t n);
+typedef bool fault_explain(const char *addr, const char *sp, char *line,
+                           size_t n);
 
 /* Install the handlers if they are not, and ask explain from now on. Any
  * thread, any number of times.

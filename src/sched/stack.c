@@ -9,18 +9,24 @@ enum {
     ARENA_LEAST = 16,
     ARENA_MOST = 8192, /* pieces in a reservation */
     CANARY = 64,
-    TRIM = 16, /* stacks at a time: some tens of microseconds */
+    GUARD_MOST = 1 << 20,
+    LINE_MAX_BYTES = 512,
+    RED_ZONE = 256, /* below its stack pointer a function may write, by the ABI;
+                     * and a call does */
+    TRIM = 16,      /* stacks at a time: some tens of microseconds */
 };
 
 _Static_assert(sizeof(struct stack) == SEGMENT_HEAD, "its end is the border");
 
-/* A reservation: pieces of equal size that end in 32 KiB of slots. */
+/* A reservation: pieces of equal size that end in 32 KiB of slots. Below the first
+ * there is a guard, so that none jumps from there into what is not ours. */
 struct arena {
     _Atomic(char *) base; /* NULL: closed; [A1] [A2] */
     struct arena *next;   /* of the pool */
-    size_t stride, count;
+    size_t stride, count, guard_bytes;
     _Atomic size_t used; /* lock: the pool's; the fault handler looks, too */
     bool of_stacks;      /* or of further segments */
+    bool guarded;
 };
 
 /* Static, because the fault handler goes through them at any moment. */
@@ -37,28 +43,36 @@ static size_t round_up(size_t n, size_t to)
 void stack_pool_init(struct stack_pool *pool, size_t stack_bytes,
                      _Atomic uint32_t *hungry, bool fenced, ctx_entry *entry)
 {
+    size_t page = memory_page(), bytes = round_up(stack_bytes, page);
+    size_t guard = bytes / 8 < GUARD_MOST ? bytes / 8 : GUARD_MOST;
+
     *pool = (struct stack_pool){
-        .stack_bytes = round_up(stack_bytes, memory_page()),
+        .stack_bytes = bytes,
+        .guard_bytes = guard < page ? page : guard / page * page,
         .fenced = fenced,
         .hungry = hungry,
         .entry = entry,
     };
 }
 
-static struct arena *arena_open(size_t stride, size_t count, bool of_stacks)
+static struct arena *arena_open(const struct stack_pool *pool, size_t stride,
+                                size_t count, bool of_stacks)
 {
     for (struct arena *a = arenas; a < arenas + ARENAS; a++) {
-        char *closed = NULL, *base;
+        char *closed = NULL, *low;
 
         if (!cas_acquire(&a->base, &closed, OPENING)) /* [A2] now ours */
             continue;
-        base = memory_reserve(stride * count, SEGMENT_BYTES);
+        low = memory_reserve(GUARD_MOST + stride * count, SEGMENT_BYTES);
+        a->guarded = low != NULL && memory_guard(low, GUARD_MOST);
         a->stride = stride;
         a->count = count;
+        a->guard_bytes = pool->guard_bytes;
         store_relaxed(&a->used, 0); /* travels with [A1] */
         a->of_stacks = of_stacks;
-        store_release(&a->base, base); /* [A1] */
-        return base == NULL ? NULL : a;
+        store_release(&a->base,
+                      low == NULL ? NULL : low + GUARD_MOST); /* [A1] */
+        return low == NULL ? NULL : a;
     }
     return NULL;
 }
@@ -74,7 +88,7 @@ static struct arena *arena_add(struct stack_pool *pool, bool of_stacks)
     struct arena *a;
 
     for (a = NULL; a == NULL && count > 0; count /= 2)
-        a = arena_open(stride, count, of_stacks);
+        a = arena_open(pool, stride, count, of_stacks);
     if (a != NULL) {
         a->next = pool->arenas;
         pool->arenas = a;
@@ -126,8 +140,8 @@ static struct stack *stack_make(struct stack_pool *pool, char *border)
     struct stack *s = (struct stack *)(void *)(border - SEGMENT_HEAD);
     char *guard = border - pool->stack_bytes;
 
-    s->low = guard + memory_page();
-    s->guarded = memory_guard(guard, memory_page());
+    s->low = guard + pool->guard_bytes;
+    s->guarded = memory_guard(guard, pool->guard_bytes);
     if (!s->guarded)
         memset(s->low, 0x5A, CANARY);
     deque_init(&s->deque, &s->deque, pool->hungry, pool->fenced);
@@ -173,12 +187,33 @@ struct stack *stack_get(struct stack_pool *pool)
     return s;
 }
 
+/* snprintf of strings and a size_t only: no locale, no allocation. */
+static void describe(const struct stack *s, char *line, size_t n)
+{
+    const struct thrum_site_ *site = load_relaxed(&s->site); /* own thread's */
+
+    snprintf(line, n,
+             "thrum: task %s, started at %s, has overflowed its stack of %zu "
+             "bytes: raise thrum_opts.stack_size or THRUM_STACK\n",
+             site == NULL ? "?" : site->name, site == NULL ? "?" : site->where,
+             (size_t)((const char *)s + SEGMENT_HEAD - s->low));
+}
+
+/* Ends the program. */
+static cold void die_overflowed(const struct stack *s)
+{
+    char line[LINE_MAX_BYTES];
+
+    describe(s, line, sizeof line);
+    fputs(line, stderr);
+    abort();
+}
+
 void stack_check(struct stack *s)
 {
     for (int i = 0; !s->guarded && i < CANARY; i++)
         if (s->low[i] != 0x5A)
-            die("a task overflowed its stack: raise thrum_opts.stack_size or "
-                "THRUM_STACK");
+            die_overflowed(s);
 }
 
 /* All but the page that the frames of a spare stack are in, and the slots,
@@ -307,7 +342,7 @@ static struct stack *stack_at(struct arena *a, size_t i)
     return (struct stack *)(void *)(border - SEGMENT_HEAD);
 }
 
-static void stack_close(struct stack *s)
+static void stack_close(struct stack *s, size_t guard_bytes)
 {
     use_end(s);
     sanitize_unpoison(s->low, (size_t)((char *)s - s->low));
@@ -315,19 +350,23 @@ static void stack_close(struct stack *s)
     sanitize_fiber_destroy(&s->fiber);
     sanitize_stack_deregister(s->valgrind_id);
     if (s->guarded)
-        memory_unguard(s->low - memory_page(), memory_page());
+        memory_unguard(s->low - guard_bytes, guard_bytes);
 }
 
 static void arena_close(struct arena *a)
 {
+    char *low = load_relaxed(&a->base) - GUARD_MOST; /* ours alone */
+
     for (size_t i = 0; i < load_relaxed(&a->used); i++) {
         if (stack_at(a, i) != NULL)
-            stack_close(stack_at(a, i));
+            stack_close(stack_at(a, i), a->guard_bytes);
         else if (border_at(a, i) != NULL)
             sanitize_unroot(deque_first_slot(segment_at(border_at(a, i))),
                             SEGMENT_BYTES);
     }
-    memory_unmap(load_relaxed(&a->base), a->stride * a->count);
+    if (a->guarded)
+        memory_unguard(low, GUARD_MOST);
+    memory_unmap(low, GUARD_MOST + a->stride * a->count);
     store_release(&a->base, NULL); /* [A1] */
 }
 
@@ -378,37 +417,57 @@ struct stack *stack_of_tag(struct stack_pool *pool, uint32_t tag)
     return s;
 }
 
-static struct stack *stack_guarded_at(char *addr)
+/* That addr lies in; NULL: in none. */
+static struct arena *arena_around(const char *addr)
 {
     for (struct arena *a = arenas; a < arenas + ARENAS; a++) {
         char *base = load_acquire(&a->base); /* [A2] */
-        size_t i;
-        struct stack *s;
 
-        if (base == NULL || base == OPENING || addr < base ||
-            addr >= base + a->stride * load_relaxed(&a->used))
-            continue;
-        i = (size_t)(addr - base) / a->stride;
-        s = stack_at(a, i);
-        if (s != NULL && addr < s->low && addr >= s->low - memory_page())
-            return s;
+        if (base != NULL && base != OPENING && addr >= base &&
+            addr < base + a->stride * a->count)
+            return a;
     }
     return NULL;
 }
 
-bool stack_explain(void *addr, char *line, size_t n)
+/* The stack in whose guard addr lies; NULL: in none. */
+static const struct stack *stack_guarded_at(const char *addr)
 {
-    struct stack *s = stack_guarded_at(addr);
-    const struct thrum_site_ *site;
+    struct arena *a = arena_around(addr);
+    const struct stack *s;
+    size_t i;
 
-    if (s == NULL)
-        return false;
-    site = load_relaxed(&s->site); /* its own thread's */
-    /* snprintf of strings and a size_t only: no locale, no allocation. */
-    snprintf(line, n,
-             "thrum: task %s, started at %s, has overflowed its stack of %zu "
-             "bytes: raise thrum_opts.stack_size or THRUM_STACK\n",
-             site == NULL ? "?" : site->name, site == NULL ? "?" : site->where,
-             (size_t)((char *)s + SEGMENT_HEAD - s->low));
-    return true;
+    if (a == NULL)
+        return NULL;
+    i = (size_t)(addr - load_relaxed(&a->base)) / a->stride; /* seen open */
+    if (i >= load_relaxed(&a->used))                         /* likewise */
+        return NULL;
+    s = stack_at(a, i);
+    return s != NULL && addr < s->low && addr >= s->low - a->guard_bytes ? s
+                                                                         : NULL;
+}
+
+/* A frame of it reaches from the stack over the guard: what it holds is below. */
+static bool is_below(const struct stack *s, const char *addr, const char *sp)
+{
+    return s != NULL && sp != NULL && sp < s->low && addr < s->low &&
+           addr >= sp - RED_ZONE;
+}
+
+bool stack_explain(const struct stack *here, const char *addr, const char *sp,
+                   char *line, size_t n)
+{
+    const struct stack *s = stack_guarded_at(addr);
+
+    if (s == NULL && is_below(here, addr, sp))
+        s = here;
+    if (s != NULL)
+        describe(s, line, n);
+    return s != NULL;
+}
+
+void stack_check_below(const struct stack *s, const char *sp)
+{
+    if (arena_around(sp) != NULL)
+        die_overflowed(s);
 }

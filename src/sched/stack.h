@@ -17,8 +17,10 @@
  * gives the pages back to the kernel: that takes microseconds each, and while
  * there is work they may be needed again.
  *
- * A guard needs Linux 6.13, or mprotect while mappings last (os/memory.h). A
- * stack without one gets a canary at its low end, looked at when it is put back.
+ * A guard is an eighth of the stack, so that few frames are so large that they jump
+ * over it: those are found by the stack pointer, at a fault and where a task waits.
+ * It needs Linux 6.13, or mprotect while mappings last (os/memory.h). A stack
+ * without one gets a canary at its low end, looked at when it is put back.
  *
  * Ordering
  *   [A1] an arena is opened -> [A2] the fault handler   its fields
@@ -72,7 +74,7 @@ enum { STACK_POOL_WARM = 4096 }; /* spare ones that keep their pages */
 
 struct stack_pool {
     /* const after stack_pool_init */
-    size_t stack_bytes;
+    size_t stack_bytes, guard_bytes; /* these are of those */
     bool fenced;
     _Atomic uint32_t *hungry;
     ctx_entry *entry;
@@ -154,7 +156,14 @@ static inline uint32_t stack_tag(const struct stack *s)
 /* The stack of the pool that the tag stands for; NULL: there is none. */
 struct stack *stack_of_tag(struct stack_pool *pool, uint32_t tag);
 
-/* Explain a fault in a stack's guard (os/fault.h). */
-bool stack_explain(void *addr, char *line, size_t n);
+/* Explain a fault (os/fault.h), of a thread that stands on `here`, if not NULL: it
+ * was in a guard, or it was below `here` by code that had jumped over the guard. */
+bool stack_explain(const struct stack *here, const char *addr, const char *sp,
+                   char *line, size_t n);
+
+/* Where a task waits with its stack pointer, sp, below its stack: say that it has
+ * overflowed, and abort. But not if that is no stack of ours: a program may have
+ * stacks of its own inside a task. */
+cold void stack_check_below(const struct stack *s, const char *sp);
 
 #endif

@@ -136,7 +136,7 @@ int sched_start(struct sched *s, const struct sched_opts *opts)
     stack_pool_init(&s->pool, opts->stack_bytes,
                     fenced || opts->sim != NULL ? &s->always : &s->idle.hungry,
                     fenced, worker_loop);
-    fault_start(stack_explain);
+    fault_start(worker_explain);
 
     s->workers = memory_reserve(workers_bytes(s), CACHE_LINE);
     if (s->workers == NULL)

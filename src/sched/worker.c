@@ -39,6 +39,11 @@ static __attribute__((noinline)) void find_locals(struct worker *w)
     w->unwinding_at = unwinding_here();
 }
 
+bool worker_explain(const char *addr, const char *sp, char *line, size_t n)
+{
+    return stack_explain(worker_current(), addr, sp, line, n);
+}
+
 /* ---------------------------------------------------------------- switching */
 
 /* First thing on a stack switched to: the one left is at rest now. */
@@ -83,6 +88,10 @@ static cold void switch_unwinding(struct stack *from, struct stack *to,
 switches_stacks void worker_switch(struct stack *from, struct stack *to,
                                    worker_after *after, void *arg)
 {
+    const char here = 0; /* costs less than to have a frame pointer */
+
+    if (unlikely(&here < from->low))
+        stack_check_below(from, &here);
     if (unwinding_any(from->worker->unwinding_at)) {
         switch_unwinding(from, to, after, arg);
         return;

@@ -24,6 +24,9 @@
  * across a switch. */
 struct stack *worker_current(void);
 
+/* Explain a fault on the calling thread (os/fault.h). */
+bool worker_explain(const char *addr, const char *sp, char *line, size_t n);
+
 /* Of this runtime the worker that runs the caller, or else the first. */
 struct worker *worker_near(struct sched *sched);
 

@@ -32,17 +32,19 @@ struct end {
 
 static char *guard_low, *guard_high;
 
-static bool explain(void *addr, char *line, size_t n)
+static bool explain(const char *addr, const char *sp, char *line, size_t n)
 {
-    if ((char *)addr < guard_low || (char *)addr >= guard_high)
+    (void)sp;
+    if (addr < guard_low || addr >= guard_high)
         return false;
     snprintf(line, n, EXPLANATION);
     return true;
 }
 
-static bool explain_all(void *addr, char *line, size_t n)
+static bool explain_all(const char *addr, const char *sp, char *line, size_t n)
 {
     (void)addr;
+    (void)sp;
     snprintf(line, n, EXPLANATION);
     return true;
 }
@@ -184,9 +186,10 @@ static void touch(char *addr)
     *(volatile char *)addr = 1;
 }
 
-static bool know_nothing(void *addr, char *line, size_t n)
+static bool know_nothing(const char *addr, const char *sp, char *line, size_t n)
 {
     (void)addr;
+    (void)sp;
     (void)line;
     (void)n;
     say("asked\n");

@@ -115,7 +115,9 @@ static void guard_stack_and_head_are_what_was_asked_for(void **state)
     (void)state;
     assert_int_equal((uintptr_t)s->low % memory_page(), 0);
     assert_int_equal((char *)(slots_of(s) + THRUM_NEAR_) - s->low,
-                     (ptrdiff_t)(BYTES - memory_page()));
+                     (ptrdiff_t)(BYTES - pool.guard_bytes));
+    assert_true(pool.guard_bytes == BYTES / 8 ||
+                pool.guard_bytes == memory_page());
     assert_true(s->low < (char *)s);
 }
 
@@ -302,6 +304,20 @@ static void a_stack_put_back_gives_its_segments_back(void **state)
 
 /* ------------------------------------------------------- guards and canaries */
 
+static bool explain_guards(const char *addr, const char *sp, char *line,
+                           size_t n)
+{
+    (void)sp;
+    return stack_explain(NULL, addr, NULL, line, n);
+}
+
+static bool is_guard(const char *addr)
+{
+    char line[512];
+
+    return explain_guards(addr, NULL, line, sizeof line);
+}
+
 /* How a child that did what it was told ended, and what it said. */
 static int end_of(void (*act)(struct stack *s), struct stack *s, char *said,
                   size_t n)
@@ -320,7 +336,7 @@ static int end_of(void (*act)(struct stack *s), struct stack *s, char *said,
         dup2(ends[1], STDERR_FILENO);
         signal(SIGSEGV, SIG_DFL);
         signal(SIGABRT, SIG_DFL);
-        fault_start(stack_explain);
+        fault_start(explain_guards);
         act(s);
         _exit(0);
     }
@@ -341,7 +357,7 @@ static void touch_the_guard(struct stack *s)
 
 static const struct thrum_site_ site = {NULL, "crunch", "app.c:7"};
 
-static void the_page_below_is_a_guard_and_says_whose(void **state)
+static void what_is_below_is_a_guard_and_says_whose(void **state)
 {
     struct stack *s = get();
     char said[512], bytes[32];
@@ -355,30 +371,76 @@ static void the_page_below_is_a_guard_and_says_whose(void **state)
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
     assert_non_null(strstr(said, "crunch"));
     assert_non_null(strstr(said, "app.c:7"));
-    snprintf(bytes, sizeof bytes, " %d bytes", (int)(BYTES - memory_page()));
+    snprintf(bytes, sizeof bytes, " %d bytes", (int)(BYTES - pool.guard_bytes));
     assert_non_null(strstr(said, bytes));
 }
 
 static void each_guard_is_explained_and_nothing_else(void **state)
 {
     struct stack *s[3];
-    char line[512];
 
     (void)state;
     for (int i = 0; i < 3; i++)
         s[i] = get();
     for (int i = 0; i < 3; i++) {
-        assert_true(stack_explain(s[i]->low - 1, line, sizeof line));
-        assert_true(
-            stack_explain(s[i]->low - memory_page(), line, sizeof line));
-        assert_false(stack_explain(s[i]->low, line, sizeof line));
-        assert_false(
-            stack_explain(s[i]->low - memory_page() - 1, line, sizeof line));
-        assert_false(stack_explain(slots_of(s[i]), line, sizeof line));
+        assert_true(is_guard(s[i]->low - 1));
+        assert_true(is_guard(s[i]->low - pool.guard_bytes));
+        assert_false(is_guard(s[i]->low));
+        assert_false(is_guard(s[i]->low - pool.guard_bytes - 1));
+        assert_false(is_guard((const char *)slots_of(s[i])));
     }
-    assert_false(stack_explain(NULL, line, sizeof line));
-    assert_false(stack_explain(line, line, sizeof line));
-    assert_false(stack_explain((char *)UINTPTR_MAX, line, sizeof line));
+    assert_false(is_guard(NULL));
+    assert_false(is_guard((const char *)s));
+    assert_false(is_guard((const char *)UINTPTR_MAX));
+}
+
+static void
+a_frame_that_jumped_over_the_guard_is_told_by_its_place(void **state)
+{
+    struct stack *s = get();
+    char line[512];
+    const char *sp = s->low - (1 << 24), *low = s->low;
+    size_t n = sizeof line;
+
+    (void)state;
+    s->site = &site;
+    assert_true(stack_explain(s, sp, sp, line, n));
+    assert_non_null(strstr(line, "crunch"));
+    assert_true(stack_explain(s, sp - 8, sp, line, n)); /* a call */
+    assert_true(stack_explain(s, low - pool.guard_bytes - 1, sp, line, n));
+    assert_false(stack_explain(s, low, sp, line, n));  /* it may be there */
+    assert_false(stack_explain(s, sp, low, line, n));  /* a wild pointer */
+    assert_false(stack_explain(s, NULL, sp, line, n)); /* likewise */
+    assert_false(stack_explain(s, sp, NULL, line, n));
+    assert_false(stack_explain(NULL, sp, sp, line, n));
+}
+
+static void wait_below(struct stack *s)
+{
+    stack_check_below(s, s->low - pool.guard_bytes - 1);
+}
+
+static void wait_elsewhere(struct stack *s)
+{
+    char mine = 0;
+
+    stack_check_below(s, &mine);
+}
+
+static void who_waits_below_his_stack_has_overflowed_it(void **state)
+{
+    struct stack *s;
+    char said[512];
+    int status;
+
+    (void)state;
+    visit(get()); /* below the other */
+    s = get();
+    status = end_of(wait_below, s, said, sizeof said);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    assert_non_null(strstr(said, "overflowed its stack"));
+    status = end_of(wait_elsewhere, s, said, sizeof said);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 static void what_is_no_task_is_explained_too(void **state)
@@ -386,7 +448,7 @@ static void what_is_no_task_is_explained_too(void **state)
     char line[512];
 
     (void)state;
-    assert_true(stack_explain(get()->low - 1, line, sizeof line));
+    assert_true(explain_guards(get()->low - 1, NULL, line, sizeof line));
     assert_non_null(strstr(line, "?"));
     assert_int_equal(line[strlen(line) - 1], '\n');
 }
@@ -409,6 +471,7 @@ static void without_a_guard_there_is_a_canary(void **state)
     int status;
 
     (void)state;
+    visit(get()); /* below it there is one */
     fail_after(FAIL_GUARD, 1);
     s = get();
     assert_int_equal(fail_after(FAIL_GUARD, 0), 0);
@@ -426,6 +489,7 @@ static void a_cold_stack_keeps_its_canary(void **state)
     struct stack *s;
 
     (void)state;
+    visit(get()); /* below it there is one */
     fail_after(FAIL_GUARD, 1);
     s = get();
     visit(s);
@@ -491,8 +555,10 @@ int main(void)
         TEST(the_same_ones_go_round_however_many_have_been_made),
         TEST(a_segment_belongs_to_the_deque_it_was_made_for),
         TEST(a_stack_put_back_gives_its_segments_back),
-        TEST(the_page_below_is_a_guard_and_says_whose),
+        TEST(what_is_below_is_a_guard_and_says_whose),
         TEST(each_guard_is_explained_and_nothing_else),
+        TEST(a_frame_that_jumped_over_the_guard_is_told_by_its_place),
+        TEST(who_waits_below_his_stack_has_overflowed_it),
         TEST(what_is_no_task_is_explained_too),
         TEST(without_a_guard_there_is_a_canary),
         TEST(a_cold_stack_keeps_its_canary),
