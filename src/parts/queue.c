@@ -156,16 +156,37 @@ static bool is_child(struct thrum_job_ *job, struct thrum_scope *scope)
            load_relaxed(&job->scope) == scope; /* const since it was made */
 }
 
-struct thrum_job_ *queue_pop_child(struct queue *q, struct thrum_scope *scope,
-                                   bool or_last)
+static struct thrum_job_ *pop_in_turn(struct queue *q, const struct siblings *s)
 {
-    struct thrum_job_ *job = NULL;
+    if (is_child(q->jobs.first, s->scope))
+        return take_first(q);
+    if (s->or_last && q->jobs.first != NULL && is_child(q->jobs.last, s->scope))
+        return take_last(q);
+    return NULL;
+}
+
+/* Of more than QUEUE_DEEP. */
+static cold struct thrum_job_ *pop_deep(struct queue *q, struct siblings *s)
+{
+    uint32_t count = queue_count(q);
+
+    if (count > s->older && s->newest < QUEUE_TURN &&
+        is_child(q->jobs.last, s->scope)) {
+        s->newest++;
+        return take_last(q);
+    }
+    s->older = count - 1;
+    s->newest = 0;
+    return pop_in_turn(q, s);
+}
+
+struct thrum_job_ *queue_pop_child(struct queue *q, struct siblings *s)
+{
+    struct thrum_job_ *job;
 
     enter(q);
-    if (is_child(q->jobs.first, scope))
-        job = take_first(q);
-    else if (or_last && q->jobs.first != NULL && is_child(q->jobs.last, scope))
-        job = take_last(q);
+    job = unlikely(queue_count(q) > QUEUE_DEEP) ? pop_deep(q, s)
+                                                : pop_in_turn(q, s);
     leave(q);
     return job;
 }

@@ -1,5 +1,6 @@
 /* queue.h - the jobs that are ready on one worker: first in, first out, but that
- * a closing scope finds its children at the other end, too.
+ * a closing scope finds its children at the other end, too; and that the children
+ * of a scope are taken from there while there are very many.
  *
  * An intrusive list, so it is never full and adding allocates nothing, under a
  * lock that is biased towards its owner: the owner enters with a plain store
@@ -28,6 +29,20 @@
 /* So many that the first ones are not in the cache any more. A pop then asks for
  * the one after the next, so that the next one's links are there in time. */
 enum { QUEUE_LONG = 64 };
+
+/* So many that they are too much memory, where each that is called adds some, as in
+ * a tree whose nodes all are children of one scope. Then the newest are called
+ * first, until there are fewer, but that the oldest has its turn, too. */
+enum { QUEUE_DEEP = 1024, QUEUE_TURN = 256 };
+
+/* The children of a scope that one worker calls, one after the other. `older` jobs
+ * of the queue, or fewer, were there before the one whose turn it was; of those that
+ * came after it `newest` were called in a row. */
+struct siblings {
+    struct thrum_scope *scope;
+    uint32_t older, newest;
+    bool or_last; /* the newest, too, where it is another's turn */
+};
 
 /* Jobs in order; all zero is none. One thread's at a time. */
 struct chain {
@@ -78,9 +93,9 @@ struct thrum_job_ *queue_pop(struct queue *q);
 struct thrum_job_ *queue_pop_half(struct queue *q, uint32_t n);
 
 /* Owner only, of a queue that had a job: the first, if it is a spawned child of
- * `scope`; or else the last, if it may be and is. NULL: no. */
-struct thrum_job_ *queue_pop_child(struct queue *q, struct thrum_scope *scope,
-                                   bool or_last);
+ * the scope; or else the last, if it may be and is. If the queue is deep the last,
+ * if that is a child and was added by one of those called. NULL: no. */
+struct thrum_job_ *queue_pop_child(struct queue *q, struct siblings *s);
 
 /* Owner only: add them all, at the price of one. */
 void queue_push_chain(struct queue *q, const struct chain *c);

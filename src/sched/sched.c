@@ -511,16 +511,15 @@ struct thrum_job_ *sched_take(struct sched *s, struct worker *w)
     return job;
 }
 
-struct thrum_job_ *sched_take_child(struct worker *w, struct thrum_scope *scope,
-                                    bool or_newest)
+struct thrum_job_ *sched_take_child(struct worker *w, struct siblings *siblings)
 {
     struct thrum_job_ *job;
 
     if (unlikely(w->sched->sim != NULL))
-        return w->sched->sim->take_child(w->sched->sim, w, scope, or_newest);
+        return w->sched->sim->take_child(w->sched->sim, w, siblings);
     if (queue_count(&w->queue) == 0)
         return NULL;
-    job = queue_pop_child(&w->queue, scope, or_newest);
+    job = queue_pop_child(&w->queue, siblings);
     if (job != NULL) { /* else it is no turn: nobody was answered */
         (void)begin_turn(w->sched, w);
         see_to_others(w->sched, w);

@@ -132,7 +132,7 @@ struct sched_sim {
     struct thrum_job_ *(*take)(struct sched_sim *sim, struct worker *w);
     struct thrum_job_ *(*find)(struct sched_sim *sim, struct worker *w);
     struct thrum_job_ *(*take_child)(struct sched_sim *sim, struct worker *w,
-                                     struct thrum_scope *scope, bool or_newest);
+                                     struct siblings *siblings);
     /* A fork was published on stack s: it may be taken away. */
     void (*forked)(struct sched_sim *sim, struct stack *s);
     /* Whether the task on stack s is to be interrupted here. */
@@ -301,10 +301,10 @@ bool sched_must_leave(struct sched *s);
 /* A job that is ready here and now, or NULL. */
 struct thrum_job_ *sched_take(struct sched *s, struct worker *w);
 
-/* The job whose turn it is, if it is a spawned child of `scope`; or else the
- * newest one, if it may be and is. NULL: no. */
-struct thrum_job_ *sched_take_child(struct worker *w, struct thrum_scope *scope,
-                                    bool or_newest);
+/* Of the jobs here and now a child that may be called next, if queue_pop_child says
+ * so. NULL: no. */
+struct thrum_job_ *sched_take_child(struct worker *w,
+                                    struct siblings *siblings);
 
 /* The relief's look at what is noted on the stacks that run. */
 bool sched_look(void *sched);

@@ -255,21 +255,19 @@ static struct thrum_job_ *sim_find(struct sched_sim *hooks, struct worker *w)
 
 static struct thrum_job_ *sim_take_child(struct sched_sim *hooks,
                                          struct worker *w,
-                                         struct thrum_scope *scope,
-                                         bool or_newest)
+                                         struct siblings *siblings)
 {
     struct sim *sim = sim_of(hooks);
     struct thrum_job_ *job = NULL;
 
     (void)w;
-    (void)or_newest;
     if (sim->over || !sim_chance(sim, CHOOSE_CHILD, sim->plan.calls_child))
         return NULL;
     sim->deciding = true;
     step(sim);
     fire(sim);
     if (sim->ready.count > 0 && !sim->over)
-        job = ready_pick_child(sim, scope);
+        job = ready_pick_child(sim, siblings->scope);
     sim->deciding = false;
     return job;
 }

@@ -44,12 +44,11 @@ static struct thrum_job_ *no_take(struct sched_sim *sim, struct worker *w)
 }
 
 static struct thrum_job_ *no_child(struct sched_sim *sim, struct worker *w,
-                                   struct thrum_scope *scope, bool or_newest)
+                                   struct siblings *siblings)
 {
     (void)sim;
     (void)w;
-    (void)scope;
-    (void)or_newest;
+    (void)siblings;
     stop_task();
 }
 

@@ -287,16 +287,17 @@ static uint32_t call_children(struct scope *s)
 {
     struct stack *stack = s->stack;
     const struct thrum_site_ *around;
+    struct siblings children = {.scope = scope_public(s), .or_last = true};
     struct thrum_job_ *job;
     uint32_t called = 0;
 
     /* To ThreadSanitizer it would all be the closer's own doing. */
     if (SANITIZE_NOSYNC || stack == NULL || s->sched != stack->worker->sched)
         return 0;
+    children.older = queue_count(&stack->worker->queue);
     around = load_relaxed(&stack->site); /* ours */
     while (worker_has_room(stack) &&
-           (job = sched_take_child(stack->worker, scope_public(s), true)) !=
-               NULL) {
+           (job = sched_take_child(stack->worker, &children)) != NULL) {
         scope_call(stack, job);
         if (is_last(s, (uint32_t)load_relaxed(&s->children), ++called))
             break; /* a hint: the queue is not asked in vain */

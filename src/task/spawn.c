@@ -22,6 +22,10 @@ void thrum_spawn_run_(struct thrum_job_ *job)
 {
     struct stack *stack = worker_current();
     struct scope *parent = scope_of(load_relaxed(&job->scope)); /* const */
+    struct siblings siblings = {
+        .scope = scope_public(parent),
+        .older = queue_count(&stack->worker->queue),
+    };
     uint32_t ended = 0;
 
     do {
@@ -29,8 +33,7 @@ void thrum_spawn_run_(struct thrum_job_ *job)
         ended++;
         job = SANITIZE_NOSYNC || ended == TOGETHER
                   ? NULL
-                  : sched_take_child(stack->worker, scope_public(parent),
-                                     false);
+                  : sched_take_child(stack->worker, &siblings);
     } while (job != NULL);
     scope_let_go(parent, ended);
 }

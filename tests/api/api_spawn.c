@@ -360,6 +360,54 @@ static void a_tree_of_spawns_into_one_scope_holds_few_stacks(void **state)
     on_threads(grow_in_one_scope, NULL);
 }
 
+struct forest {
+    thrum_scope all;
+    _Atomic unsigned waiting, most; /* spawned and not begun */
+};
+
+struct tree {
+    struct forest *in;
+    unsigned depth;
+};
+
+static thrum_err *branch(void *arg)
+{
+    const struct tree *t = arg;
+    struct tree child = {t->in, t->depth - 1};
+    unsigned waiting = atomic_fetch_sub(&t->in->waiting, 1) + 1;
+
+    if (waiting > atomic_load(&t->in->most))
+        atomic_store(&t->in->most, waiting);
+    atomic_fetch_add(&t->in->waiting, t->depth > 0 ? 2 : 0);
+    for (unsigned i = 0; i < 2 && t->depth > 0; i++)
+        CHECK(thrum_spawn(&t->in->all, branch, &child, sizeof child) == 0);
+    return NULL;
+}
+
+/* As a task group that is passed down a recursion. */
+static thrum_err *plant_in_one_scope(void *arg)
+{
+    static struct forest f;
+    struct tree root = {&f, 16};
+
+    (void)arg;
+    atomic_store(&f.waiting, 1);
+    atomic_store(&f.most, 0);
+    thrum_scope_open(&f.all, .name = "forest");
+    CHECK(thrum_spawn(&f.all, branch, &root, sizeof root) == 0);
+    expect_ok(thrum_scope_close(&f.all, NULL));
+    CHECK(atomic_load(&f.waiting) == 0);
+    if (!SANITIZED) /* there all may take turns */
+        CHECK(atomic_load(&f.most) < (1U << 16) / 3);
+    return NULL;
+}
+
+static void a_large_tree_in_one_scope_is_not_walked_by_its_breadth(void **state)
+{
+    (void)state;
+    on_threads(plant_in_one_scope, NULL);
+}
+
 static thrum_err *runs_before_close(void *arg)
 {
     _Atomic unsigned sum = 0, *at = &sum;
@@ -393,6 +441,8 @@ int main(void)
         cmocka_unit_test(a_chain_of_scopes_needs_no_larger_stack),
         cmocka_unit_test(a_long_loop_of_spawns_holds_little_memory),
         cmocka_unit_test(a_tree_of_spawns_into_one_scope_holds_few_stacks),
+        cmocka_unit_test(
+            a_large_tree_in_one_scope_is_not_walked_by_its_breadth),
         cmocka_unit_test(children_run_while_their_parent_waits),
     };
 

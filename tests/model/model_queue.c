@@ -73,7 +73,8 @@ static void push_child(void)
 /* Only what was pushed last can be it, or first. */
 static void pop_child(void)
 {
-    struct thrum_job_ *job = queue_pop_child(&queue, scope, true);
+    struct siblings s = {.scope = scope, .or_last = true};
+    struct thrum_job_ *job = queue_pop_child(&queue, &s);
 
     if (job != NULL)
         MODEL_ASSERT(load_relaxed(&jobs[took_any(job)].scope) == scope);
@@ -93,7 +94,7 @@ static void push_others_and_children(void)
 static void push_and_pop_in_turn(void)
 {
     push_one();
-    took(0, queue_pop_child(&queue, NULL, false));
+    took(0, queue_pop_child(&queue, &(struct siblings){.scope = NULL}));
     push_one();
     push_one();
     pop();

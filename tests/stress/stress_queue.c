@@ -66,6 +66,7 @@ static void push_some(struct item *at, uint64_t n)
 
 static void push_and_pop(struct item *items, uint64_t n, struct rng *r)
 {
+    struct siblings any = {.or_last = true};
     uint64_t at = 0, last = 0;
 
     while (at < n) {
@@ -98,7 +99,7 @@ static void push_and_pop(struct item *items, uint64_t n, struct rng *r)
                 job = next;
             }
         if (rng_below(r, 2) == 0 && queue_count(&queue) > 0 &&
-            (job = queue_pop_child(&queue, NULL, true)) != NULL) {
+            (job = queue_pop_child(&queue, &any)) != NULL) {
             (void)take(job);
             own++;
         }

@@ -150,6 +150,14 @@ static void spawned_in(struct queue *q, struct thrum_job_ *job,
     queue_push(q, job);
 }
 
+static struct thrum_job_ *pop_child(struct queue *q, struct thrum_scope *parent,
+                                    bool or_last)
+{
+    struct siblings s = {.scope = parent, .or_last = or_last};
+
+    return queue_pop_child(q, &s);
+}
+
 static void a_child_is_found_if_it_is_first(void **state)
 {
     struct queue q = queue_for(state);
@@ -157,12 +165,12 @@ static void a_child_is_found_if_it_is_first(void **state)
 
     for (int i = 0; i < 3; i++)
         spawned_in(&q, &job[i], i == 2 ? other : scope);
-    assert_null(queue_pop_child(&q, other, false));
-    assert_ptr_equal(queue_pop_child(&q, scope, false), &job[0]);
-    assert_ptr_equal(queue_pop_child(&q, scope, true), &job[1]);
-    assert_null(queue_pop_child(&q, scope, true));
-    assert_ptr_equal(queue_pop_child(&q, other, true), &job[2]);
-    assert_null(queue_pop_child(&q, other, true));
+    assert_null(pop_child(&q, other, false));
+    assert_ptr_equal(pop_child(&q, scope, false), &job[0]);
+    assert_ptr_equal(pop_child(&q, scope, true), &job[1]);
+    assert_null(pop_child(&q, scope, true));
+    assert_ptr_equal(pop_child(&q, other, true), &job[2]);
+    assert_null(pop_child(&q, other, true));
     assert_int_equal(queue_count(&q), 0);
 }
 
@@ -175,16 +183,65 @@ static void or_last_among_others(void **state)
     queue_push(&q, &fork);
     for (int i = 0; i < 4; i++)
         spawned_in(&q, &job[i], i == 1 ? other : scope);
-    assert_null(queue_pop_child(&q, scope, false));
-    assert_ptr_equal(queue_pop_child(&q, scope, true), &job[3]);
-    assert_ptr_equal(queue_pop_child(&q, scope, true), &job[2]);
-    assert_null(queue_pop_child(&q, scope, true));
+    assert_null(pop_child(&q, scope, false));
+    assert_ptr_equal(pop_child(&q, scope, true), &job[3]);
+    assert_ptr_equal(pop_child(&q, scope, true), &job[2]);
+    assert_null(pop_child(&q, scope, true));
     spawned_in(&q, &job[4], scope);
-    assert_ptr_equal(queue_pop_child(&q, scope, true), &job[4]);
-    assert_ptr_equal(queue_pop_child(&q, other, true), &job[1]);
+    assert_ptr_equal(pop_child(&q, scope, true), &job[4]);
+    assert_ptr_equal(pop_child(&q, other, true), &job[1]);
     assert_ptr_equal(queue_steal(&q, 1), &fork);
     assert_ptr_equal(queue_pop(&q), &job[0]);
     assert_int_equal(queue_count(&q), 0);
+}
+
+static void spawned_many(struct queue *q, struct thrum_job_ *job, int n)
+{
+    for (int i = 0; i < n; i++)
+        spawned_in(q, &job[i], scope);
+}
+
+/* What was there before has its turn, in order; what came after is newest first,
+ * while it is too much; a turn comes after so many. */
+static void of_too_many_the_newest_are_called_but_not_for_ever(void **state)
+{
+    enum { OLD = QUEUE_DEEP + 3, MORE = QUEUE_TURN + 10 };
+    static struct thrum_job_ old[OLD], job[MORE], another;
+    struct queue q = queue_for(state);
+    struct siblings s = {.scope = scope, .older = OLD};
+
+    spawned_many(&q, old, OLD);
+    for (int i = 0; i < 4; i++)
+        assert_ptr_equal(queue_pop_child(&q, &s), &old[i]);
+    spawned_many(&q, job, 1); /* not too many */
+    assert_ptr_equal(queue_pop_child(&q, &s), &old[4]);
+    spawned_many(&q, job + 1, MORE - 1);
+    for (int i = 0; i < QUEUE_TURN; i++)
+        assert_ptr_equal(queue_pop_child(&q, &s), &job[MORE - 1 - i]);
+    assert_ptr_equal(queue_pop_child(&q, &s), &old[5]);
+    spawned_in(&q, &another, scope);
+    assert_ptr_equal(queue_pop_child(&q, &s), &another);
+    assert_ptr_equal(queue_pop_child(&q, &s), &old[6]); /* none is new */
+}
+
+/* Nor is it a child of another, or what a thief has left. */
+static void of_too_many_only_what_is_new_and_a_child_is_called(void **state)
+{
+    static struct thrum_job_ old[4 * QUEUE_DEEP], job[2];
+    struct queue q = queue_for(state);
+    struct siblings s = {.scope = scope, .older = 4 * QUEUE_DEEP};
+    struct thrum_job_ *first;
+
+    spawned_many(&q, old, 4 * QUEUE_DEEP);
+    spawned_in(&q, &job[0], other);
+    assert_ptr_equal(queue_pop_child(&q, &s), &old[0]);
+    assert_ptr_equal(queue_pop_child(&q, &s), &old[1]);
+    first = queue_steal(&q, QUEUE_DEEP);
+    assert_ptr_equal(first, &old[2]);
+    assert_ptr_equal(queue_pop_child(&q, &s), &old[QUEUE_DEEP + 2]);
+    spawned_in(&q, &job[1], scope);
+    assert_ptr_equal(queue_pop_child(&q, &s), &job[1]);
+    assert_ptr_equal(queue_pop_child(&q, &s), &old[QUEUE_DEEP + 3]);
 }
 
 static void a_fork_is_nobodys_child(void **state)
@@ -197,7 +254,7 @@ static void a_fork_is_nobodys_child(void **state)
     store_relaxed(&fork.scope, scope);
     spawned_in(&q, &job, other);
     queue_push(&q, &fork);
-    assert_null(queue_pop_child(&q, scope, true));
+    assert_null(pop_child(&q, scope, true));
     assert_memory_equal(fork.u.bytes, before.u.bytes, sizeof fork.u.bytes);
 }
 
@@ -289,6 +346,8 @@ int main(void)
         BOTH(half_of_it_is_stolen_at_once),
         BOTH(a_child_is_found_if_it_is_first),
         BOTH(or_last_among_others),
+        BOTH(of_too_many_the_newest_are_called_but_not_for_ever),
+        BOTH(of_too_many_only_what_is_new_and_a_child_is_called),
         BOTH(a_fork_is_nobodys_child),
         BOTH(the_count_is_the_length),
         BOTH(an_emptied_queue_can_be_filled_again),
