@@ -364,6 +364,8 @@ static void arena_close(struct arena *a)
             sanitize_unroot(deque_first_slot(segment_at(border_at(a, i))),
                             SEGMENT_BYTES);
     }
+    store_relaxed(&a->base,
+                  OPENING); /* what is mapped there next is not ours */
     if (a->guarded)
         memory_unguard(low, GUARD_MOST);
     memory_unmap(low, GUARD_MOST + a->stride * a->count);

@@ -88,10 +88,12 @@ static cold void switch_unwinding(struct stack *from, struct stack *to,
 switches_stacks void worker_switch(struct stack *from, struct stack *to,
                                    worker_after *after, void *arg)
 {
-    const char here = 0; /* costs less than to have a frame pointer */
+    const char here = 0; /* costs less than to have a frame pointer, but is not */
+    const char *sp =     /* on the stack with a fake one */
+        SANITIZE_ADDRESS ? __builtin_frame_address(0) : &here;
 
-    if (unlikely(&here < from->low))
-        stack_check_below(from, &here);
+    if (unlikely(sp < from->low))
+        stack_check_below(from, sp);
     if (unwinding_any(from->worker->unwinding_at)) {
         switch_unwinding(from, to, after, arg);
         return;
