@@ -27,6 +27,8 @@ static int add(struct poll_set *set, int op, int fd, void *key)
     int rc;
 
     event.data.ptr = key;
+    if (key != NULL)
+        tsan_release(key); /* the kernel tells it, with all that came before */
     tsan_rely(set);
     if (SANITIZE_NOSYNC) /* a number may be another file's by now: it is asked */
         tsan_ignore_begin();
@@ -161,6 +163,13 @@ static int wait_until(struct poll_set *set, struct epoll_event *events,
     return n;
 }
 
+static void acquire_keys(const struct poll_event *events, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (poll_key(&events[i]) != NULL)
+            tsan_acquire(poll_key(&events[i]));
+}
+
 int poll_wait(struct poll_set *set, struct poll_event *events, int most,
               int64_t until)
 {
@@ -176,6 +185,7 @@ int poll_wait(struct poll_set *set, struct poll_event *events, int most,
         n = wait_until(set, raw, most, until);
     if (unlikely(n < 0 && errno != EINTR))
         die_refused("epoll_pwait", errno);
+    acquire_keys(events, n);
     tsan_promise(set);
     errno = saved;
     return n < 0 ? 0 : n;

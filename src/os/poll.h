@@ -8,7 +8,7 @@
  * changes errno.
  *
  * Ordering
- *   None is promised.
+ *   Who is told of a key sees what came before it was added. Else none is promised.
  */
 #ifndef OS_POLL_H
 #define OS_POLL_H

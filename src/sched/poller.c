@@ -1,7 +1,5 @@
 #include "sched/poller.h"
 
-#include "base/sanitize.h"
-
 enum { AHEAD = 4 }; /* so many events */
 
 void poller_init(struct poller *p)
@@ -44,7 +42,6 @@ int poller_own(struct poller *p, int fd, struct poller_own *o)
 {
     int rc;
 
-    tsan_release(o);
     rc = poll_add(&p->set, fd, key_of(o));
     if (rc < 0)
         return rc;
@@ -72,7 +69,6 @@ static void deliver_one(const struct poller_hooks *hooks,
         return;
     }
     o = (void *)((char *)poll_key(e) - 1);
-    tsan_acquire(o);
     (void)o->ready(o);
 }
 

@@ -1,5 +1,5 @@
 /* Where the kernel refuses epoll_pwait2: is a wait as long, and is that asked once? Is
- * all told anew that is added again?
+ * all told anew that is added again? Does who is told see what came before?
  * How: the function of the C library that makes the call is defined here. */
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +8,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -87,11 +88,43 @@ static void what_is_added_again_is_told_again(void **state)
     close(ends[1]);
 }
 
+static void *read_the_key(void *set)
+{
+    struct poll_event event;
+
+    do /* the new eventfd is an edge */
+        (void)poll_wait(set, &event, 1, CLOCK_NEVER);
+    while (poll_key(&event) == NULL);
+    return (void *)(uintptr_t) * (int *)poll_key(&event);
+}
+
+/* Only ThreadSanitizer can tell. */
+static void who_is_told_sees_what_came_before(void **state)
+{
+    pthread_t reader;
+    struct poll_set set;
+    int ends[2], key;
+    void *seen;
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(poll_open(&set), 0);
+    assert_int_equal(pthread_create(&reader, NULL, read_the_key, &set), 0);
+    key = 7;
+    assert_int_equal(poll_add(&set, ends[1], &key), 0);
+    assert_int_equal(pthread_join(reader, &seen), 0);
+    assert_int_equal((uintptr_t)seen, 7);
+    poll_close(&set);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_refused_is_asked_once),
         cmocka_unit_test(what_is_added_again_is_told_again),
+        cmocka_unit_test(who_is_told_sees_what_came_before),
     };
 
     return cmocka_run_group_tests_name("poll", tests, NULL, NULL);
