@@ -83,8 +83,8 @@ typedef struct thrum_scope_opts {
                            * counted (but not if all are cancellations); 0:
                            * 16 */
     bool shield;          /* cancels from outside are not heard */
-    thrum_time slow;      /* tell on_slow when it takes longer; 0: 1 s after it
-                          * was canceled, if children are still at work */
+    thrum_time slow;      /* tell on_slow when it takes longer; 0: if it is
+                           * still open 1 s after it was canceled */
     thrum_time grace;     /* deferred functions are shielded so long; 0, or
                            * negative: 10 s */
     thrum_trace_id trace; /* zero: that of the scope around */

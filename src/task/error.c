@@ -173,38 +173,45 @@ static void ellipsize(char *text, size_t bytes)
     memcpy(text + at, "...", sizeof("..."));
 }
 
-/* With its place, and what runs. */
-static struct leaf *leaf_signed(const thrum_kind *kind, const char *message,
-                                const char *where)
+/* What runs. */
+static struct error_context context_here(void)
 {
     void (*tell)(struct error_context *) = load_relaxed(&teller);
-    struct error_context context = {.last = 0};
-    bool any;
-    struct leaf *leaf;
+    struct error_context here = {.last = 0};
 
     if (tell != NULL)
-        tell(&context);
-    any = context.path[0] != '\0';
-    leaf = leaf_new(kind, message, any ? context.path : NULL);
+        tell(&here);
+    return here;
+}
+
+/* With its place, and the task. */
+static struct leaf *leaf_signed(const struct error_context *context,
+                                const thrum_kind *kind, const char *message,
+                                const char *where)
+{
+    bool any = context->path[0] != '\0';
+    struct leaf *leaf = leaf_new(kind, message, any ? context->path : NULL);
+
     if (leaf == NULL)
         return NULL;
     leaf->where = where;
-    leaf->task = any ? leaf->path + context.last : NULL;
-    leaf->trace = context.trace;
+    leaf->task = any ? leaf->path + context->last : NULL;
+    leaf->trace = context->trace;
     return leaf;
 }
 
-static struct leaf *leaf_format(const thrum_kind *kind, const char *where,
+static struct leaf *leaf_format(const struct error_context *context,
+                                const thrum_kind *kind, const char *where,
                                 const char *format, va_list args)
 {
     char text[ERROR_MESSAGE_BYTES];
     int length = vsnprintf(text, sizeof(text), format, args);
 
     if (length < 0) /* a wide character this locale cannot write */
-        return leaf_signed(kind, format, where);
+        return leaf_signed(context, kind, format, where);
     if ((size_t)length >= sizeof(text))
         ellipsize(text, sizeof(text));
-    return leaf_signed(kind, text, where);
+    return leaf_signed(context, kind, text, where);
 }
 
 thrum_err *thrum_fail_(const char *where, const thrum_kind *kind,
@@ -212,9 +219,10 @@ thrum_err *thrum_fail_(const char *where, const thrum_kind *kind,
 {
     REQUIRE(kind, "an error has a kind");
 
+    struct error_context here = context_here();
     va_list args;
     va_start(args, format);
-    struct leaf *leaf = leaf_format(kind, where, format, args);
+    struct leaf *leaf = leaf_format(&here, kind, where, format, args);
     va_end(args);
 
     if (!leaf) {
@@ -222,6 +230,18 @@ thrum_err *thrum_fail_(const char *where, const thrum_kind *kind,
         return (thrum_err *)&error_no_memory.head;
     }
     return &leaf->head;
+}
+
+thrum_err *error_of_another(const struct error_context *context,
+                            const char *where, const thrum_kind *kind,
+                            const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    struct leaf *leaf = leaf_format(context, kind, where, format, args);
+    va_end(args);
+
+    return leaf == NULL ? NULL : &leaf->head;
 }
 
 static unsigned depth_of(const thrum_err *e)
@@ -253,9 +273,10 @@ thrum_err *thrum_wrap_(const char *where, thrum_err *cause,
 {
     REQUIRE(kind, "an error has a kind");
 
+    struct error_context here = context_here();
     va_list args;
     va_start(args, format);
-    struct leaf *leaf = leaf_format(kind, where, format, args);
+    struct leaf *leaf = leaf_format(&here, kind, where, format, args);
     va_end(args);
 
     if (!leaf) {

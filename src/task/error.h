@@ -136,4 +136,10 @@ struct error_context {
 /* Who knows what runs tells it here, once, at start. */
 void error_set_context(void (*tell)(struct error_context *context));
 
+/* An error that is not of who makes it, but of that place. NULL: no memory. */
+thrum_err *error_of_another(const struct error_context *context,
+                            const char *where, const thrum_kind *kind,
+                            const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
 #endif

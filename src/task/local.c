@@ -58,12 +58,17 @@ const void *thrum_get(const thrum_key *key)
     return NULL;
 }
 
-thrum_trace_id thrum_trace_id_current(void)
+static thrum_trace_id trace_of(const struct scope *s)
 {
-    for (const struct scope *s = scope_current(); s != NULL; s = s->parent)
+    for (; s != NULL; s = s->parent)
         if (s->has_trace)
             return s->trace;
     return (thrum_trace_id){0, 0};
+}
+
+thrum_trace_id thrum_trace_id_current(void)
+{
+    return trace_of(scope_current());
 }
 
 /* Before what is there already, from the end of the buffer. */
@@ -91,15 +96,15 @@ static void prepend_end(char *path, size_t *at, const char *text)
     (void)prepend(path, at, "...");
 }
 
-void local_context(struct error_context *context)
+void local_context_of(const struct scope *s, struct error_context *context)
 {
     static const char between[] = " > ", cut[] = "... > ";
     char path[ERROR_PATH_BYTES];
     size_t end = sizeof path - 1, at = end, last = end;
     bool room = true;
 
-    for (const struct scope *s = scope_current(); s != NULL && room;
-         s = s->parent) {
+    context->trace = trace_of(s);
+    for (; s != NULL && room; s = s->parent) {
         size_t before = at;
 
         if (s->name == NULL)
@@ -118,5 +123,9 @@ void local_context(struct error_context *context)
     path[end] = '\0';
     memcpy(context->path, path + at, end + 1 - at);
     context->last = last - at;
-    context->trace = thrum_trace_id_current();
+}
+
+void local_context(struct error_context *context)
+{
+    local_context_of(scope_current(), context);
 }

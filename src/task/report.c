@@ -221,18 +221,20 @@ static const struct leaf slow_without_memory = {
 void report_slow(struct scope *s, int64_t took)
 {
     thrum_opts opts = opts_of(s->sched);
+    struct error_context context;
     char text[TEXT];
     thrum_err *err;
 
     if (opts.on_slow == NULL && !may_say_slow())
         return;
     report_children(s, text, sizeof text);
-    err = thrum_fail_(s->where, &THRUM_SLOW, "%s is open for %.3f s%s%s",
-                      s->name == NULL ? "scope" : s->name, (double)took / 1e9,
-                      load_relaxed(&s->stops) != 0 ? ", and was canceled"
-                                                   : "", /* a hint */
-                      text);
-    if (!thrum_err_is(err, &THRUM_SLOW)) /* there is nothing to drop */
+    local_context_of(s, &context); /* here any task may run */
+    err = error_of_another(
+        &context, s->where, &THRUM_SLOW, "%s is open for %.3f s%s%s",
+        s->name == NULL ? "scope" : s->name, (double)took / 1e9,
+        load_relaxed(&s->stops) != 0 ? ", and was canceled" : "", /* a hint */
+        text);
+    if (err == NULL)
         err = (thrum_err *)&slow_without_memory.head;
     tell_slow(&opts, s, took, err);
     thrum_err_drop(err);

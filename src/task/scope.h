@@ -450,7 +450,8 @@ void report_set_finder(thrum_opts (*of)(struct sched *sched));
 
 struct error_context;
 
-/* Where the caller is: for errors (task/error.h). */
+/* Where the caller is, or one that is in this scope: for errors (task/error.h). */
 void local_context(struct error_context *context);
+void local_context_of(const struct scope *s, struct error_context *context);
 
 #endif

@@ -12,7 +12,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct heard {
     unsigned open, closed;
     thrum_time took[2];
-    char name[64], message[2048];
+    char name[64], path[256], message[2048];
     const thrum_kind *result;
 } heard; /* lock */
 
@@ -29,6 +29,8 @@ static void hear(const char *name, thrum_time took, const thrum_err *e,
     heard.took[!open] = took;
     if (open) {
         heard.open++;
+        snprintf(heard.path, sizeof heard.path, "%s",
+                 thrum_err_path(e) == NULL ? "" : thrum_err_path(e));
         snprintf(heard.message, sizeof heard.message, "%s", thrum_err_msg(e));
     } else {
         heard.closed++;
@@ -112,6 +114,7 @@ static void until_named(thrum_fn *child, thrum_err *body)
         h = what_was_heard();
         CHECK(h.open >= 1 && h.closed == 1);
         CHECK(strcmp(h.name, "sluggish") == 0);
+        CHECK(strcmp(h.path, "main > sluggish") == 0); /* whoever tells */
         CHECK(h.took[0] >= slow && h.took[1] >= h.took[0]);
         CHECK(h.result == thrum_err_kind(body));
         named = strstr(h.message, "child, started at ") != NULL &&
