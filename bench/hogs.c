@@ -2,9 +2,9 @@
  *
  * Sixteen tasks sleep for a millisecond, over and over; a sample is by how much
  * one woke late. quiet, the floor: nobody computes. some: all workers but one
- * compute meanwhile, in one piece. all: all of them. pipe: as all; a task reads
- * from a pipe what a thread writes there every millisecond, and a sample is how
- * late it has it. woken: a task wakes another, and computes then; a sample is how
+ * compute meanwhile, in one piece. all: all of them. forks: all of them, in trees of
+ * forks, which never wait. pipe: as all; a task reads from a pipe what a thread
+ * writes there every millisecond, and a sample is how late it has it. woken: a task wakes another, and computes then; a sample is how
  * soon that runs, elsewhere. offload: the blocking pool is full of calls that
  * sleep, and more of them wait.
  */
@@ -56,6 +56,35 @@ static thrum_err *compute(void *arg)
     return NULL;
 }
 
+/* Leaves of ten microseconds. */
+static thrum_err *tree(void *depth)
+{
+    uintptr_t below = (uintptr_t)depth - 1;
+    int64_t until = bench_now() + 10000;
+    thrum_task t;
+    thrum_err *e;
+
+    if (below > 0) {
+        thrum_fork(&t, tree, (void *)below);
+        e = tree((void *)below);
+        return thrum_err_add(e, thrum_join(&t));
+    }
+    while (bench_now() < until)
+        ;
+    return NULL;
+}
+
+static thrum_err *fork_on(void *arg)
+{
+    while (bench_now() < end) {
+        thrum_err *e = tree((void *)(uintptr_t)12);
+
+        if (e != NULL)
+            return e;
+    }
+    return arg;
+}
+
 static thrum_err *sleep_on(void *arg)
 {
     (void)arg;
@@ -76,40 +105,52 @@ static void spawn(thrum_scope *s, thrum_fn *fn, void *arg)
         bench_fail("thrum_spawn");
 }
 
-/* As many that compute as *arg, among those that sleep. */
+struct hogs {
+    thrum_fn *fn;
+    unsigned n;
+};
+
+/* So many that compute, among those that sleep. */
 static thrum_err *sleep_beside(void *arg)
 {
-    const unsigned *hogs = arg;
+    const struct hogs *hogs = arg;
     thrum_scope s;
 
     end = bench_now() + span;
     thrum_scope_open(&s, .name = "sleepers");
     for (int i = 0; i < SLEEPERS; i++)
         spawn(&s, sleep_on, NULL);
-    for (unsigned i = 0; i < *hogs; i++)
-        spawn(&s, compute, NULL);
+    for (unsigned i = 0; i < hogs->n; i++)
+        spawn(&s, hogs->fn, NULL);
     return thrum_scope_close(&s, NULL);
 }
 
-static void sleep_beside_hogs(unsigned workers, unsigned hogs)
+static void sleep_beside_hogs(unsigned workers, thrum_fn *fn, unsigned n)
 {
+    struct hogs hogs = {fn, n};
+
     bench_call(workers, sleep_beside, &hogs);
     add_all();
 }
 
 static void quiet(unsigned workers)
 {
-    sleep_beside_hogs(workers, 0);
+    sleep_beside_hogs(workers, compute, 0);
 }
 
 static void some(unsigned workers)
 {
-    sleep_beside_hogs(workers, workers - 1);
+    sleep_beside_hogs(workers, compute, workers - 1);
 }
 
 static void all(unsigned workers)
 {
-    sleep_beside_hogs(workers, workers);
+    sleep_beside_hogs(workers, compute, workers);
+}
+
+static void forks(unsigned workers)
+{
+    sleep_beside_hogs(workers, fork_on, workers);
 }
 
 /* -------------------------------------------------------------------- the pipe */
@@ -236,7 +277,7 @@ static thrum_err *sleep_beside_calls(void *arg)
 
 static void beside_calls(unsigned workers)
 {
-    unsigned none = 0;
+    struct hogs none = {compute, 0};
 
     bench_call(workers, sleep_beside_calls, &none);
     add_all();
@@ -247,6 +288,7 @@ static const struct bench_series series = {
     .cases = {{"quiet", "us", .run = quiet},
               {"some", "us", .run = some},
               {"all", "us", .run = all},
+              {"forks", "us", .run = forks},
               {"pipe", "us", .run = from_a_pipe},
               {"woken", "us", .run = woken},
               {"offload", "us", .run = beside_calls}},

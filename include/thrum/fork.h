@@ -27,8 +27,8 @@
  *                               which must be of `name`; its result
  *
  * Call from:  a task (THRUM_FORK, THRUM_CALL and THRUM_JOIN: a typed body).
- * Suspends:   THRUM_JOIN maybe, when the fork runs elsewhere. The other two
- *             never (the callee may).
+ * Suspends:   THRUM_JOIN maybe, as thrum_join. The other two never (the callee
+ *             may).
  * Ownership:  arguments are copied, at most 32 bytes in all and four of them;
  *             what they point to must live until the join.
  * Order:      the fork sees what came before it; the join sees what it did.

@@ -73,7 +73,8 @@ typedef struct thrum_task {
  * Call from:  the task that forked it, in the scope in which it did, once.
  *             Newest first is fast, any order is allowed.
  * Suspends:   when the fork runs elsewhere. When nobody took it, it is called
- *             here and now.
+ *             here and now; but tasks that were woken go first, if the caller's
+ *             worker has kept them waiting for some 10 ms.
  * Ownership:  the error is the caller's.
  * Order:      what fn did is visible.
  * Returns:    what fn returned, with the errors of what it spawned. THRUM_CANCELED

@@ -256,16 +256,6 @@ static bool claim(struct thrum_deque_ *segment, uint64_t *top, uint32_t n)
     return true;
 }
 
-/* If a thief is faster it is claimed, or taken, all the same. */
-void deque_claim(struct thrum_deque_ *first)
-{
-    uint64_t top;
-    struct thrum_deque_ *segment = oldest_segment(first, &top);
-
-    if (segment != NULL && thrum_in_use_(slot_at(segment, top)))
-        (void)claim(segment, &top, 1);
-}
-
 static uint32_t least(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
@@ -281,6 +271,24 @@ static uint32_t slots_left(struct thrum_deque_ *segment,
 static bool looks_in_use(struct thrum_job_ *slot)
 {
     return load_relaxed(&slot->scope) != NULL; /* a look */
+}
+
+/* If a thief is faster some are claimed, or taken, all the same. */
+void deque_claim(struct thrum_deque_ *first, uint32_t n)
+{
+    uint64_t top;
+    struct thrum_deque_ *segment = oldest_segment(first, &top);
+    struct thrum_job_ *slot;
+    uint32_t open = 0;
+
+    if (segment == NULL)
+        return;
+    slot = slot_at(segment, top);
+    n = least(n, least(MOST, slots_left(segment, slot)));
+    while (open < n && thrum_in_use_(slot + open))
+        open++;
+    if (open > claimed_in(top)) /* [D4]: as a thief's, who goes on with it */
+        (void)cas_seq_cst(segment->real, &top, with_claim(bare(top), open));
 }
 
 uint32_t deque_share(struct thrum_deque_ *first)

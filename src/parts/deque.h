@@ -112,9 +112,9 @@ enum take deque_take_back(struct thrum_job_ *newest, struct thrum_job_ **slot);
 /* A slot that was stolen is joined, and the newest: make it usable again. */
 void deque_forget(struct thrum_job_ *slot);
 
-/* The owner claims the oldest fork that nobody took, if there is one: it is not
- * taken back inline then. */
-void deque_claim(struct thrum_deque_ *first);
+/* The owner claims the oldest fork that nobody took, if there is one, or up to n of
+ * them: they are not taken back inline then. */
+void deque_claim(struct thrum_deque_ *first, uint32_t n);
 
 /* Set the scope that forks from here on belong to. Plain ones look at the first
  * segment, typed ones at the one they are made in: that of the newest fork, or one

@@ -71,9 +71,17 @@ void idle_ask(struct idle *idle)
 {
     if (load_relaxed(&idle->alone) != 0) /* likewise */
         return;
-    exchange_seq_cst(&idle->hungry, 1); /* [I2] */
+    or_seq_cst(&idle->hungry, IDLE_WORK); /* [I2] */
     if (!idle->fenced)
         barrier_heavy(); /* [I2] */
+}
+
+void idle_want(struct idle *idle)
+{
+    if (load_relaxed(&idle->alone) == 0 &&
+        (load_relaxed(&idle->hungry) & IDLE_WORK) == 0)
+        (void)or_seq_cst(&idle->hungry, IDLE_WORK); /* [I2]: no store may hide
+                                                     * [I1] */
 }
 
 void idle_sleep(struct idle *idle, unsigned worker)
@@ -143,5 +151,14 @@ int idle_notify(struct idle *idle)
 
 bool idle_answer(struct idle *idle)
 {
-    return exchange_seq_cst(&idle->hungry, 0) != 0; /* [I7] */
+    return (and_seq_cst(&idle->hungry, ~(uint32_t)IDLE_WORK) & /* [I7] */
+            IDLE_WORK) != 0;
+}
+
+void idle_ask_turns(struct idle *idle, bool asked)
+{
+    if (asked)
+        or_seq_cst(&idle->hungry, IDLE_TURN); /* [I9] a hint: shows no job */
+    else if (load_relaxed(&idle->hungry) & IDLE_TURN)
+        and_seq_cst(&idle->hungry, ~(uint32_t)IDLE_TURN); /* [I9] */
 }

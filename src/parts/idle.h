@@ -48,6 +48,7 @@
  *   [I3] sleeper: asleep, [I4] searching, [B4] look
  *                               <-> [B3] adder: count, [I6] look   no job unseen
  *   [I7] hungry taken            -> [I2]                           one answers
+ *   [I9] hungry: IDLE_TURN       -> a fork                         a hint
  *   [I5] is that look (sched_any), [I8] the one by a searcher who found work
  */
 #ifndef PARTS_IDLE_H
@@ -58,8 +59,12 @@
 
 enum { IDLE_MAX = 1024, IDLE_WORDS = IDLE_MAX / 64, IDLE_NOBODY = -1 };
 
+/* What is wanted of those who run: a job; or that they look who waits. */
+enum { IDLE_WORK = 1, IDLE_TURN = 2 };
+
 struct idle {
-    /* read by every fork, written when the number of idle workers changes */
+    /* read by every fork, written when the number of idle workers changes:
+     * IDLE_WORK and IDLE_TURN */
     _Alignas(CACHE_LINE) _Atomic uint32_t hungry; /* [I1] [I2] [I7] */
 
     _Alignas(CACHE_LINE) _Atomic uint32_t searching; /* [I4] [I6] */
@@ -103,19 +108,28 @@ bool idle_wake(struct idle *idle, unsigned worker);
 /* Ask the busy ones for a job. The caller looks at everything afterwards. */
 void idle_ask(struct idle *idle);
 
+/* As a searcher: who is busy answers at its next fork, push or turn, for less than a
+ * barrier. One worker asks nobody: it would answer itself. */
+void idle_want(struct idle *idle);
+
 /* A job was added where only a thief with a barrier can take it. True: somebody
  * is hungry, so the caller answers. [I1] */
 static inline bool idle_published(struct idle *idle)
 {
     if (unlikely(idle->fenced))
-        return add_seq_cst(&idle->hungry, 0) != 0; /* [I1] a read that orders */
+        return (add_seq_cst(&idle->hungry, 0) & IDLE_WORK) != 0; /* [I1] a read
+                                                                  * that orders */
     barrier_light();
-    return unlikely(load_relaxed(&idle->hungry) != 0); /* [I1] */
+    return unlikely((load_relaxed(&idle->hungry) & IDLE_WORK) != 0); /* [I1] */
 }
 
 /* A busy one answers. True: the caller moves a job to the inbox and notifies; if
  * it finds none after all, it asks in its turn and notifies. [I7] */
 bool idle_answer(struct idle *idle);
+
+/* Those that run are asked to make a turn, or not any more: they come by at their
+ * next fork. A hint. */
+void idle_ask_turns(struct idle *idle, bool asked);
 
 bool idle_any_asleep(struct idle *idle);
 bool idle_is_asleep(struct idle *idle, unsigned worker);

@@ -191,6 +191,88 @@ struct thrum_job_ *queue_pop_child(struct queue *q, struct siblings *s)
     return job;
 }
 
+static bool is_woken(const struct thrum_job_ *job)
+{
+    return !job_is_fork(job) &&
+           (load_relaxed(&job->scope) == NULL || /* const since it was made */
+            job_is_short(job));
+}
+
+/* Who is first has none before it. */
+static void set_before(struct thrum_job_ *job, struct thrum_job_ *before)
+{
+    if (job != NULL && !job_is_fork(job))
+        job->u.call.prev = before;
+}
+
+/* Behind `before`; NULL: first. */
+static void put_behind(struct chain *c, struct thrum_job_ *before,
+                       struct thrum_job_ *job)
+{
+    struct thrum_job_ **at = before == NULL ? &c->first : &before->next;
+
+    job->next = *at;
+    set_before(job, before);
+    set_before(job->next, job);
+    *at = job;
+    if (job->next == NULL)
+        c->last = job;
+    (void)chain_count(c, 1);
+}
+
+static struct thrum_job_ *take_behind(struct chain *c,
+                                      struct thrum_job_ *before)
+{
+    struct thrum_job_ **at = before == NULL ? &c->first : &before->next;
+    struct thrum_job_ *job = *at;
+
+    *at = job->next;
+    set_before(job->next, before);
+    if (job->next == NULL)
+        c->last = before;
+    (void)chain_count(c, (uint32_t)-1);
+    return job;
+}
+
+/* The last of those that are woken, from the first on; NULL: it is not. */
+static struct thrum_job_ *last_woken(const struct chain *c)
+{
+    struct thrum_job_ *last = NULL, *job = c->first;
+
+    for (; job != NULL && is_woken(job); job = job->next)
+        last = job;
+    return last;
+}
+
+bool queue_woken_first(struct queue *q)
+{
+    struct thrum_job_ *woken, *before, *job;
+
+    enter(q);
+    before = woken = last_woken(&q->jobs);
+    for (int i = 0; i < QUEUE_LOOK; i++) {
+        job = before == NULL ? q->jobs.first : before->next;
+        if (job == NULL)
+            break;
+        if (!is_woken(job)) {
+            before = job;
+            continue;
+        }
+        (void)take_behind(&q->jobs, before);
+        put_behind(&q->jobs, woken, job);
+        woken = job;
+    }
+    leave(q);
+    return woken != NULL;
+}
+
+void queue_push_woken(struct queue *q, struct thrum_job_ *job)
+{
+    enter(q);
+    put_behind(&q->jobs, last_woken(&q->jobs), job);
+    leave(q);
+}
+
 static bool owner_left(struct queue *q)
 {
     for (int i = 0; i < PATIENCE; i++) {

@@ -33,7 +33,7 @@ enum { QUEUE_LONG = 64 };
 /* So many that they are too much memory, where each that is called adds some, as in
  * a tree whose nodes all are children of one scope. Then the newest are called
  * first, until there are fewer, but that the oldest has its turn, too. */
-enum { QUEUE_DEEP = 1024, QUEUE_TURN = 256 };
+enum { QUEUE_DEEP = 1024, QUEUE_TURN = 256, QUEUE_LOOK = 4096 };
 
 /* The children of a scope that one worker calls, one after the other. `older` jobs
  * of the queue, or fewer, were there before the one whose turn it was; of those that
@@ -96,6 +96,12 @@ struct thrum_job_ *queue_pop_half(struct queue *q, uint32_t n);
  * the scope; or else the last, if it may be and is. If the queue is deep the last,
  * if that is a child and was added by one of those called. NULL: no. */
 struct thrum_job_ *queue_pop_child(struct queue *q, struct siblings *s);
+
+/* Owner only. Jobs of no scope are tasks that have begun, and were woken: have them
+ * go first, in their order (those among the first QUEUE_LOOK). Is the first one
+ * such? And add one behind them. */
+bool queue_woken_first(struct queue *q);
+void queue_push_woken(struct queue *q, struct thrum_job_ *job);
 
 /* Owner only: add them all, at the price of one. */
 void queue_push_chain(struct queue *q, const struct chain *c);

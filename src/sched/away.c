@@ -10,6 +10,25 @@ void sched_show(struct worker *w)
     store_release(&s->count, w->index + 1); /* [S10] */
 }
 
+void sched_wake_all(struct sched *s)
+{
+    for (unsigned i = 0; i < sched_count(s); i++)
+        if (idle_wake(&s->idle, i))
+            sched_rouse(s, (int)i);
+}
+
+void sched_answered(struct worker *w)
+{
+    struct sched *s = w->sched;
+    bool any = false;
+
+    store_relaxed(&w->asked, 0); /* hints, all of them */
+    for (unsigned i = 0; i < sched_count(s) && !any; i++)
+        any = load_relaxed(&s->workers[i].asked) != 0;
+    if (!any)
+        idle_ask_turns(&s->idle, false);
+}
+
 int sched_resize(struct sched *s, unsigned n)
 {
     int rc = crew_want(&s->crew, n, s->spares);

@@ -111,8 +111,10 @@ static struct thrum_job_ *join_newest(struct thrum_job_ *newest)
 {
     struct thrum_job_ *slot;
 
-    if (take_back(newest, &slot))
+    if (take_back(newest, &slot)) {
+        worker_give_way(worker_current());
         load_relaxed(&slot->site)->run(slot); /* as a plain call; ours */
+    }
     return slot;
 }
 
@@ -147,7 +149,7 @@ static void join_within(struct stack *s, struct thrum_job_ *slot)
         wait_until_done(slot);
     store_relaxed(&slot->site, /* ours until it is forked again */
                   word(job_site(slot), JOB_JOINED));
-    deque_claim(&s->deque);
+    deque_claim(&s->deque, 1);
 }
 
 bool fork_is_open(struct thrum_job_ *slot)

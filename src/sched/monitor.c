@@ -49,13 +49,22 @@ static void miss(struct sched *s, struct worker *w, bool computes)
         s->hooks.stuck(s, stack, computes);
 }
 
-static bool any_waits(struct sched *s)
+/* True: jobs wait, and did so at the last look. */
+static bool ask_turns(struct sched *s)
 {
-    bool any = inbox_any(&s->inbox);
+    bool for_all = inbox_any(&s->inbox), any = false, again = false;
 
-    for (unsigned i = 0; i < sched_count(s) && !any; i++)
-        any = queue_count(&s->workers[i].queue) > 0;
-    return any;
+    for (unsigned i = 0; i < sched_count(s); i++) {
+        struct worker *w = &s->workers[i];
+
+        if ((!for_all && queue_count(&w->queue) == 0) || sleeps(w))
+            continue;
+        any = true;
+        again = load_relaxed(&w->asked) != 0 || again; /* hints, both */
+        store_relaxed(&w->asked, 1);
+    }
+    idle_ask_turns(&s->idle, any);
+    return again;
 }
 
 /* True: one that runs sleeps or moves, or another was called just now. */
@@ -82,11 +91,11 @@ static bool judge_one(struct sched *s, struct worker *w, struct worker **hog)
 static void judge_all(struct sched *s)
 {
     struct worker *hog = NULL;
-    bool free = false;
+    bool free = false, again = ask_turns(s);
 
     for (unsigned i = 0; i < sched_count(s); i++)
         free = judge_one(s, &s->workers[i], &hog) || free;
-    if (!free && hog != NULL && any_waits(s))
+    if (!free && hog != NULL && again)
         miss(s, hog, true);
 }
 
@@ -124,6 +133,8 @@ bool monitor_look(void *sched, bool to_judge)
     if (to_judge && sched_has_threads(s)) {
         judge_all(s);
         count_cpus(s);
+    } else if (sched_has_threads(s)) {
+        (void)ask_turns(s);
     }
     return !crew_fill(&s->crew) || any_awake(s);
 }

@@ -54,8 +54,10 @@ static unsigned watch(struct relief *r, unsigned vain)
 /* `vain`: how often there was no need. */
 static unsigned stand_in(struct relief *r, unsigned vain)
 {
-    if (r->stand_in(r->arg, ++r->rounds))
+    if (r->stand_in(r->arg, ++r->rounds)) {
+        (void)r->attend(r->arg, false); /* who is told is to have his turn */
         return 0;
+    }
     if (vain < VAIN_LOOKS / 4)
         return vain + 1;
     store_seq_cst(&r->stands_in, 0); /* [U4]; one more look, behind that */
@@ -91,6 +93,12 @@ static int64_t look_by(struct relief *r, int64_t now)
     return by;
 }
 
+static void fire_timers(struct relief *r, int64_t now)
+{
+    timers_fire(r->timers, now);
+    (void)r->attend(r->arg, false); /* who is woken is to have his turn */
+}
+
 static void keep_time(void *arg)
 {
     struct relief *r = arg;
@@ -101,7 +109,7 @@ static void keep_time(void *arg)
         at = timers_earliest(r->timers);
         now = clock_now();
         if (plus(at, LEAVE_NS) <= now)
-            timers_fire(r->timers, now);
+            fire_timers(r, now);
         if (load_seq_cst(&r->watching) != 0) /* [R5] */
             vain = watch(r, vain);
         if (load_seq_cst(&r->stands_in) != 0) /* [U4] */

@@ -139,6 +139,8 @@ void sched_share(struct stack *s)
         w->sched->sim->forked(w->sched->sim, s);
         return;
     }
+    if (unlikely(load_relaxed(&w->asked) != 0)) /* a hint */
+        deque_claim(&s->deque, UINT32_MAX);     /* its next join asks, too */
     /* Where there is no membarrier, this is asked at every fork. */
     if (idle_published(&w->sched->idle))
         answer(w, s);
@@ -224,14 +226,6 @@ static inline void see_to_fds(struct sched *s)
 
 /* ---------------------------------------------------------------- searching */
 
-/* Who is busy answers at its next fork, push or turn, for less than a barrier. One
- * worker asks nobody: it would answer itself. */
-static void be_hungry(struct sched *s)
-{
-    if (load_relaxed(&s->idle.alone) == 0 && load_relaxed(&s->idle.hungry) == 0)
-        (void)or_seq_cst(&s->idle.hungry, 1); /* [I2]: no store may hide [I1] */
-}
-
 static struct thrum_job_ *steal_from(struct sched *s, struct worker *w,
                                      struct worker *victim)
 {
@@ -244,7 +238,7 @@ static struct thrum_job_ *steal_from(struct sched *s, struct worker *w,
     if (!deque_looks_busy(&stack->deque) && queue_count(&victim->queue) == 0)
         return NULL;
 
-    be_hungry(s);
+    idle_want(&s->idle);
     for (int i = 0; i < ANSWER_LOOKS; i++) {
         if (inbox_any(&s->inbox) && (job = take_inbox(s, w)) != NULL)
             return job;
@@ -326,7 +320,7 @@ static struct thrum_job_ *search(struct sched *s, struct worker *w)
     for (;; before = turns) {
         job = steal_round(s, w, &turns);
         if (job == NULL && turns == before)
-            be_hungry(s);
+            idle_want(&s->idle);
         if (job == NULL &&
             (fire_due(s) || (until != 0 && sched_look_at_fds(s, w))))
             job = take_own(s, w);
@@ -473,7 +467,7 @@ static inline uint32_t begin_turn(struct sched *s, struct worker *w)
 static inline void see_to_others(struct sched *s, struct worker *w)
 {
     see_to_time(s);
-    if (unlikely(load_relaxed(&s->idle.hungry) != 0) && /* a hint */
+    if (unlikely(load_relaxed(&s->idle.hungry) & IDLE_WORK) && /* a hint */
         queue_count(&w->queue) > 0)
         answer(w, load_relaxed(&w->stack)); /* its own */
 }
@@ -490,6 +484,39 @@ static inline bool is_too_many(struct worker *w)
     return unlikely(n != 0) && n > idle_asleep_count(&s->idle);
 }
 
+/* Where stacks lack, those that were woken wait anew, in place: what has not begun
+ * must go on beside them. */
+static cold struct thrum_job_ *take_asked(struct worker *w, bool woken_only)
+{
+    bool any, lacks = load_relaxed(&w->sched->pool.lacks) != 0; /* a hint */
+    struct thrum_job_ *job;
+
+    sched_answered(w);
+    if (lacks && woken_only)
+        return NULL;
+    job = take_inbox(w->sched, w);
+    any = !lacks && queue_woken_first(&w->queue);
+    return job == NULL && (any || !woken_only) ? queue_pop(&w->queue) : job;
+}
+
+struct thrum_job_ *sched_take_woken(struct worker *w)
+{
+    struct thrum_job_ *job = take_asked(w, true);
+
+    if (job != NULL) {
+        (void)begin_turn(w->sched, w);
+        see_to_others(w->sched, w);
+    }
+    return job;
+}
+
+void sched_push_woken(struct worker *w, struct thrum_job_ *job)
+{
+    queue_push_woken(&w->queue, job);
+    if (unlikely(idle_published(&w->sched->idle)))
+        answer(w, load_relaxed(&w->stack)); /* its own */
+}
+
 struct thrum_job_ *sched_take(struct sched *s, struct worker *w)
 {
     struct thrum_job_ *job = NULL;
@@ -502,7 +529,9 @@ struct thrum_job_ *sched_take(struct sched *s, struct worker *w)
     turn = begin_turn(s, w);
     if (turn % CLOCK_TURN == 0 && is_too_many(w))
         return &w->retire;
-    if (turn % INBOX_TURN == 0)
+    if (unlikely(load_relaxed(&w->asked) != 0)) /* a hint */
+        job = take_asked(w, false);
+    else if (turn % INBOX_TURN == 0)
         job = take_inbox(s, w);
     if (job == NULL)
         job = take_own(s, w);
@@ -566,11 +595,4 @@ struct thrum_job_ *sched_find(struct sched *s, struct worker *w)
         relief_attend(&s->relief);
     }
     return job;
-}
-
-void sched_wake_all(struct sched *s)
-{
-    for (unsigned i = 0; i < sched_count(s); i++)
-        if (idle_wake(&s->idle, i))
-            sched_rouse(s, (int)i);
 }

@@ -96,6 +96,8 @@ struct worker {
     /* written by this worker, read by thieves: [S6] [S7] */
     _Alignas(CACHE_LINE) _Atomic(struct stack *) stack;
     _Atomic uint32_t turn; /* jobs taken; what is left then is handed over */
+    _Atomic uint32_t
+        asked; /* by the monitor, to let the woken go first: a hint */
 };
 
 /* Of the task layer: what it keeps in `pending` of a stack that runs is its
@@ -305,6 +307,16 @@ struct thrum_job_ *sched_take(struct sched *s, struct worker *w);
  * so. NULL: no. */
 struct thrum_job_ *sched_take_child(struct worker *w,
                                     struct siblings *siblings);
+
+/* The worker was asked to let those go first that were woken: one, or what came from
+ * outside. NULL: there is none. */
+struct thrum_job_ *sched_take_woken(struct worker *w);
+
+/* It is asked no more; and if nobody is, forks go by the fast path again. */
+void sched_answered(struct worker *w);
+
+/* As sched_push, but behind the woken ones only. */
+void sched_push_woken(struct worker *w, struct thrum_job_ *job);
 
 /* The relief's look at what is noted on the stacks that run. */
 bool sched_look(void *sched);

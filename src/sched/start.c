@@ -103,6 +103,12 @@ static const struct crew_hooks crew_hooks = {make_worker, start_worker,
 
 /* ------------------------------------------------------------- start and stop */
 
+/* A fault, on the thread that had it. */
+static bool explain(const char *addr, const char *sp, char *line, size_t n)
+{
+    return stack_explain(worker_current(), addr, sp, line, n);
+}
+
 int sched_start(struct sched *s, const struct sched_opts *opts)
 {
     bool fenced = !barrier_start();
@@ -136,7 +142,7 @@ int sched_start(struct sched *s, const struct sched_opts *opts)
     stack_pool_init(&s->pool, opts->stack_bytes,
                     fenced || opts->sim != NULL ? &s->always : &s->idle.hungry,
                     fenced, worker_loop);
-    fault_start(worker_explain);
+    fault_start(explain);
 
     s->workers = memory_reserve(workers_bytes(s), CACHE_LINE);
     if (s->workers == NULL)

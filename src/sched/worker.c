@@ -39,11 +39,6 @@ static __attribute__((noinline)) void find_locals(struct worker *w)
     w->unwinding_at = unwinding_here();
 }
 
-bool worker_explain(const char *addr, const char *sp, char *line, size_t n)
-{
-    return stack_explain(worker_current(), addr, sp, line, n);
-}
-
 /* ---------------------------------------------------------------- switching */
 
 /* First thing on a stack switched to: the one left is at rest now. */
@@ -88,10 +83,11 @@ static cold void switch_unwinding(struct stack *from, struct stack *to,
 switches_stacks void worker_switch(struct stack *from, struct stack *to,
                                    worker_after *after, void *arg)
 {
-    const char here = 0; /* costs less than to have a frame pointer, but is not */
-    const char *sp =     /* on the stack with a fake one */
-        SANITIZE_ADDRESS ? __builtin_frame_address(0) : &here;
+    /* Costs less than to have a frame pointer. Not so with a fake stack. */
+    const char here = 0, *sp = &here;
 
+    if (SANITIZE_ADDRESS)
+        sp = __builtin_frame_address(0);
     if (unlikely(sp < from->low))
         stack_check_below(from, sp);
     if (unwinding_any(from->worker->unwinding_at)) {
@@ -480,6 +476,31 @@ void worker_yield(struct stack *s)
         put_back(w, job);
     else
         worker_switch(s, to, push_left, NULL);
+}
+
+static void push_behind_woken(struct worker *w, struct stack *left,
+                              void *unused)
+{
+    (void)unused;
+    sched_push_woken(w, &left->resume);
+}
+
+cold void worker_let_woken(struct stack *s)
+{
+    struct worker *w = s->worker;
+    struct thrum_job_ *job;
+    struct stack *to;
+
+    worker_require_no_mutex(s, "others to run");
+    settle(s);
+    job = sched_take_woken(w);
+    if (job == NULL)
+        return;
+    to = stack_for(w, job);
+    if (unlikely(to == NULL))
+        put_back(w, job);
+    else
+        worker_switch(s, to, push_behind_woken, NULL);
 }
 
 void worker_yield_to_forks(struct stack *s)

@@ -24,9 +24,6 @@
  * across a switch. */
 struct stack *worker_current(void);
 
-/* Explain a fault on the calling thread (os/fault.h). */
-bool worker_explain(const char *addr, const char *sp, char *line, size_t n);
-
 /* Of this runtime the worker that runs the caller, or else the first. */
 struct worker *worker_near(struct sched *sched);
 
@@ -95,6 +92,23 @@ void worker_yield(struct stack *s);
 
 /* The same; its forks are among the jobs that are ready. */
 void worker_yield_to_forks(struct stack *s);
+
+/* Who calls children and forks in place, or the parts of a loop, makes no turn for as
+ * long as he likes. If the monitor has seen that jobs wait, those tasks among them
+ * that were woken go first, between two such calls. What has not begun stays behind
+ * him, or a tree would be walked in breadth. */
+static inline bool worker_is_asked(const struct stack *s)
+{
+    return unlikely(load_relaxed(&s->worker->asked) != 0); /* a hint */
+}
+
+cold void worker_let_woken(struct stack *s);
+
+static inline void worker_give_way(struct stack *s)
+{
+    if (worker_is_asked(s))
+        worker_let_woken(s);
+}
 
 /* Is less than half of stack s in use, which the caller stands on? Jobs that are
  * called where one waits nest, one above the other. */

@@ -480,7 +480,10 @@ int thrum_checkpoint(void)
 
     if (thrum_canceled())
         return -ECANCELED;
-    if (stack == NULL || ++stack->budget % CHECKPOINT_TURN != 0)
+    if (stack == NULL)
+        return 0;
+    worker_give_way(stack);
+    if (++stack->budget % CHECKPOINT_TURN != 0)
         return 0;
     worker_yield(stack);
     return thrum_canceled() ? -ECANCELED : 0;

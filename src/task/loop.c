@@ -132,6 +132,7 @@ static void run_part(struct loop *l, size_t lo, size_t hi, void *acc)
         bool stop;
 
         sched_point(l->point);
+        worker_give_way(worker_current());
         stop = lo < hi && scope_canceled(&l->scope);
         while (!stop && hi - lo > chunk && p < open + OPEN_MAX) {
             size_t mid = lo + (hi - lo) / 2;

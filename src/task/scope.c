@@ -296,7 +296,7 @@ static uint32_t call_children(struct scope *s)
         return 0;
     children.older = queue_count(&stack->worker->queue);
     around = load_relaxed(&stack->site); /* ours */
-    while (worker_has_room(stack) &&
+    while (worker_has_room(stack) && (worker_give_way(stack), true) &&
            (job = sched_take_child(stack->worker, &children)) != NULL) {
         scope_call(stack, job);
         if (is_last(s, (uint32_t)load_relaxed(&s->children), ++called))

@@ -31,7 +31,7 @@ void thrum_spawn_run_(struct thrum_job_ *job)
     do {
         scope_call(stack, job);
         ended++;
-        job = SANITIZE_NOSYNC || ended == TOGETHER
+        job = SANITIZE_NOSYNC || ended == TOGETHER || worker_is_asked(stack)
                   ? NULL
                   : sched_take_child(stack->worker, &siblings);
     } while (job != NULL);

@@ -137,7 +137,7 @@ static void join_early(struct thrum_job_ *slot, int id)
     }
     wait_until_done(slot, id);
     store_relaxed(&slot->site, &joined);
-    deque_claim(first);
+    deque_claim(first, 1);
 }
 
 static void fork_join_one(void)
@@ -222,6 +222,21 @@ static void fork_three_join_the_oldest_first(void)
     join_one(2);
     join_one(1);
     MODEL_ASSERT(newest == sentinel(first));
+}
+
+/* As who is asked to let others go first, to have the next join come by. */
+static void fork_three_claim_all(void)
+{
+    fork_one();
+    fork_one();
+    deque_claim(first, UINT32_MAX);
+    fork_one();
+    deque_claim(first, UINT32_MAX);
+    join_one(2);
+    join_one(1);
+    fork_one();
+    join_one(3);
+    join_one(0);
 }
 
 static void fork_one_join_it_at_work(void)
@@ -395,6 +410,12 @@ static const struct model_scenario scenarios[] = {
                {"thief", steal_twice}, {"thief2", steal_one}),
     FROM_START("work_while_joining", 0, {"owner", fork_one_join_it_at_work},
                {"thief", steal_twice}, {"thief2", steal_one}),
+    FROM_START("claimed_by_its_owner", 0, {"owner", fork_three_claim_all},
+               {"thief", steal_two_at_once}),
+    FROM_START("claimed_by_its_owner_too", 0, {"owner", fork_three_claim_all},
+               {"thief", steal_one}, {"thief2", steal_one}),
+    NEAR_END("grow_claimed", {"owner", fork_three_claim_all},
+             {"thief", steal_twice}),
     FROM_START("two_at_once", 2, {"owner", fork_three_join_three},
                {"thief", steal_two_at_once}),
     FROM_START("two_at_once_or_one", 0, {"owner", fork_three_join_three},

@@ -238,6 +238,24 @@ static void taking_a_claimed_slot_back_raises_the_tag(void **state)
     assert_stolen(r, fork);
 }
 
+static void the_owner_may_claim_all_that_are_open(void **state)
+{
+    struct rig *r = *state;
+    struct thrum_job_ *fork[3], *slot;
+
+    deque_claim(r->seg[0], UINT32_MAX); /* none */
+    for (int i = 0; i < 3; i++)
+        fork[i] = fork_one(r);
+    deque_claim(r->seg[0], 1);
+    assert_int_equal(top_of(r->seg[0]) % 64, 1);
+    deque_claim(r->seg[0], UINT32_MAX);
+    assert_int_equal(top_of(r->seg[0]) % 64, 3);
+    assert_false(thrum_take_back_(fork[2]));
+    assert_int_equal(deque_take_back(fork[2], &slot), TAKE_MINE);
+    assert_ptr_equal(slot, fork[2]);
+    assert_ptr_equal(steal(r), fork[0]);
+}
+
 /* Of those that are claimed together the owner takes the newest: no thief gets any
  * with what he saw before, and the oldest stays claimed. */
 static void taking_one_of_several_claimed_back_raises_the_tag(void **state)
@@ -364,6 +382,7 @@ int main(void)
         BOTH(those_taken_at_once_are_of_one_scope),
         BOTH(the_share_of_many_is_a_small_part),
         BOTH(taking_a_claimed_slot_back_raises_the_tag),
+        BOTH(the_owner_may_claim_all_that_are_open),
         BOTH(taking_one_of_several_claimed_back_raises_the_tag),
         BOTH(moving_top_back_raises_the_tag),
         BOTH(a_slot_that_nobody_comes_for_costs_no_tag),

@@ -258,6 +258,57 @@ static void a_fork_is_nobodys_child(void **state)
     assert_memory_equal(fork.u.bytes, before.u.bytes, sizeof fork.u.bytes);
 }
 
+/* I3: what is last is found, too. */
+static void those_that_were_woken_go_first(void **state)
+{
+    struct queue q = queue_for(state);
+    struct thrum_job_ child[3], woken[3], fork = {.taken = scope}, more;
+
+    assert_false(queue_woken_first(&q));
+    spawned_in(&q, &child[0], scope);
+    assert_false(queue_woken_first(&q));
+    spawned_in(&q, &woken[0], NULL);
+    queue_push(&q, &fork);
+    spawned_in(&q, &child[1], scope);
+    spawned_in(&q, &woken[1], NULL);
+    spawned_in(&q, &child[2], scope);
+    spawned_in(&q, &woken[2], NULL);
+    assert_true(queue_woken_first(&q));
+    assert_true(queue_woken_first(&q)); /* they are */
+    more = (struct thrum_job_){.taken = NULL};
+    queue_push_woken(&q, &more);
+    assert_int_equal(queue_count(&q), 8);
+
+    assert_ptr_equal(queue_pop(&q), &woken[0]);
+    assert_ptr_equal(pop_child(&q, scope, true), &child[2]);
+    assert_ptr_equal(queue_pop(&q), &woken[1]);
+    assert_ptr_equal(pop_child(&q, scope, true), &child[1]);
+    assert_ptr_equal(queue_pop(&q), &woken[2]);
+    assert_ptr_equal(queue_pop(&q), &more);
+    assert_ptr_equal(queue_pop(&q), &child[0]);
+    assert_false(queue_woken_first(&q)); /* a fork has not begun */
+    queue_push_woken(&q, &more);
+    assert_ptr_equal(queue_pop(&q), &more);
+    assert_ptr_equal(queue_pop(&q), &fork);
+    assert_null(queue_pop(&q));
+}
+
+static void one_that_was_woken_is_added_last_if_all_were(void **state)
+{
+    struct queue q = queue_for(state);
+    struct thrum_job_ woken[2], child;
+
+    for (int i = 0; i < 2; i++)
+        woken[i] = (struct thrum_job_){.taken = NULL};
+    queue_push_woken(&q, &woken[0]);
+    queue_push_woken(&q, &woken[1]);
+    spawned_in(&q, &child, scope);
+    assert_int_equal(queue_count(&q), 3);
+    assert_ptr_equal(pop_child(&q, scope, true), &child);
+    assert_ptr_equal(queue_pop(&q), &woken[0]);
+    assert_ptr_equal(queue_pop(&q), &woken[1]);
+}
+
 /* I2 */
 static void the_count_is_the_length(void **state)
 {
@@ -348,6 +399,8 @@ int main(void)
         BOTH(or_last_among_others),
         BOTH(of_too_many_the_newest_are_called_but_not_for_ever),
         BOTH(of_too_many_only_what_is_new_and_a_child_is_called),
+        BOTH(those_that_were_woken_go_first),
+        BOTH(one_that_was_woken_is_added_last_if_all_were),
         BOTH(a_fork_is_nobodys_child),
         BOTH(the_count_is_the_length),
         BOTH(an_emptied_queue_can_be_filled_again),

@@ -93,6 +93,12 @@ void worker_yield(struct stack *s)
     (void)s;
 }
 
+void worker_let_woken(struct stack *s)
+{
+    (void)s;
+    MODEL_ASSERT(false); /* nobody asks for it */
+}
+
 bool worker_run_one(struct stack *s)
 {
     (void)s;
