@@ -234,23 +234,27 @@ static struct thrum_job_ *take_behind(struct chain *c,
     return job;
 }
 
-/* The last of those that are woken, from the first on; NULL: it is not. */
-static struct thrum_job_ *last_woken(const struct chain *c)
+/* Of those that are woken from the first on, the last; at most QUEUE_FEW of them,
+ * of which `n` is how many. NULL: the first is not woken. */
+static struct thrum_job_ *last_woken(const struct chain *c, int *n)
 {
     struct thrum_job_ *last = NULL, *job = c->first;
 
-    for (; job != NULL && is_woken(job); job = job->next)
+    for (*n = 0; *n < QUEUE_FEW && job != NULL && is_woken(job); ++*n) {
         last = job;
+        job = job->next;
+    }
     return last;
 }
 
 bool queue_woken_first(struct queue *q)
 {
     struct thrum_job_ *woken, *before, *job;
+    int n;
 
     enter(q);
-    before = woken = last_woken(&q->jobs);
-    for (int i = 0; i < QUEUE_LOOK; i++) {
+    before = woken = last_woken(&q->jobs, &n);
+    for (int i = 0; i < QUEUE_LOOK && n < QUEUE_FEW; i++) {
         job = before == NULL ? q->jobs.first : before->next;
         if (job == NULL)
             break;
@@ -261,15 +265,21 @@ bool queue_woken_first(struct queue *q)
         (void)take_behind(&q->jobs, before);
         put_behind(&q->jobs, woken, job);
         woken = job;
+        n++;
     }
     leave(q);
     return woken != NULL;
 }
 
+/* Behind QUEUE_FEW it would be before others that were woken, again and again. */
 void queue_push_woken(struct queue *q, struct thrum_job_ *job)
 {
+    struct thrum_job_ *woken;
+    int n;
+
     enter(q);
-    put_behind(&q->jobs, last_woken(&q->jobs), job);
+    woken = last_woken(&q->jobs, &n);
+    put_behind(&q->jobs, n < QUEUE_FEW ? woken : q->jobs.last, job);
     leave(q);
 }
 

@@ -33,7 +33,11 @@ enum { QUEUE_LONG = 64 };
 /* So many that they are too much memory, where each that is called adds some, as in
  * a tree whose nodes all are children of one scope. Then the newest are called
  * first, until there are fewer, but that the oldest has its turn, too. */
-enum { QUEUE_DEEP = 1024, QUEUE_TURN = 256, QUEUE_LOOK = 4096 };
+enum { QUEUE_DEEP = 1024, QUEUE_TURN = 256 };
+
+/* Where those that were woken go first: so many of them, found among so many jobs.
+ * More would be as long a way, each time, as all of them are. */
+enum { QUEUE_FEW = 64, QUEUE_LOOK = 4096 };
 
 /* The children of a scope that one worker calls, one after the other. `older` jobs
  * of the queue, or fewer, were there before the one whose turn it was; of those that
@@ -98,8 +102,8 @@ struct thrum_job_ *queue_pop_half(struct queue *q, uint32_t n);
 struct thrum_job_ *queue_pop_child(struct queue *q, struct siblings *s);
 
 /* Owner only. Jobs of no scope are tasks that have begun, and were woken: have them
- * go first, in their order (those among the first QUEUE_LOOK). Is the first one
- * such? And add one behind them. */
+ * go first, in their order, QUEUE_FEW among the first QUEUE_LOOK. Is the first one
+ * such? And add one behind them; or last, if those that go first are so many. */
 bool queue_woken_first(struct queue *q);
 void queue_push_woken(struct queue *q, struct thrum_job_ *job);
 

@@ -293,6 +293,40 @@ static void those_that_were_woken_go_first(void **state)
     assert_null(queue_pop(&q));
 }
 
+/* The way is not as long as they are many, and nobody is passed for ever. */
+static void of_many_that_were_woken_few_go_first(void **state)
+{
+    static struct thrum_job_ woken[2 * QUEUE_FEW], child, more;
+    struct queue q = queue_for(state);
+
+    spawned_in(&q, &child, scope);
+    for (int i = 0; i < 2 * QUEUE_FEW; i++)
+        spawned_in(&q, &woken[i], NULL);
+    assert_true(queue_woken_first(&q));
+    queue_push_woken(&q, &more);
+    for (int i = 0; i < QUEUE_FEW; i++)
+        assert_ptr_equal(queue_pop(&q), &woken[i]);
+    assert_ptr_equal(queue_pop(&q), &child);
+    for (int i = QUEUE_FEW; i < 2 * QUEUE_FEW; i++)
+        assert_ptr_equal(queue_pop(&q), &woken[i]);
+    assert_ptr_equal(queue_pop(&q), &more);
+    assert_null(queue_pop(&q));
+}
+
+static void one_that_was_woken_far_behind_is_not_looked_for(void **state)
+{
+    static struct thrum_job_ old[QUEUE_LOOK], woken;
+    struct queue q = queue_for(state);
+
+    spawned_many(&q, old, QUEUE_LOOK);
+    spawned_in(&q, &woken, NULL);
+    assert_false(queue_woken_first(&q));
+    assert_ptr_equal(queue_pop(&q), &old[0]);
+    assert_true(queue_woken_first(&q));
+    assert_ptr_equal(queue_pop(&q), &woken);
+    assert_ptr_equal(queue_pop(&q), &old[1]);
+}
+
 static void one_that_was_woken_is_added_last_if_all_were(void **state)
 {
     struct queue q = queue_for(state);
@@ -400,6 +434,8 @@ int main(void)
         BOTH(of_too_many_the_newest_are_called_but_not_for_ever),
         BOTH(of_too_many_only_what_is_new_and_a_child_is_called),
         BOTH(those_that_were_woken_go_first),
+        BOTH(of_many_that_were_woken_few_go_first),
+        BOTH(one_that_was_woken_far_behind_is_not_looked_for),
         BOTH(one_that_was_woken_is_added_last_if_all_were),
         BOTH(a_fork_is_nobodys_child),
         BOTH(the_count_is_the_length),
