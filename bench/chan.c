@@ -7,8 +7,8 @@
  * to be on the same: `meet` has no room, `pingpong` sends it back and forth
  * through two channels without room, `pingpong1` through two with room for one;
  * there a value is one way. `broadcast`: from one to four. `pipeline`: an item from
- * a source through a stage of many and one that keeps the order. The floor is such a ring without a lock, filled and
- * emptied by two functions.
+ * a source through a stage of many and one that keeps the order. The floor is such a
+ * ring without a lock, filled and emptied by two functions.
  */
 #include <string.h>
 #include <thrum.h>
@@ -19,7 +19,7 @@ enum { ROOM = 1024, BATCH = 64 };
 
 static long messages; /* of all senders together */
 
-/* ------------------------------------------------------------------ the floor */
+/* ---------------------------------------------------------------- the floor */
 
 static struct {
     long items[ROOM];
@@ -60,7 +60,7 @@ static void floor_ring(unsigned workers)
     bench_expect("sum", sum, messages * (messages - 1) / 2);
 }
 
-/* --------------------------------------------------------- senders and receivers */
+/* ---------------------------------------------------- senders and receivers */
 
 struct test {
     thrum_chan chan, other;
@@ -231,7 +231,7 @@ static void meet(unsigned workers)
                                     .receive = receive_each});
 }
 
-/* ----------------------------------------------------------------- back and forth */
+/* ----------------------------------------------------------- back and forth */
 
 static thrum_err *ping(void *arg)
 {
@@ -280,7 +280,7 @@ static void pingpong1(unsigned workers)
     measure_hand_overs(workers, 1);
 }
 
-/* -------------------------------------------------- one to all, and a chain of stages */
+/* ---------------------------------------- one to all, and a chain of stages */
 
 enum { LISTENERS = 4 };
 

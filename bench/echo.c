@@ -59,7 +59,7 @@ static void must(bool ok, const char *what)
         bench_fail(what);
 }
 
-/* -------------------------------------------------------------- the generator */
+/* ------------------------------------------------------------ the generator */
 
 static void say(int fd)
 {
@@ -147,7 +147,7 @@ static void start_generator(void)
     from_generator = out[0];
 }
 
-/* --------------------------------------------------------------- the three servers */
+/* -------------------------------------------------------- the three servers */
 
 static int listen_here(void)
 {
@@ -328,7 +328,7 @@ static thrum_err *serve_tasks(void *arg)
     return thrum_scope_close(&s, NULL);
 }
 
-/* ---------------------------------------------------------------------- the cases */
+/* ---------------------------------------------------------------- the cases */
 
 enum server { EPOLL, RING, TASKS, SERVERS };
 

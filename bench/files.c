@@ -50,7 +50,7 @@ static thrum_err *transfer_elsewhere(void *arg)
     return thrum_offload(transfer, arg);
 }
 
-/* ------------------------------------------------------------ one after another */
+/* -------------------------------------------------------- one after another */
 
 struct series {
     thrum_fn *fn;
@@ -96,7 +96,7 @@ static void write_one(unsigned workers)
     bench_call(workers, one_by_one, &(struct series){transfer, write_as_thrum});
 }
 
-/* ------------------------------------------------------------------- all at once */
+/* -------------------------------------------------------------- all at once */
 
 static thrum_err *at_once(void *arg)
 {

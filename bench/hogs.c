@@ -4,9 +4,9 @@
  * one woke late. quiet, the floor: nobody computes. some: all workers but one
  * compute meanwhile, in one piece. all: all of them. forks: all of them, in trees of
  * forks, which never wait. pipe: as all; a task reads from a pipe what a thread
- * writes there every millisecond, and a sample is how late it has it. woken: a task wakes another, and computes then; a sample is how
- * soon that runs, elsewhere. offload: the blocking pool is full of calls that
- * sleep, and more of them wait.
+ * writes there every millisecond, and a sample is how late it has it. woken: a task
+ * wakes another, and computes then; a sample is how soon that runs, elsewhere.
+ * offload: the blocking pool is full of calls that sleep, and more of them wait.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -153,7 +153,7 @@ static void forks(unsigned workers)
     sleep_beside_hogs(workers, fork_on, workers);
 }
 
-/* -------------------------------------------------------------------- the pipe */
+/* ----------------------------------------------------------------- the pipe */
 
 static int ends[2];
 
@@ -209,7 +209,7 @@ static void from_a_pipe(unsigned workers)
     add_all();
 }
 
-/* ---------------------------------------------------------------------- wakes */
+/* -------------------------------------------------------------------- wakes */
 
 static thrum_event event;
 static int64_t set_at;
@@ -248,7 +248,7 @@ static void woken(unsigned workers)
     add_all();
 }
 
-/* -------------------------------------------------------------------- the pool */
+/* ----------------------------------------------------------------- the pool */
 
 static thrum_err *call_sleep(void *arg)
 {

@@ -109,7 +109,7 @@ static void floor_event(unsigned unused)
     bench_add((double)(bench_now() - start) / (double)(PAIR * meetings));
 }
 
-/* -------------------------------------------------------------------- mutexes */
+/* ------------------------------------------------------------------ mutexes */
 
 static thrum_err *lock_mutex(void *times)
 {
@@ -157,7 +157,7 @@ static void crowd(unsigned unused)
     measure(PAIR, CROWD);
 }
 
-/* --------------------------------------------------------- semaphores, events */
+/* ------------------------------------------------------- semaphores, events */
 
 static thrum_err *take_and_give(void *unused)
 {

@@ -40,7 +40,7 @@ static void call(unsigned workers)
     bench_add((double)(bench_now() - start) / (double)singles);
 }
 
-/* ------------------------------------------------------------------ one scope */
+/* ---------------------------------------------------------------- one scope */
 
 static thrum_err *open_all(void *unused)
 {
@@ -90,7 +90,7 @@ static void ask(unsigned workers)
     bench_add(bench_call_ns(workers, ask_all, NULL) / (double)singles);
 }
 
-/* --------------------------------------------------------------------- cancel */
+/* ------------------------------------------------------------------- cancel */
 
 static thrum_err *sleep_long(void *unused)
 {
@@ -129,7 +129,7 @@ static void cancel(unsigned workers)
     bench_add(ns / (double)parked);
 }
 
-/* -------------------------------------------------------------------- failures */
+/* ----------------------------------------------------------------- failures */
 
 static thrum_err *spawn_all(thrum_fn *fn)
 {

@@ -37,7 +37,7 @@ static thrum_time some_time(uint32_t *seed, thrum_time now)
     return now + THRUM_SEC(3600) + (thrum_time)drawn(seed, 1000000000) * 60;
 }
 
-/* --------------------------------------------------------------- a bare heap */
+/* -------------------------------------------------------------- a bare heap */
 
 static int64_t heap[64];
 static int heap_count;
@@ -83,7 +83,7 @@ static void floor_arm(unsigned workers)
     bench_add((double)(bench_now() - start) / (double)singles);
 }
 
-/* --------------------------------------------------------- armed and canceled */
+/* ------------------------------------------------------- armed and canceled */
 
 static atomic_uint came;
 
@@ -149,7 +149,7 @@ static void arm(unsigned workers)
     bench_add(m.ns);
 }
 
-/* ------------------------------------------------------------- a million more */
+/* ----------------------------------------------------------- a million more */
 
 static thrum_event over;
 static atomic_long armed;
@@ -217,7 +217,7 @@ static void arm_among_many(unsigned workers)
     move_beside_many(workers, true);
 }
 
-/* ------------------------------------------------ a wait that ends before that */
+/* --------------------------------------------- a wait that ends before that */
 
 static thrum_sem turn_of[2];
 
@@ -276,7 +276,7 @@ static void timed(unsigned workers)
     play_turns(workers, true);
 }
 
-/* ------------------------------------------------------------------- lateness */
+/* ----------------------------------------------------------------- lateness */
 
 static double *lateness; /* us */
 static atomic_long taken;

@@ -99,7 +99,7 @@ static bool pool_submit(struct pool *pool, void (*fn)(void *), void *arg)
     return true;
 }
 
-/* ------------------------------------------------------------------ the work */
+/* ----------------------------------------------------------------- the work */
 
 struct slice {
     int low, high, primes;

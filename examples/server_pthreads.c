@@ -119,7 +119,7 @@ static void *accept_all(void *arg)
     return (void *)(intptr_t)rc;
 }
 
-/* ------------------------------------------------------------------- clients */
+/* ------------------------------------------------------------------ clients */
 
 struct client {
     struct sockaddr_in address;

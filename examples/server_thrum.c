@@ -74,7 +74,7 @@ static thrum_err *accept_all(void *arg)
     return thrum_scope_close(&s, thrum_rc(rc));
 }
 
-/* ------------------------------------------------------------------- clients */
+/* ------------------------------------------------------------------ clients */
 
 struct loopback {
     int listener;

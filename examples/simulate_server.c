@@ -25,7 +25,7 @@ struct net {
     char port[8];
 };
 
-/* --- the server ------------------------------------------------------------------ */
+/* --- the server ----------------------------------------------------------- */
 
 struct connection {
     int fd;
@@ -77,7 +77,7 @@ static thrum_err *serve(void *arg)
     return thrum_scope_close(&s, fd == -EBADF ? NULL : thrum_rc(fd));
 }
 
-/* --- its test -------------------------------------------------------------------- */
+/* --- its test ------------------------------------------------------------- */
 
 static thrum_err *ask(int fd)
 {

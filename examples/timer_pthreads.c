@@ -130,7 +130,7 @@ static void timers_stop(void)
     pthread_join(timers.thread, NULL);
 }
 
-/* ---------------------------------------------------------------- the timers */
+/* --------------------------------------------------------------- the timers */
 
 static int64_t tick(struct timer *me)
 {

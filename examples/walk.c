@@ -81,7 +81,7 @@ static thrum_err *app(void *path)
     return NULL;
 }
 
-/* ------------------------------------------------------------------ the tree */
+/* ----------------------------------------------------------------- the tree */
 
 static void name_it(char *name, size_t room, const char *in, int i, char kind)
 {

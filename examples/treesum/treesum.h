@@ -28,7 +28,7 @@
 
 enum { MAX_LIMIT = 1 << 16, FAILURES_TOLD = 100 };
 
-/* --- tree.c: what was found ------------------------------------------------ */
+/* --- tree.c: what was found ----------------------------------------------- */
 
 /* In a directory: a regular file, or a directory. */
 struct entry {
@@ -89,7 +89,7 @@ void dir_sort(struct dir *dir);
 thrum_err *tree_lay_out(struct tree *tree, size_t digest_size);
 void tree_free(struct tree *tree);
 
-/* --- path.c ---------------------------------------------------------------- */
+/* --- path.c --------------------------------------------------------------- */
 
 struct path {
     char *bytes;
@@ -101,7 +101,7 @@ int path_open(struct path *path, int flags);
 void path_close(int fd);
 bool path_wait_for_descriptor(int rc, unsigned *tries);
 
-/* --- failure.c ------------------------------------------------------------- */
+/* --- failure.c ------------------------------------------------------------ */
 
 extern const thrum_kind Forbidden, Missing, NotRegular, Changed, Unreadable;
 extern const thrum_kind NotWritten;
@@ -111,7 +111,7 @@ thrum_err *failure_changed(const char *path, const struct stat *before,
                            const struct stat *after);
 thrum_err *failures_gather(struct tree *tree);
 
-/* --- progress.c ------------------------------------------------------------ */
+/* --- progress.c ----------------------------------------------------------- */
 
 /* The counters are for the eye: they order nothing. */
 struct progress {
@@ -130,7 +130,7 @@ void progress_begin(struct progress *progress, const struct tree *tree);
 void progress_end(struct progress *progress);
 void progress_summary(const struct progress *progress, const struct tree *tree);
 
-/* --- the steps ------------------------------------------------------------- */
+/* --- the steps ------------------------------------------------------------ */
 
 thrum_err *walk(struct tree *tree, unsigned limit, struct progress *progress);
 thrum_err *hash(struct tree *tree, unsigned limit, const EVP_MD *algorithm,

@@ -46,7 +46,7 @@ struct msghdr;
 struct iovec;
 struct stat;
 
-/* -------------------------------------------------------------------- waiting */
+/* ------------------------------------------------------------------ waiting */
 
 /* Wait until one of `events` (POLLIN, POLLOUT, POLLPRI, as for poll(2)) is there,
  * or an error, or the end: for libraries that do their own reading.
@@ -63,7 +63,7 @@ struct stat;
  */
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD int thrum_wait_fd(int fd, int events);
 
-/* -------------------------------------------------------- reading and writing */
+/* ------------------------------------------------------ reading and writing */
 
 /* Read what there is, at most n bytes, as read(2).
  *
@@ -158,7 +158,7 @@ thrum_recvmsg(int fd, struct msghdr *message, int flags);
 THRUM_API THRUM_SUSPENDS THRUM_NODISCARD ssize_t
 thrum_sendmsg(int fd, const struct msghdr *message, int flags);
 
-/* ---------------------------------------------------------------- connections */
+/* -------------------------------------------------------------- connections */
 
 /* Accept a connection, as accept(2). The listening socket becomes non-blocking.
  *

@@ -196,7 +196,7 @@ thrum_scope_close(thrum_scope *s, thrum_err *body);
  */
 THRUM_API thrum_scope *thrum_root(void);
 
-/* ------------------------------------------------------------------- clean-up */
+/* ----------------------------------------------------------------- clean-up */
 
 /* Run fn(arg) when s is closed: after its children have ended, last in first
  * out, on every path. Register it right after the acquisition that succeeded.
@@ -230,7 +230,7 @@ THRUM_API thrum_scope *thrum_root(void);
  */
 THRUM_API const thrum_err *thrum_outcome(void);
 
-/* --------------------------------------------------------- cancel and deadline */
+/* ------------------------------------------------------ cancel and deadline */
 
 /* Cancel a scope and all that is inside it. Once is enough; it cannot be undone.
  *

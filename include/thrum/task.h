@@ -153,7 +153,7 @@ static inline thrum_err *thrum_join(thrum_task *t)
     return err;
 }
 
-/* -------------------------------------------------------- many calls at once */
+/* ------------------------------------------------------- many calls at once */
 
 typedef struct thrum_job {
     thrum_fn *fn;
@@ -165,7 +165,7 @@ typedef struct thrum_job {
 /* Call all jobs in parallel and wait for all of them.
  *
  * Call from:  a task.
- * Suspends:   while jobs run elsewhere or wait.
+ * Suspends:   while jobs run elsewhere or wait; and between two jobs, as thrum_join.
  * Returns:    THRUM_ALL: NULL if all succeeded, else one error with them all,
  *             the first to happen as its primary, their thrum_err_index the
  *             index into `jobs`.

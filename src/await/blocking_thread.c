@@ -16,7 +16,7 @@ enum {
 
 #define WARM_NS INT64_C(5000000000)
 
-/* -------------------------------------------------------------- taking a job */
+/* ------------------------------------------------------------- taking a job */
 
 static void set_queue(struct pool *p, struct tray_item *first)
 {
@@ -114,7 +114,7 @@ static enum next next(struct pool *p, struct blocking_thread *t, bool looked,
     return what;
 }
 
-/* ------------------------------------------------------------- running a job */
+/* ------------------------------------------------------------ running a job */
 
 void offload_over(struct offload *job)
 {
@@ -211,7 +211,7 @@ static void run_timed(struct pool *p, struct blocking_thread *t,
     spin_unlock(&p->lock);
 }
 
-/* ------------------------------------------------------------------- resting */
+/* ------------------------------------------------------------------ resting */
 
 static bool any_came(struct pool *p)
 {

@@ -19,7 +19,7 @@ enum {
     BLOCKING_STACK = 1 << 20, /* bytes; what blocks is often a deep library */
 };
 
-/* ------------------------------------------------------------------- growing */
+/* ------------------------------------------------------------------ growing */
 
 static void fail_all(struct tray_item *item, int rc)
 {
@@ -161,7 +161,7 @@ static void look_again(struct timer *timer)
         arm(p);
 }
 
-/* ---------------------------------------------------------------- submitting */
+/* --------------------------------------------------------------- submitting */
 
 /* What to do for a job that was put into the queue. */
 struct duty {
@@ -212,7 +212,7 @@ static void rely_on_others(struct pool *p)
         arm(p);
 }
 
-/* ------------------------------------------------------------------ sweeping */
+/* ----------------------------------------------------------------- sweeping */
 
 static bool is_unwanted(struct offload *job)
 {
@@ -400,7 +400,7 @@ void pool_submit(struct pool *p, struct offload *job)
         thread_yield();
 }
 
-/* -------------------------------------------------------------- the interface */
+/* ------------------------------------------------------------ the interface */
 
 /* A cancel came while the job was waited for. Its arguments are borrowed: it
  * waits until the job is out of the queue, or done. */

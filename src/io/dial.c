@@ -19,7 +19,7 @@
 
 enum { ADDRESSES = 16, LOOKUPS = 32 };
 
-/* ------------------------------------------------------------------- looking up */
+/* --------------------------------------------------------------- looking up */
 
 /* With copies: who waits may leave while a resolver does not answer. */
 struct lookup {
@@ -94,7 +94,7 @@ static int find(const char *host, const char *port, bool passive,
     return look_up_elsewhere(host, port, passive, list);
 }
 
-/* ------------------------------------------------------------------- attempting */
+/* --------------------------------------------------------------- attempting */
 
 struct dial;
 
@@ -276,7 +276,7 @@ int thrum_listen(const char *host, const char *port)
     return listening(rc);
 }
 
-/* ------------------------------------------------------------------ Unix sockets */
+/* ------------------------------------------------------------- Unix sockets */
 
 int thrum_dial_unix(const char *path)
 {

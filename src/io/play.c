@@ -27,7 +27,7 @@ struct thrum_played_ {
     char *argv[];
 };
 
-/* ------------------------------------------------------------------- it runs */
+/* ------------------------------------------------------------------ it runs */
 
 /* As wait(2) has it. */
 static int status_of(const struct thrum_played_ *p, int rc)
@@ -81,7 +81,7 @@ static thrum_err *play(void *arg)
     return NULL;
 }
 
-/* ------------------------------------------------------------------- starting */
+/* ----------------------------------------------------------------- starting */
 
 static const thrum_sim_program *find(const char *name)
 {
@@ -182,7 +182,7 @@ int play_start(struct thrum_played_ **made, char *const *argv,
     return rc;
 }
 
-/* -------------------------------------------------------------------- signals */
+/* ------------------------------------------------------------------ signals */
 
 /* Below it nothing is shielded any more. */
 static void reach_shielded(struct stack *stack, void *arg)
@@ -219,7 +219,7 @@ int play_signal(struct thrum_played_ *p, int signal)
     return 0;
 }
 
-/* -------------------------------------------------------------------- its end */
+/* ------------------------------------------------------------------ its end */
 
 int play_has_ended(const struct thrum_played_ *p)
 {

@@ -26,7 +26,7 @@ enum { STREAMS = 3 };
 const thrum_kind THRUM_EXIT = {
     .name = "THRUM_EXIT", .parent = &THRUM_ERROR, .code = 0};
 
-/* ------------------------------------------------------------------- starting */
+/* ----------------------------------------------------------------- starting */
 
 /* Its ends of the streams, -1 for none, and whether they are to be closed. */
 struct streams {
@@ -169,7 +169,7 @@ int thrum_process_start_(thrum_process *p, char *const *argv,
     return rc;
 }
 
-/* --------------------------------------------------- one that runs, or is played */
+/* ---------------------------------------------- one that runs, or is played */
 
 static int tell(thrum_process *p, int signal)
 {
@@ -189,7 +189,7 @@ static int reap(thrum_process *p)
                               : process_reap(p->pid, &p->status);
 }
 
-/* -------------------------------------------------------------------- waiting */
+/* ------------------------------------------------------------------ waiting */
 
 /* Without a descriptor for it, or what is needed to wait for one: look now and
  * then. */

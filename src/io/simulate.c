@@ -21,7 +21,7 @@ bool simulate_is_on(void)
     return worker_current() != NULL && here()->sim != NULL;
 }
 
-/* ----------------------------------------------------------------------- fate */
+/* --------------------------------------------------------------------- fate */
 
 static const int of_none[] = {0}, of_wait[] = {-ENOMEM, -ENOSPC, 0},
                  of_read[] = {-ECONNRESET, -ETIMEDOUT, 0},
@@ -60,7 +60,7 @@ static const int *faults_of(const struct call *c, enum transfer_kind kind,
     return kind == TRANSFER_MESSAGES && what == POLL_WRITE ? of_send : of_none;
 }
 
-/* --------------------------------------------------------------------- shares */
+/* ------------------------------------------------------------------- shares */
 
 static size_t share_of(size_t n, enum transfer_kind kind, unsigned what)
 {
@@ -110,7 +110,7 @@ static ssize_t try_vector(struct call *c, attempt *try, enum transfer_kind kind,
     return rc;
 }
 
-/* ---------------------------------------------------------------------- calls */
+/* -------------------------------------------------------------------- calls */
 
 static ssize_t try_now(struct call *c, attempt *try, enum transfer_kind kind,
                        unsigned what)

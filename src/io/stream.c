@@ -319,7 +319,7 @@ ssize_t thrum_sendmsg(int fd, const struct msghdr *message, int flags)
     return rc;
 }
 
-/* ------------------------------------------------------------------- waiting */
+/* ------------------------------------------------------------------ waiting */
 
 struct waiting {
     struct call call;

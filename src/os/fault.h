@@ -1,9 +1,9 @@
 /* fault.h - say what an overflowed stack is before the program dies of it.
  *
  * Knows nothing of stacks: whoever knows where they are, and their guards,
- * explains an address. The handlers for SIGSEGV and SIGBUS are installed once per process,
- * never removed, and pass on what is not ours to the handlers that were there
- * before. A handler the application installs later replaces ours; nothing is
+ * explains an address. The handlers for SIGSEGV and SIGBUS are installed once per
+ * process, never removed, and pass on what is not ours to the handlers that were
+ * there before. A handler the application installs later replaces ours; nothing is
  * done against that. Where a filter refuses sigaction(2) there are none, and an
  * overflow is a plain fault.
  *

@@ -40,7 +40,7 @@ struct name {
 
 static const char magic[8] = {'\0', 't', 'h', 'r', 'u', 'm'};
 
-/* ------------------------------------------------------------------ addresses */
+/* ---------------------------------------------------------------- addresses */
 
 static bool is_internet(int family)
 {
@@ -116,7 +116,7 @@ bool loopback_is_for(int fd, const struct sockaddr *addr, socklen_t size)
            option(fd, SO_DOMAIN) == addr->sa_family;
 }
 
-/* ---------------------------------------------------------------------- names */
+/* -------------------------------------------------------------------- names */
 
 static socklen_t name_size(void)
 {
@@ -161,7 +161,7 @@ static int replace(int fd, int made)
     return rc;
 }
 
-/* ------------------------------------------------------------------- listeners */
+/* ---------------------------------------------------------------- listeners */
 
 enum { PLACES = 3 };
 
@@ -270,7 +270,7 @@ int loopback_listen(const void *net, const struct sockaddr *addr,
     return fd < 0 && at.port != 0 ? unix_listener(net, &at) : fd;
 }
 
-/* ----------------------------------------------------------------- connections */
+/* -------------------------------------------------------------- connections */
 
 static int connect_to(const void *net, int made, const struct place *p)
 {
@@ -364,7 +364,7 @@ int loopback_accept(int fd, struct sockaddr *addr, socklen_t *size)
     return rc;
 }
 
-/* ------------------------------------------------------------------ their ends */
+/* --------------------------------------------------------------- their ends */
 
 /* Of a connection: that of who has connected, or of who has accepted. */
 struct end {

@@ -131,7 +131,7 @@ ssize_t transfer_writev(int fd, const struct iovec *v, int count, bool quiet)
     return write_with(fd, v, count, RWF_NOWAIT, quiet);
 }
 
-/* ------------------------------------------------- where the kernel cannot say */
+/* ---------------------------------------------- where the kernel cannot say */
 
 int transfer_poll(int fd, int events)
 {

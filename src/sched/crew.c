@@ -20,7 +20,7 @@ static void unlock_crew(struct crew *c)
     tsan_promise(c); /* to who stops */
 }
 
-/* ------------------------------------------------------------- under the lock */
+/* ----------------------------------------------------------- under the lock */
 
 static void count(struct crew *c, uint32_t running)
 {
@@ -118,7 +118,7 @@ static void be_here(struct crew *c, struct crew_member *m)
     count(c, running(c) + 1);
 }
 
-/* --------------------------------------------------------------------- calls */
+/* -------------------------------------------------------------------- calls */
 
 void crew_init(struct crew *c, const struct crew_hooks *hooks, void *arg)
 {

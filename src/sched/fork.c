@@ -59,7 +59,7 @@ void fork_run(struct stack *s, struct thrum_job_ *slot)
         (void)wait_wake(&j->wait, WAKE_EVENT);
 }
 
-/* ------------------------------------------------------------------- joining */
+/* ------------------------------------------------------------------ joining */
 
 const struct thrum_awaited_ awaited_fork = {"a fork", NULL, false};
 
@@ -190,7 +190,7 @@ struct thrum_job_ *fork_open_above(struct stack *s, struct thrum_job_ *from)
     return fork != NULL && is_above(fork, from) ? fork : NULL;
 }
 
-/* ------------------------------------------------------- for the inline code */
+/* ------------------------------------------------------ for the inline code */
 
 struct thrum_deque_ *thrum_hint_slow_(void)
 {

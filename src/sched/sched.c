@@ -14,7 +14,7 @@ enum {
     POLL_TURN = 64,     /* .. and at descriptors */
 };
 
-/* ------------------------------------------------------------ where jobs are */
+/* ----------------------------------------------------------- where jobs are */
 
 /* Is there a job anywhere? The one list of places. Read after a barrier when it
  * must not miss one; a stack before the queue, as a stack that is put away moves

@@ -29,7 +29,7 @@ static void workers_stop(struct sched *s)
     tsan_rely(&s->relief);
 }
 
-/* ------------------------------------------------------------ for sched/crew */
+/* ----------------------------------------------------------- for sched/crew */
 
 static unsigned workers_room(const struct sched *s)
 {
@@ -101,7 +101,7 @@ static void join_worker(struct crew_member *m)
 static const struct crew_hooks crew_hooks = {make_worker, start_worker,
                                              join_worker};
 
-/* ------------------------------------------------------------- start and stop */
+/* ----------------------------------------------------------- start and stop */
 
 /* A fault, on the thread that had it. */
 static bool explain(const char *addr, const char *sp, char *line, size_t n)

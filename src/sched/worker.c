@@ -509,7 +509,7 @@ void worker_yield_to_forks(struct stack *s)
     worker_yield(s);
 }
 
-/* ------------------------------------------------------------ in a simulation */
+/* ---------------------------------------------------------- in a simulation */
 
 _Atomic uint32_t thrum_simulations_;
 

@@ -8,7 +8,7 @@ enum {
     AGAIN = 128, /* told once more */
 };
 
-/* ---------------------------------------------------------------------- calls */
+/* -------------------------------------------------------------------- calls */
 
 /* From nothing on, each order of magnitude as often. */
 static int64_t delay(struct sim *sim)
@@ -62,7 +62,7 @@ size_t sim_share(struct sched_sim *hooks, size_t n)
                : 1 + sim_choose(sim, CHOOSE_IO, most - 1);
 }
 
-/* ----------------------------------------------------------------------- news */
+/* --------------------------------------------------------------------- news */
 
 static void keep_back(struct sim *sim, const struct poll_event *event);
 

@@ -7,7 +7,7 @@
 
 enum { CHANGE_BITS = 14 };
 
-/* ----------------------------------------------------------------------- plan */
+/* --------------------------------------------------------------------- plan */
 
 uint32_t one_of(struct sim *sim, const uint32_t *of, uint32_t n)
 {
@@ -49,7 +49,7 @@ void plan_draw(struct sim *sim)
     changes_draw(sim);
 }
 
-/* ---------------------------------------------------------------------- ranks */
+/* -------------------------------------------------------------------- ranks */
 
 /* Drawn ones are positive, the others below all that were given out. */
 void rank_lowest(struct sim *sim)
@@ -103,7 +103,7 @@ static void sift_down(struct ready_set *set, size_t i, struct ready r)
     set->all[i] = r;
 }
 
-/* ------------------------------------------------------------------ the array */
+/* ---------------------------------------------------------------- the array */
 
 void ready_init(struct ready_set *set)
 {

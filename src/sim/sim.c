@@ -17,7 +17,7 @@ enum { ROUNDS = 100, STEPS = 10000000 };
 
 #define SEED UINT64_C(0x74687275)
 
-/* ------------------------------------------------------------------- the body */
+/* ----------------------------------------------------------------- the body */
 
 static void main_run(struct thrum_job_ *job);
 
@@ -64,7 +64,7 @@ static void main_run(struct thrum_job_ *job)
     tsan_promise(sim);
 }
 
-/* ------------------------------------------------------------------ one round */
+/* ---------------------------------------------------------------- one round */
 
 static bool alloc_fails(void)
 {
@@ -176,7 +176,7 @@ static thrum_err *round_run(struct sim *sim)
     return sim->err;
 }
 
-/* --------------------------------------------------------------------- rounds */
+/* ------------------------------------------------------------------- rounds */
 
 /* The first one's as it is, so that a seed that was printed can be given. */
 static uint64_t seed_of(uint64_t first, unsigned round)

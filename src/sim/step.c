@@ -33,7 +33,7 @@ struct sim *sim_current(void)
     return sim_of(s->worker->sched->sim);
 }
 
-/* --------------------------------------------------------------------- limits */
+/* ------------------------------------------------------------------- limits */
 
 /* Shielded ones hear it, too. */
 static void stop_shielded(struct stack *stack, void *unused)
@@ -94,7 +94,7 @@ static void step(struct sim *sim)
         past_limit(sim, "too late");
 }
 
-/* ------------------------------------------------------------------- the time */
+/* ----------------------------------------------------------------- the time */
 
 static void pass(struct sim *sim, int64_t ns)
 {
@@ -171,7 +171,7 @@ static bool look_again(struct sim *sim)
     return sim->ready.count > 0;
 }
 
-/* ----------------------------------------------------------------------- next */
+/* --------------------------------------------------------------------- next */
 
 /* The stack that is left: what holds until it goes on. */
 static void leave(struct sim *sim, struct worker *w)
@@ -288,7 +288,7 @@ static void sim_forked(struct sched_sim *hooks, struct stack *s)
     sched_point(POINT_CALL);
 }
 
-/* --------------------------------------------------------------------- points */
+/* ------------------------------------------------------------------- points */
 
 /* Who asks again and again waits for others: they go first. */
 static bool ask(struct sim *sim, enum point point)

@@ -50,7 +50,7 @@ static void require_broadcast(const struct broadcast *b, const char *func)
                "thrum_broadcast_fini has freed");
 }
 
-/* ------------------------------------------------------------------- both ends */
+/* ---------------------------------------------------------------- both ends */
 
 int thrum_broadcast_init(thrum_broadcast *broadcast, size_t item, size_t keep)
 {
@@ -111,7 +111,7 @@ void thrum_broadcast_close(thrum_broadcast *broadcast)
     line_let_go_all(called);
 }
 
-/* ------------------------------------------------------------------ subscribers */
+/* -------------------------------------------------------------- subscribers */
 
 void thrum_subscribe(thrum_subscriber *s, thrum_broadcast *broadcast)
 {

@@ -7,7 +7,7 @@ enum { HOPE_MOST = 2, HOPE_AGAIN = -30 };
 _Static_assert(sizeof(struct chan) <= sizeof(thrum_chan),
                "the public type has room for a channel");
 
-/* ------------------------------------------------- items, and who is in a line */
+/* ---------------------------------------------- items, and who is in a line */
 
 static inline void copy(const struct chan *c, void *to, const void *from)
 {
@@ -159,7 +159,7 @@ int chan_do(struct chan *c, thrum_direction op, void *item,
     return put_or_take(c, op, item, called);
 }
 
-/* ----------------------------------------------------------- making and ending */
+/* -------------------------------------------------------- making and ending */
 
 int thrum_chan_init(thrum_chan *chan, size_t item, size_t cap)
 {
@@ -229,7 +229,7 @@ void thrum_chan_close(thrum_chan *chan)
     line_let_go_all(senders);
 }
 
-/* ------------------------------------------------------------------ one item */
+/* ----------------------------------------------------------------- one item */
 
 /* Nothing will come; wait until canceled. */
 static cold int wait_for_nothing(struct scope *scope)
@@ -396,7 +396,7 @@ int thrum_chan_try_recv(thrum_chan *c, void *item)
     return now(chan_of(c), THRUM_RECV, item);
 }
 
-/* ---------------------------------------------------------------- many items */
+/* --------------------------------------------------------------- many items */
 
 static void *nth(const struct chan *c, void *items, size_t i)
 {

@@ -82,7 +82,7 @@ void thrum_gen_open_(thrum_gen *g, const struct thrum_site_ *site, thrum_fn *fn,
     enter(gen);
 }
 
-/* --------------------------------------------------------------- the consumer */
+/* ------------------------------------------------------------- the consumer */
 
 /* Let the body run until it hands back. */
 static int resume(struct gen *g, struct stack *self)
@@ -173,7 +173,7 @@ thrum_err *thrum_gen_close(thrum_gen *gen)
     return g->err;
 }
 
-/* ------------------------------------------------------------------- the body */
+/* ----------------------------------------------------------------- the body */
 
 void thrum_gen_run_(struct thrum_job_ *job)
 {

@@ -81,7 +81,7 @@ static void unlock(struct spin *l)
     spin_unlock(l);
 }
 
-/* ------------------------------------------------------------- slots, carriers */
+/* ---------------------------------------------------------- slots, carriers */
 
 static void slot_put(struct run *r, struct slot *slot)
 {
@@ -105,7 +105,7 @@ static void has_begun(struct run *r)
     unlock(&r->lock);
 }
 
-/* ------------------------------------------------------------------- one stage */
+/* ---------------------------------------------------------------- one stage */
 
 /* Is it this item's turn? If not it is left there. */
 static bool enter_turn(struct run *r, struct stage *st, struct slot *slot)
@@ -190,7 +190,7 @@ static thrum_err *pass(struct run *r, struct slot *slot, bool *parked,
     return call_stage(what, slot);
 }
 
-/* --------------------------------------------------------------------- carrying */
+/* ----------------------------------------------------------------- carrying */
 
 /* It was parked, and it is its turn now. Ours has left the last stage: we go on
  * with it. Else somebody else does, unless there is no memory for that. */
@@ -320,7 +320,7 @@ static thrum_err *carry(void *arg)
     return NULL;
 }
 
-/* -------------------------------------------------------------------- the whole */
+/* ---------------------------------------------------------------- the whole */
 
 static size_t rounded(size_t bytes)
 {

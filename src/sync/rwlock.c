@@ -174,7 +174,7 @@ static void unlock(struct rwlock *l, enum what what)
     line_let_go_all(admitted);
 }
 
-/* ---------------------------------------------------------------- as declared */
+/* -------------------------------------------------------------- as declared */
 
 void thrum_rwlock_rdlock(thrum_rwlock *l)
 {

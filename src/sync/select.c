@@ -18,7 +18,7 @@ static struct branch *branch_of(thrum_case *c)
     return (struct branch *)(void *)c->opaque_;
 }
 
-/* ------------------------------------------------------------------- all locks */
+/* ---------------------------------------------------------------- all locks */
 
 static bool is_before(const thrum_case *a, const thrum_case *b)
 {
@@ -84,7 +84,7 @@ static void unlock_all(thrum_case *first)
         chan_unlock(chan_of(c->ch));
 }
 
-/* ---------------------------------------------------------------------- one case */
+/* ----------------------------------------------------------------- one case */
 
 /* Where to begin to look, so that whoever is always ready leaves the others their
  * turn. */
@@ -120,7 +120,7 @@ static int do_one(thrum_case *cases, int n, struct line_place **called)
     return -1;
 }
 
-/* ----------------------------------------------------------------------- waiting */
+/* ------------------------------------------------------------------ waiting */
 
 static void enter_all(thrum_case *first, struct wait *wait)
 {

@@ -115,7 +115,7 @@ static void begin(struct scope *s, int64_t now)
     store_release(&s->timed, 1);              /* [K8] */
 }
 
-/* ------------------------------------------------------- noted for the present */
+/* ---------------------------------------------------- noted for the present */
 
 static bool can_note(const struct scope *s, const thrum_scope_opts *opts)
 {
@@ -174,7 +174,7 @@ bool alarm_look(struct stack *stack)
     return any;
 }
 
-/* -------------------------------------------------------------- alone, or not */
+/* ------------------------------------------------------------ alone, or not */
 
 /* A timer is set for what it has from before, too. */
 static void end_alone(struct scope *s)
@@ -211,7 +211,7 @@ void alarm_keep(struct scope *s)
         store_relaxed(&s->seen, 0); /* a number that is old, if there is news */
 }
 
-/* ---------------------------------------------------------------------- opened */
+/* ------------------------------------------------------------------- opened */
 
 void alarm_open(struct scope *s, const thrum_scope_opts *opts)
 {

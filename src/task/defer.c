@@ -109,7 +109,7 @@ void thrum_defer_(thrum_scope *scope, thrum_fn *fn, void *arg, const char *what)
     spin_unlock(&s->lock);
 }
 
-/* ---------------------------------------------------------------- at the end */
+/* --------------------------------------------------------------- at the end */
 
 /* One of them, shielded until `until`. What it spawns it waits for. */
 static thrum_err *run(struct scope *s, struct deferred d, int64_t until)

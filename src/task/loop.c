@@ -173,7 +173,7 @@ static thrum_err *run_loop(struct loop *l, const thrum_scope_opts *opts,
     return scope_close(&l->scope, NULL);
 }
 
-/* --------------------------------------------------------------------- gather */
+/* ------------------------------------------------------------------- gather */
 
 static thrum_err *call_job(struct stack *stack, const thrum_job *job)
 {
@@ -257,7 +257,7 @@ thrum_err *thrum_gather(thrum_job *jobs, size_t n, thrum_policy policy)
     return NULL;
 }
 
-/* ----------------------------------------------------------------------- each */
+/* --------------------------------------------------------------------- each */
 
 struct each {
     thrum_each_fn *fn;
@@ -325,7 +325,7 @@ thrum_err *thrum_each_(size_t n, thrum_each_fn *fn, void *ctx,
     return run_loop(&l, opts, 0, runners, 1, NULL);
 }
 
-/* ------------------------------------------------------------------------ for */
+/* ---------------------------------------------------------------------- for */
 
 struct range {
     thrum_range_fn *fn;

@@ -38,7 +38,7 @@ static thrum_opts current_opts(void)
     return opts_of(s == NULL || scope_is_alone(s) ? NULL : s->sched);
 }
 
-/* -------------------------------------------------------------------- errors */
+/* ------------------------------------------------------------------- errors */
 
 static bool is_fatal(void)
 {
@@ -94,7 +94,7 @@ void report_child(struct scope *root, thrum_err *err)
         report(&opts, err);
 }
 
-/* --------------------------------------------------------------- slow scopes */
+/* -------------------------------------------------------------- slow scopes */
 
 /* What is told of those inside. */
 struct tale {

@@ -115,7 +115,7 @@ static void forget(void)
 
 FORGET_IN_CHILD(forget)
 
-/* ------------------------------------------------------------ start and stop */
+/* ----------------------------------------------------------- start and stop */
 
 /* If the program does not say. True: by the CPUs, and they may change. */
 static bool choose_workers(unsigned *workers)
@@ -280,7 +280,7 @@ thrum_err *thrum_stop(thrum_rt *rt)
     return err;
 }
 
-/* ------------------------------------------------------------------- a guest */
+/* ------------------------------------------------------------------ a guest */
 
 int thrum_poll_fd(thrum_rt *rt)
 {
@@ -302,7 +302,7 @@ int thrum_poll(thrum_rt *rt, thrum_time max)
                      max > CLOCK_NEVER - now ? CLOCK_NEVER : now + max);
 }
 
-/* -------------------------------------------------------------- submit, wait */
+/* ------------------------------------------------------------- submit, wait */
 
 struct call {
     struct thrum_job_ job;
@@ -406,7 +406,7 @@ thrum_scope *thrum_root(void)
     return sched == NULL ? NULL : scope_public(&runtime_of(sched)->root);
 }
 
-/* --------------------------------------------------------- the default runtime */
+/* ------------------------------------------------------ the default runtime */
 
 /* Start it, or use it once more. */
 static int default_enter(const thrum_opts *opts, struct thrum_rt **rt)

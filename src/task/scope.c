@@ -76,7 +76,7 @@ struct scope *scope_adopt(struct scope *s)
     return before;
 }
 
-/* ------------------------------------------------------------------- opening */
+/* ------------------------------------------------------------------ opening */
 
 inlined void init(struct scope *s, struct scope *parent, struct stack *stack,
                   bool shield)
@@ -219,7 +219,7 @@ struct scope *scope_given(thrum_scope *scope, const char *func)
     return s;
 }
 
-/* ------------------------------------------------------------------ children */
+/* ----------------------------------------------------------------- children */
 
 /* Those of the opener, as they are added to the word: by itself. */
 static uint64_t take_own(struct scope *s)
@@ -388,7 +388,7 @@ static inline void check(struct stack *stack, struct scope *s)
         check_forks(s);
 }
 
-/* ------------------------------------------------------------------- closing */
+/* ------------------------------------------------------------------ closing */
 
 static inline thrum_err *join(struct scope *s, thrum_err *body)
 {
@@ -464,7 +464,7 @@ void scope_call(struct stack *stack, struct thrum_job_ *job)
     end_child(s, index, err, permit);
 }
 
-/* -------------------------------------------------------------- the interface */
+/* ------------------------------------------------------------ the interface */
 
 void thrum_scope_open_(thrum_scope *s, const thrum_scope_opts *opts)
 {

@@ -388,7 +388,7 @@ void scope_link(struct scope *s);
  * close. */
 void scope_unlink(struct scope *s);
 
-/* --- permits.c -------------------------------------------------------------- */
+/* --- permits.c ------------------------------------------------------------ */
 
 void permits_init(struct permits *p, uint32_t n);
 bool permits_try_take(struct permits *p);
@@ -399,7 +399,7 @@ bool permits_take(struct permits *p, struct scope *scope,
                   const struct thrum_awaited_ *kind);
 void permits_give(struct permits *p);
 
-/* --- alarm.c: the scope's own deadline, and `slow` -------------------------- */
+/* --- alarm.c: the scope's own deadline, and `slow` ------------------------ */
 
 void alarm_open(struct scope *s, const thrum_scope_opts *opts);
 
@@ -420,7 +420,7 @@ void alarm_silence(struct scope *s);
 /* It ends with err: tell if that took too long. */
 void alarm_report(struct scope *s, const thrum_err *err);
 
-/* --- defer.c ------------------------------------------------------------------ */
+/* --- defer.c -------------------------------------------------------------- */
 
 /* Is arg a variable of a function that returns before s is closed? */
 bool defer_is_local(const struct scope *s, const void *arg);
@@ -428,7 +428,7 @@ bool defer_is_local(const struct scope *s, const void *arg);
 /* Run what was deferred; the outcome from `err` on, which is consumed. */
 thrum_err *defer_run(struct scope *s, thrum_err *err);
 
-/* --- report.c: what the program is told ------------------------------------- */
+/* --- report.c: what the program is told ----------------------------------- */
 
 /* A child of a root scope has ended with err, or NULL; consumes it. */
 void report_child(struct scope *root, thrum_err *err);
@@ -446,7 +446,7 @@ void report_children(struct scope *s, char *text, size_t bytes);
  * default one. */
 void report_set_finder(thrum_opts (*of)(struct sched *sched));
 
-/* --- local.c ------------------------------------------------------------------ */
+/* --- local.c -------------------------------------------------------------- */
 
 struct error_context;
 

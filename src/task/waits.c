@@ -8,7 +8,7 @@
 
 enum { ROOM = 64 };
 
-/* ------------------------------------------------------------- one who waits */
+/* ------------------------------------------------------------ one who waits */
 
 static const struct thrum_site_ a_thread = {NULL, "a thread", NULL},
                                 outside = {NULL, "no task of this runtime",
@@ -79,7 +79,7 @@ const char *waiting_tell(const struct waiting *w, char text[WAITING_TEXT])
     return text;
 }
 
-/* -------------------------------------------------------------------- a walk */
+/* ------------------------------------------------------------------- a walk */
 
 bool waits_begin_again(struct waits *ws)
 {
@@ -185,7 +185,7 @@ void waits_walk(struct waits *ws, struct scope *top, waits_see *see, void *arg)
     }
 }
 
-/* ------------------------------------------------------------------ a circle */
+/* ----------------------------------------------------------------- a circle */
 
 static bool is_inside(const struct waits *ws, size_t i, const struct waiting *w)
 {

@@ -31,7 +31,7 @@ static thrum_err *spawn_all(thrum_fn *fn, unsigned n, void *arg)
     return NULL;
 }
 
-/* ------------------------------------------------------------------ announced */
+/* ---------------------------------------------------------------- announced */
 
 static thrum_err *meet_announced(void *arg)
 {
@@ -119,7 +119,7 @@ static void what_waits_in_between_does_no_harm(void **state)
     on_threads(waiters_and_blockers, NULL);
 }
 
-/* ---------------------------------------------------------------- unannounced */
+/* -------------------------------------------------------------- unannounced */
 
 enum { TRIES = 20 };
 
@@ -187,7 +187,7 @@ static void who_blocks_and_says_nothing_is_found_and_told_of_once(void **state)
     }
 }
 
-/* ---------------------------------------------------------------- that compute */
+/* ------------------------------------------------------------- that compute */
 
 static _Atomic unsigned computing, done;
 
@@ -250,7 +250,7 @@ static void one_worker_that_was_asked_for_is_the_only_one(void **state)
     assert_int_equal(atomic_load(&done), 1);
 }
 
-/* ------------------------------------------------------------- more, and fewer */
+/* ---------------------------------------------------------- more, and fewer */
 
 static thrum_err *count_one(void *arg)
 {

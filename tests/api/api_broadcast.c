@@ -7,7 +7,7 @@
 
 #define SOON THRUM_MS(1)
 
-/* --- one after the other ---------------------------------------------------------- */
+/* --- one after the other -------------------------------------------------- */
 
 static void check_next(thrum_subscriber *s, int item, uint64_t missed)
 {
@@ -82,7 +82,7 @@ static void numbers_that_make_no_sense_are_refused(void **state)
     thrum_broadcast_fini(&b);
 }
 
-/* --- many at once -------------------------------------------------------------------- */
+/* --- many at once --------------------------------------------------------- */
 
 enum { SENDERS = 3, LISTENERS = 5 };
 
@@ -176,7 +176,7 @@ static void all_hear_the_same_in_the_same_order(void **state)
     on_threads(hold_fairs, NULL);
 }
 
-/* --- waits that end ------------------------------------------------------------------- */
+/* --- waits that end ------------------------------------------------------- */
 
 static thrum_err *listen_in_vain(void *arg)
 {
@@ -218,7 +218,7 @@ static void a_cancel_and_a_deadline_end_a_wait_and_lose_nothing(void **state)
     on_runtimes(end_waits, NULL);
 }
 
-/* --- mistakes -------------------------------------------------------------------------- */
+/* --- mistakes ------------------------------------------------------------- */
 
 static thrum_err *listen_for_ever(void *arg)
 {

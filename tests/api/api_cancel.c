@@ -7,7 +7,7 @@
 
 THRUM_KIND(Real, THRUM_ERROR);
 
-/* --- what a close makes of it --------------------------------------------------- */
+/* --- what a close makes of it --------------------------------------------- */
 
 enum {
     NO = 0,
@@ -212,7 +212,7 @@ static void the_reason_is_told_and_no_scope_means_the_innermost(void **state)
     on_runtimes(reasons, NULL);
 }
 
-/* --- a level ------------------------------------------------------------------------ */
+/* --- a level -------------------------------------------------------------- */
 
 static thrum_err *wait_again_and_again(void *arg)
 {
@@ -334,7 +334,7 @@ static void a_shield_stops_what_comes_from_outside(void **state)
     on_runtimes(shields, NULL);
 }
 
-/* --- asking ---------------------------------------------------------------------------- */
+/* --- asking --------------------------------------------------------------- */
 
 static thrum_err *set_flag(void *arg)
 {

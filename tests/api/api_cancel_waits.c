@@ -6,7 +6,7 @@
 
 THRUM_KIND(Real, THRUM_ERROR);
 
-/* --- every wait is ended -------------------------------------------------------------- */
+/* --- every wait is ended -------------------------------------------------- */
 
 struct deep {
     unsigned depth;
@@ -192,7 +192,7 @@ static void children_may_cancel_all_at_once(void **state)
     on_runtimes(cancel_from_child, NULL);
 }
 
-/* --- what has not begun ----------------------------------------------------------- */
+/* --- what has not begun --------------------------------------------------- */
 
 static thrum_err *count(void *arg)
 {
@@ -260,7 +260,7 @@ static void a_spawned_task_always_begins(void **state)
     on_runtimes(begin_spawned, NULL);
 }
 
-/* --- one fork ------------------------------------------------------------------------ */
+/* --- one fork ------------------------------------------------------------- */
 
 static thrum_err *cancel_unstarted(void *arg)
 {
@@ -364,7 +364,7 @@ static void a_join_waits_to_the_end_and_a_late_success_is_kept(void **state)
     on_runtimes(cancel_ended, NULL);
 }
 
-/* --- loops ---------------------------------------------------------------------------- */
+/* --- loops ---------------------------------------------------------------- */
 
 enum { MANY = 1000 };
 

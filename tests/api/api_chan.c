@@ -5,7 +5,7 @@
 
 #define SOON THRUM_MS(1)
 
-/* --- the states of a channel, row by row --------------------------------------------- */
+/* --- the states of a channel, row by row ---------------------------------- */
 
 enum { WAITS = 1, CAP = 2 };
 
@@ -189,7 +189,7 @@ static void a_canceled_task_does_nothing_but_try(void **state)
     on_runtimes(do_all_canceled, NULL);
 }
 
-/* --- items ------------------------------------------------------------------------------ */
+/* --- items ---------------------------------------------------------------- */
 
 enum { LARGE = 1000 };
 
@@ -281,7 +281,7 @@ static void a_batch_is_as_much_as_there_is(void **state)
     thrum_chan_fini(&c);
 }
 
-/* --- meeting ------------------------------------------------------------------------------ */
+/* --- meeting -------------------------------------------------------------- */
 
 static thrum_err *receive_four(void *arg)
 {

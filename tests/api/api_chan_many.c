@@ -6,7 +6,7 @@
 
 #include <pthread.h>
 
-/* --- many at once ------------------------------------------------------------------------- */
+/* --- many at once --------------------------------------------------------- */
 
 enum { SENDERS = 4, RECEIVERS = 3, THREADS = 2 };
 
@@ -114,7 +114,7 @@ static void tasks_and_threads_pass_each_item_on_once_and_in_order(void **state)
     on_threads(crowds, NULL);
 }
 
-/* --- some at a time ----------------------------------------------------------------------- */
+/* --- some at a time ------------------------------------------------------- */
 
 struct batch {
     thrum_chan c;
@@ -167,7 +167,7 @@ static void who_waits_for_one_gets_all_that_come_with_it(void **state)
     on_runtimes(batches, &sender);
 }
 
-/* --- closing ------------------------------------------------------------------------------ */
+/* --- closing -------------------------------------------------------------- */
 
 struct meeting {
     thrum_chan c;
@@ -291,7 +291,7 @@ static void who_is_told_of_the_end_may_free_it(void **state)
     on_runtimes(close_and_forget, NULL);
 }
 
-/* --- mistakes ------------------------------------------------------------------------------ */
+/* --- mistakes ------------------------------------------------------------- */
 
 static thrum_err *receive_for_ever(void *arg)
 {

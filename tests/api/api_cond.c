@@ -26,7 +26,7 @@ static void lock_when_waiting(struct shared *s, unsigned wanted)
     }
 }
 
-/* --- signals -------------------------------------------------------------------- */
+/* --- signals -------------------------------------------------------------- */
 
 static thrum_err *wait_once(void *arg)
 {
@@ -133,7 +133,7 @@ static void a_broadcast_wakes_all_tasks_and_threads(void **state)
     on_threads(wake_all, NULL);
 }
 
-/* --- a buffer ---------------------------------------------------------------------- */
+/* --- a buffer ------------------------------------------------------------- */
 
 struct buffer {
     thrum_mutex lock;
@@ -204,7 +204,7 @@ static void a_bounded_buffer_loses_nothing(void **state)
     on_threads(pass_through_buffer, NULL);
 }
 
-/* --- cancel ------------------------------------------------------------------------ */
+/* --- cancel --------------------------------------------------------------- */
 
 static thrum_err *wait_canceled(void *arg)
 {
@@ -344,7 +344,7 @@ static void a_deadline_ends_it(void **state)
     on_threads(run_out_of_time, NULL);
 }
 
-/* --- mistakes ------------------------------------------------------------------- */
+/* --- mistakes ------------------------------------------------------------- */
 
 static void wait_without_the_mutex(void)
 {

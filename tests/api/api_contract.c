@@ -19,7 +19,7 @@ static thrum_err *nothing(void *arg)
     return NULL;
 }
 
-/* --- forks ---------------------------------------------------------------------- */
+/* --- forks ---------------------------------------------------------------- */
 
 THRUM_TASK(int, typed, int, n)
 {
@@ -204,7 +204,7 @@ static void a_fork_is_joined_by_its_forker_only(void **state)
     assert_stops(join_by_another, "thrum_join", "task that forked");
 }
 
-/* --- scopes ---------------------------------------------------------------------- */
+/* --- scopes --------------------------------------------------------------- */
 
 static thrum_err *cross(void *arg)
 {
@@ -415,7 +415,7 @@ static void arguments_that_make_no_sense_are_refused(void **state)
     assert_stops(listen_no_path, "thrum_listen_unix", "path");
 }
 
-/* --- the others ------------------------------------------------------------------- */
+/* --- the others ----------------------------------------------------------- */
 
 static void gather_outside(void)
 {

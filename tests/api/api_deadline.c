@@ -9,7 +9,7 @@ THRUM_KIND(Real, THRUM_ERROR);
 
 #define SOON THRUM_MS(1)
 
-/* --- it passes ---------------------------------------------------------------------- */
+/* --- it passes ------------------------------------------------------------ */
 
 static thrum_err *wait_an_hour(void *unused)
 {
@@ -120,7 +120,7 @@ static void one_that_is_over_when_it_is_opened_is_over_at_once(void **state)
     on_runtimes(over_at_once, NULL);
 }
 
-/* --- it does not ----------------------------------------------------------------------- */
+/* --- it does not ---------------------------------------------------------- */
 
 static thrum_err *fail_real(void *unused)
 {
@@ -179,7 +179,7 @@ static void a_late_success_is_kept_and_a_late_failure_too(void **state)
     on_runtimes(late, NULL);
 }
 
-/* --- which holds ------------------------------------------------------------------------- */
+/* --- which holds ---------------------------------------------------------- */
 
 static thrum_err *minimum(void *arg)
 {
@@ -296,7 +296,7 @@ static void timeouts_and_cancels_are_of_different_kinds(void **state)
     assert_false(thrum_err_is(canceled, &THRUM_TIMEOUT));
 }
 
-/* --- it is moved -------------------------------------------------------------------------- */
+/* --- it is moved ---------------------------------------------------------- */
 
 /* Sets it to come before what was, after, and into the past. */
 static thrum_err *move(void *arg)
@@ -418,7 +418,7 @@ static void a_child_may_move_it(void **state)
     on_runtimes(moved_by_child, NULL);
 }
 
-/* --- computing --------------------------------------------------------------------------- */
+/* --- computing ------------------------------------------------------------ */
 
 static thrum_err *compute(size_t lo, size_t hi, void *unused)
 {
@@ -459,7 +459,7 @@ loops_that_compute_see_it_between_parts_or_when_they_ask(void **state)
     on_runtimes(computing, NULL);
 }
 
-/* --- threads ------------------------------------------------------------------------------ */
+/* --- threads -------------------------------------------------------------- */
 
 static void on_thread_alone(void)
 {
@@ -543,7 +543,7 @@ static void a_thread_beside_a_runtime_has_them_too(void **state)
             thrum_run(&(thrum_opts){.workers = workers}, offload_thread, NULL));
 }
 
-/* --- how long --------------------------------------------------------------------------- */
+/* --- how long ------------------------------------------------------------- */
 
 static thrum_err *elapsed(void *arg)
 {

@@ -37,7 +37,7 @@ static void is_story(const char *wanted)
     CHECK(strcmp(story, wanted) == 0);
 }
 
-/* --- order ------------------------------------------------------------------------ */
+/* --- order ---------------------------------------------------------------- */
 
 static thrum_err *defer_three(void *unused)
 {
@@ -144,7 +144,7 @@ static void they_run_after_the_children_have_ended(void **state)
     on_runtimes(after_children, NULL);
 }
 
-/* --- whose ---------------------------------------------------------------------------- */
+/* --- whose ---------------------------------------------------------------- */
 
 static thrum_err *defer_and_spawn(void *word)
 {
@@ -269,7 +269,7 @@ static void a_clean_up_may_open_scopes_spawn_and_defer(void **state)
     on_runtimes(nest, NULL);
 }
 
-/* --- shielded ------------------------------------------------------------------------- */
+/* --- shielded ------------------------------------------------------------- */
 
 static thrum_err *is_shielded(void *unused)
 {
@@ -356,7 +356,7 @@ static void after_the_grace_they_are_canceled(void **state)
     on_runtimes(grace, NULL);
 }
 
-/* --- how it ends ------------------------------------------------------------------------- */
+/* --- how it ends ---------------------------------------------------------- */
 
 static thrum_err *look(void *unused)
 {
@@ -477,7 +477,7 @@ static void their_errors_are_the_scopes(void **state)
     on_runtimes(errors_count, NULL);
 }
 
-/* --- a transaction -------------------------------------------------------------------------- */
+/* --- a transaction -------------------------------------------------------- */
 
 struct transaction {
     bool commit_fails, rollback_fails;

@@ -44,7 +44,7 @@ static int remove_folders(void **state)
     return rmdir(many) | rmdir(empty) | rmdir(folder);
 }
 
-/* ------------------------------------------------------------------- listing */
+/* ------------------------------------------------------------------ listing */
 
 static thrum_err *list_many(void *arg)
 {
@@ -103,7 +103,7 @@ static void neither_it_itself_nor_the_one_around_is_an_entry(void **state)
     on_runtimes(list_small, NULL);
 }
 
-/* -------------------------------------------------------------------- errors */
+/* ------------------------------------------------------------------- errors */
 
 static thrum_err *open_none(void *arg)
 {

@@ -16,7 +16,7 @@ struct meeting {
     thrum_scope *scope;
 };
 
-/* --- setting and waiting ------------------------------------------------------ */
+/* --- setting and waiting -------------------------------------------------- */
 
 static void is_set_until_reset(void **state)
 {
@@ -202,7 +202,7 @@ static void it_may_be_gone_as_soon_as_the_waiter_returns(void **state)
     on_threads(many_callbacks, NULL);
 }
 
-/* --- cancel --------------------------------------------------------------------- */
+/* --- cancel --------------------------------------------------------------- */
 
 static thrum_err *wait_or_be_canceled(void *arg)
 {
@@ -339,7 +339,7 @@ static void a_deadline_ends_it(void **state)
     on_threads(run_out_of_time, NULL);
 }
 
-/* --- signals ---------------------------------------------------------------------- */
+/* --- signals -------------------------------------------------------------- */
 
 static thrum_event beat;
 static size_t wanted_beats;

@@ -43,7 +43,7 @@ static int remove_files(void **state)
     return unlink(path) | unlink(fifo);
 }
 
-/* --- is it io_uring? ---------------------------------------------------------- */
+/* --- is it io_uring? ------------------------------------------------------ */
 
 static size_t rings(void)
 {
@@ -103,7 +103,7 @@ static void io_uring_is_used_where_it_is_and_is_wanted(void **state)
     unsetenv("THRUM_IO");
 }
 
-/* --- as POSIX says ------------------------------------------------------------- */
+/* --- as POSIX says -------------------------------------------------------- */
 
 static ssize_t or_errno(ssize_t rc)
 {
@@ -210,7 +210,7 @@ static void so_is_what_is_read_and_written(void **state)
     on_each_io(same_of_files, NULL);
 }
 
-/* --- many at once --------------------------------------------------------------- */
+/* --- many at once --------------------------------------------------------- */
 
 struct page {
     int fd;
@@ -297,7 +297,7 @@ static void calls_that_wait_for_each_other_end(void **state)
     }
 }
 
-/* --- at the file's own place ------------------------------------------------------ */
+/* --- at the file's own place ---------------------------------------------- */
 
 static thrum_err *write_next(size_t i, void *fd)
 {
@@ -352,7 +352,7 @@ static void who_reads_and_writes_in_turn_has_a_place_of_his_own(void **state)
     on_each_io(share_the_place, NULL);
 }
 
-/* --- not kept in memory: read off the workers, though in no time ---------------- */
+/* --- not kept in memory: read off the workers, though in no time ---------- */
 
 static bool has_pool_thread(void)
 {
@@ -415,7 +415,7 @@ static void what_is_not_kept_in_memory_keeps_no_worker(void **state)
     close(direct);
 }
 
-/* --- canceled --------------------------------------------------------------------- */
+/* --- canceled ------------------------------------------------------------- */
 
 static thrum_err *open_alone(void *arg)
 {
@@ -505,7 +505,7 @@ static void the_bytes_are_not_touched_after_a_cancel(void **state)
     on_each_io(cancel_reads, NULL);
 }
 
-/* --- a close meanwhile --------------------------------------------------------- */
+/* --- a close meanwhile ---------------------------------------------------- */
 
 struct copy {
     int to, from;

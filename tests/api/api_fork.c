@@ -3,7 +3,7 @@
  * forks that are joined in place, taken by others, or handed over by a wait. */
 #include "lib/api.h"
 
-/* --- results ---------------------------------------------------------------- */
+/* --- results -------------------------------------------------------------- */
 
 THRUM_TASK(long, fib, int, n)
 {
@@ -193,7 +193,7 @@ static void join_returns_the_very_error_of_the_fork(void **state)
     on_runtimes(join_errors, NULL);
 }
 
-/* --- order ------------------------------------------------------------------ */
+/* --- order ---------------------------------------------------------------- */
 
 struct once {
     _Atomic unsigned calls;
@@ -289,7 +289,7 @@ static void forks_may_follow_joins_out_of_order(void **state)
     on_runtimes(join_and_fork_again, NULL);
 }
 
-/* --- many ------------------------------------------------------------------- */
+/* --- many ----------------------------------------------------------------- */
 
 /* A segment holds some 510 forks; the borders are looked for around it. */
 enum { MANY = 5000, BORDER_LOW = 500, BORDER_HIGH = 520 };

@@ -4,7 +4,7 @@
  * join. */
 #include "lib/api.h"
 
-/* --- the forker waits ---------------------------------------------------------- */
+/* --- the forker waits ----------------------------------------------------- */
 
 static thrum_err *raise_flag(void *arg)
 {
@@ -123,7 +123,7 @@ static void typed_forks_run_while_the_forker_waits(void **state)
     on_runtimes(call_typed_waiter, NULL);
 }
 
-/* --- they wait for each other --------------------------------------------------- */
+/* --- they wait for each other --------------------------------------------- */
 
 enum { FORKS = 60 };
 
@@ -257,7 +257,7 @@ static void nested_forks_that_keep_their_workers_run_at_once(void **state)
     on_threads(chains_meet, NULL);
 }
 
-/* --- moving -------------------------------------------------------------------- */
+/* --- moving --------------------------------------------------------------- */
 
 struct mover {
     _Atomic unsigned *moved;

@@ -53,7 +53,7 @@ static thrum_err *all_there_is(void *arg)
     return arg;
 }
 
-/* --- with descriptors --------------------------------------------------------- */
+/* --- with descriptors ----------------------------------------------------- */
 
 static int shared[2]; /* a pipe that the parent's tasks wait for */
 
@@ -101,7 +101,7 @@ static _Noreturn void live_anew(void)
     _exit(0);
 }
 
-/* --- while others work -------------------------------------------------------- */
+/* --- while others work ---------------------------------------------------- */
 
 static _Atomic unsigned over, turns;
 
@@ -149,7 +149,7 @@ static void a_child_starts_anew_whenever_it_was_forked(void **state)
     assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
-/* --- with a runtime at hand --------------------------------------------------- */
+/* --- with a runtime at hand ----------------------------------------------- */
 
 static thrum_err *never(void *arg)
 {
@@ -259,7 +259,7 @@ static void who_waits_for_descriptors_is_forgotten(void **state)
     assert_int_equal(close(shared[0]) | close(shared[1]), 0);
 }
 
-/* --- from a task -------------------------------------------------------------- */
+/* --- from a task ---------------------------------------------------------- */
 
 static thrum_err *fork_and_exec(void *arg)
 {

@@ -69,7 +69,7 @@ static thrum_err *fail_odd(void *arg)
     return i % 2 == 0 ? NULL : thrum_fail(&Odd, "job %u", i);
 }
 
-/* --- calls ------------------------------------------------------------------------ */
+/* --- calls ---------------------------------------------------------------- */
 
 static thrum_err *gather_none(void *arg)
 {
@@ -141,7 +141,7 @@ static void jobs_that_keep_their_workers_run_at_once(void **state)
     on_threads(gather_blocking, NULL);
 }
 
-/* --- errors ----------------------------------------------------------------------- */
+/* --- errors --------------------------------------------------------------- */
 
 static thrum_err *gather_failing(void *arg)
 {
@@ -272,7 +272,7 @@ static void settled_errors_are_left_in_the_jobs(void **state)
     free(e);
 }
 
-/* --- nesting ---------------------------------------------------------------------- */
+/* --- nesting -------------------------------------------------------------- */
 
 struct tree {
     unsigned depth;

@@ -33,7 +33,7 @@ static thrum_err *range(void *arg)
     return r->end;
 }
 
-/* --- items ---------------------------------------------------------------------- */
+/* --- items ---------------------------------------------------------------- */
 
 static thrum_err *one_by_one(void *arg)
 {
@@ -139,7 +139,7 @@ static void an_item_has_any_size(void **state)
     on_runtimes(sizes, NULL);
 }
 
-/* --- the end -------------------------------------------------------------------- */
+/* --- the end -------------------------------------------------------------- */
 
 static thrum_err *fails_in_a_child(void *arg)
 {
@@ -230,7 +230,7 @@ static void who_leaves_early_ends_the_body(void **state)
     on_runtimes(leaving, NULL);
 }
 
-/* --- waiting -------------------------------------------------------------------- */
+/* --- waiting -------------------------------------------------------------- */
 
 static thrum_err *wait_between(void *arg)
 {

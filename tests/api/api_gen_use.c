@@ -27,7 +27,7 @@ static thrum_err *range(void *arg)
     return NULL;
 }
 
-/* --- combinations --------------------------------------------------------------- */
+/* --- combinations --------------------------------------------------------- */
 
 enum { DEPTH = 50, TREE = 10 };
 
@@ -138,7 +138,7 @@ static void tasks_may_take_turns(void **state)
     on_runtimes(passed_around, NULL);
 }
 
-/* --- a thousand ------------------------------------------------------------------ */
+/* --- a thousand ----------------------------------------------------------- */
 
 static thrum_err *a_thousand(void *arg)
 {
@@ -171,7 +171,7 @@ static void a_thousand_may_be_open(void **state)
     on_runtimes(a_thousand, NULL);
 }
 
-/* --- misuse ---------------------------------------------------------------------- */
+/* --- misuse --------------------------------------------------------------- */
 
 static thrum_err *forget(void *arg)
 {

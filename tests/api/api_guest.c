@@ -48,7 +48,7 @@ static unsigned loop_until(_Atomic unsigned *count, unsigned wanted)
 
 static _Atomic unsigned done;
 
-/* --- what it runs --------------------------------------------------------------- */
+/* --- what it runs --------------------------------------------------------- */
 
 static thrum_err *note_thread(void *arg)
 {
@@ -111,7 +111,7 @@ static void a_call_lets_them_in_until_it_is_done(void **state)
     stop();
 }
 
-/* --- what its loop hears of ------------------------------------------------------ */
+/* --- what its loop hears of ----------------------------------------------- */
 
 static thrum_err *sleep_some(void *arg)
 {
@@ -268,7 +268,7 @@ static void no_signal_of_a_pipe_comes_to_the_host(void **state)
     stop();
 }
 
-/* --- how long it stays ------------------------------------------------------------ */
+/* --- how long it stays ---------------------------------------------------- */
 
 static _Atomic unsigned enough, steps;
 
@@ -330,7 +330,7 @@ static void a_deadline_comes_though_a_task_computes(void **state)
     stop();
 }
 
-/* --- a host that waits ------------------------------------------------------------ */
+/* --- a host that waits ---------------------------------------------------- */
 
 static thrum_err *send_ten(void *arg)
 {
@@ -420,7 +420,7 @@ static void others_call_it(void **state)
     stop();
 }
 
-/* --- the end ---------------------------------------------------------------------- */
+/* --- the end -------------------------------------------------------------- */
 
 static thrum_err *fails(void *arg)
 {

@@ -4,7 +4,7 @@
  * two calls, try until each has had his share. What is lost is a deadlock. */
 #include "lib/game.h"
 
-/* --- locks and permits ----------------------------------------------------------- */
+/* --- locks and permits ---------------------------------------------------- */
 
 enum { PERMITS = 2 };
 
@@ -118,7 +118,7 @@ static void locks_and_permits_are_handed_on(void **state)
         sim_passes(locking, (void *)&locks[i], ROUNDS);
 }
 
-/* --- the permits of a scope, and of blocking calls ------------------------------- */
+/* --- the permits of a scope, and of blocking calls ------------------------ */
 
 struct permitted {
     struct game game;
@@ -215,7 +215,7 @@ static void permits_of_scopes_and_calls_are_handed_on(void **state)
         sim_passes(permitting, (void *)&uses[i], ROUNDS);
 }
 
-/* --- conditions ------------------------------------------------------------------ */
+/* --- conditions ----------------------------------------------------------- */
 
 /* Two who produce one at a time, each time when the last one is gone; one who takes
  * them, come what may; and others, until they are canceled: then they leave without
@@ -314,7 +314,7 @@ static void no_signal_ends_with_who_is_canceled(void **state)
     sim_passes(trading, NULL, ROUNDS);
 }
 
-/* --- those that wait for all, or for something to be so --------------------------- */
+/* --- those that wait for all, or for something to be so ------------------- */
 
 struct meeting {
     struct game game;

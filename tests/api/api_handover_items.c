@@ -24,7 +24,7 @@ static thrum_chan *any_chan(struct user *u)
     return &exchange_of(u)->chans[draw(u, CHANS)];
 }
 
-/* --- sending --------------------------------------------------------------------- */
+/* --- sending -------------------------------------------------------------- */
 
 static unsigned next_items(struct user *u, unsigned *items)
 {
@@ -83,7 +83,7 @@ static thrum_err *send_all(struct user *u)
     return NULL;
 }
 
-/* --- receiving ------------------------------------------------------------------- */
+/* --- receiving ------------------------------------------------------------ */
 
 /* Those of one sender come in their order, by each channel. */
 static void note_item(struct user *u, int chan, unsigned item)
@@ -192,7 +192,7 @@ static void items_come_once(void **state)
     sim_passes(exchanging, NULL, 2 * ROUNDS);
 }
 
-/* --- to all ---------------------------------------------------------------------- */
+/* --- to all --------------------------------------------------------------- */
 
 struct news {
     struct game game;
@@ -258,7 +258,7 @@ static void news_come_to_each(void **state)
     sim_passes(telling, NULL, ROUNDS);
 }
 
-/* --- on demand ------------------------------------------------------------------- */
+/* --- on demand ------------------------------------------------------------ */
 
 /* A generator that all ask in turn. */
 struct source {

@@ -21,7 +21,7 @@ static void run(thrum_fn *fn, unsigned count)
     exit(0);
 }
 
-/* --- what is a mistake ------------------------------------------------------- */
+/* --- what is a mistake ---------------------------------------------------- */
 
 static thrum_err *sleep_with_it(void *unused)
 {
@@ -130,7 +130,7 @@ static void a_mistake_is_told(void **state)
                  "which another thread has taken");
 }
 
-/* --- what is none -------------------------------------------------------------- */
+/* --- what is none --------------------------------------------------------- */
 
 static thrum_err *release_before(void *unused)
 {

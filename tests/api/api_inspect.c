@@ -144,7 +144,7 @@ static void another_thread_may_look_while_scopes_come_and_go(void **state)
     expect_ok(thrum_stop(rt));
 }
 
-/* --- who has it, and who waits for himself ------------------------------------ */
+/* --- who has it, and who waits for himself -------------------------------- */
 
 static struct {
     thrum_mutex one, other;

@@ -12,7 +12,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* --- there and back --------------------------------------------------------------- */
+/* --- there and back ------------------------------------------------------- */
 
 /* In a simulation it goes byte by byte, as it were. */
 static size_t much(void)
@@ -118,7 +118,7 @@ static void so_do_those_of_threads_that_are_no_workers(void **state)
     }
 }
 
-/* --- several places ----------------------------------------------------------------- */
+/* --- several places ------------------------------------------------------- */
 
 static thrum_err *vectors(void *arg)
 {
@@ -203,7 +203,7 @@ static void an_end_before_all_was_read_is_told(void **state)
     on_runtimes(full_and_short, NULL);
 }
 
-/* --- ends ----------------------------------------------------------------------------- */
+/* --- ends ----------------------------------------------------------------- */
 
 static thrum_err *write_to_nobody(void *arg)
 {
@@ -331,7 +331,7 @@ static void what_is_not_open_is_told(void **state)
     expect_ok(bad_numbers(NULL));
 }
 
-/* --- messages ------------------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------- */
 
 static thrum_err *datagrams(void *arg)
 {
@@ -362,7 +362,7 @@ static void messages_keep_their_bounds(void **state)
     on_runtimes(datagrams, NULL);
 }
 
-/* --- other files, other modes ---------------------------------------------------------- */
+/* --- other files, other modes --------------------------------------------- */
 
 static thrum_err *modes(void *arg)
 {

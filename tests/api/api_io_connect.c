@@ -9,7 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* --- an echo server -------------------------------------------------------------- */
+/* --- an echo server ------------------------------------------------------- */
 
 struct server {
     int listener;
@@ -135,7 +135,7 @@ static void so_they_are_by_threads(void **state)
     assert_int_equal(thrum_close(s.listener), 0);
 }
 
-/* --- what goes wrong ------------------------------------------------------------------ */
+/* --- what goes wrong ------------------------------------------------------ */
 
 static thrum_err *refused(void *arg)
 {
@@ -331,7 +331,7 @@ static void who_listens_can_wait_without_any_descriptor_left(void **state)
         expect_ok(thrum_run(&one, wait_without_descriptors, &unix_socket));
 }
 
-/* --- several who accept ------------------------------------------------------------------ */
+/* --- several who accept --------------------------------------------------- */
 
 enum { ACCEPTORS = 6, CONNECTIONS = 60 };
 

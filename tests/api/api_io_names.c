@@ -23,7 +23,7 @@ static void meet(int listener, int fd)
     CHECK(thrum_close(listener) == 0);
 }
 
-/* --- hosts ------------------------------------------------------------------------ */
+/* --- hosts ---------------------------------------------------------------- */
 
 /* By number, and by a name that may stand for several addresses, of which one
  * answers. */
@@ -140,7 +140,7 @@ static void an_address_that_does_not_answer_is_not_waited_for(void **state)
     on_runtimes(dial_second, NULL);
 }
 
-/* --- paths -------------------------------------------------------------------------- */
+/* --- paths ---------------------------------------------------------------- */
 
 static thrum_err *unix_paths(void *arg)
 {
@@ -174,7 +174,7 @@ static void unix_sockets_are_found_by_path_and_by_name(void **state)
     expect_ok(unix_paths(NULL));
 }
 
-/* --- files ---------------------------------------------------------------------------- */
+/* --- files ---------------------------------------------------------------- */
 
 enum { LENGTH = 400000 };
 

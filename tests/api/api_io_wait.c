@@ -9,7 +9,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* --- every kind of wait ------------------------------------------------------------ */
+/* --- every kind of wait --------------------------------------------------- */
 
 /* A call that cannot be done: fd has nothing to read, and no room. */
 struct stuck {
@@ -135,7 +135,7 @@ static void expect_nothing_done(const struct stuck *s, int rc)
     CHECK(s->done == 0 || s->done == 99);
 }
 
-/* --- canceled ------------------------------------------------------------------------ */
+/* --- canceled ------------------------------------------------------------- */
 
 static thrum_err *cancel_each(void *arg)
 {
@@ -288,7 +288,7 @@ static void a_loop_that_is_canceled_says_how_far_it_came(void **state)
     on_runtimes(cancel_half_done, NULL);
 }
 
-/* --- closed -------------------------------------------------------------------------- */
+/* --- closed --------------------------------------------------------------- */
 
 /* One who begins to wait only after a close has a number that may be another
  * file's: the first wait of a runtime opens some. Here that has been. */
@@ -365,7 +365,7 @@ static void all_of_them_at_once(void **state)
     on_runtimes(close_for_many, NULL);
 }
 
-/* --- threads that are no workers --------------------------------------------------------- */
+/* --- threads that are no workers ------------------------------------------ */
 
 struct thread {
     struct stuck s;
@@ -480,7 +480,7 @@ static void a_task_goes_on_waiting_when_another_runtime_polled_it(void **state)
     fds_close(fds);
 }
 
-/* --- several on one -------------------------------------------------------------------- */
+/* --- several on one ------------------------------------------------------- */
 
 struct echo {
     int fd;
@@ -542,7 +542,7 @@ static void readers_and_writers_share_a_descriptor(void **state)
     on_runtimes(both_ways, NULL);
 }
 
-/* --- numbers that are used again ----------------------------------------------------------- */
+/* --- numbers that are used again ------------------------------------------ */
 
 static thrum_err *write_later(void *arg)
 {

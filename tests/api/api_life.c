@@ -82,7 +82,7 @@ static void two_hundred_lives_leave_nothing(void **state)
     assert_in_range(after.resident_kib, 0, before.resident_kib + 2048);
 }
 
-/* --- several ------------------------------------------------------------------------ */
+/* --- several -------------------------------------------------------------- */
 
 enum { RUNTIMES = 5 };
 
@@ -146,7 +146,7 @@ static void a_task_may_have_a_runtime_of_its_own(void **state)
     on_threads(start_and_stop, NULL);
 }
 
-/* --- resting ------------------------------------------------------------------------ */
+/* --- resting -------------------------------------------------------------- */
 
 static long switches(void)
 {
@@ -196,7 +196,7 @@ static void a_runtime_whose_tasks_sleep_uses_no_cpu(void **state)
     assert_in_range(switches() - before, 0, 200);
 }
 
-/* --- fork and exec ------------------------------------------------------------------ */
+/* --- fork and exec -------------------------------------------------------- */
 
 static thrum_err *exec_true(void *arg)
 {

@@ -11,7 +11,7 @@ static const thrum_key CONNECTION = {.name = "connection", .private_ = true};
 
 static const char alice[] = "alice", bob[] = "bob", acme[] = "acme";
 
-/* --- where a value is seen ---------------------------------------------------------- */
+/* --- where a value is seen ------------------------------------------------ */
 
 static thrum_err *user_is(void *who)
 {
@@ -202,7 +202,7 @@ static void what_a_task_binds_is_its_own(void **state)
     on_runtimes(bind_in_tasks, NULL);
 }
 
-/* --- private keys ------------------------------------------------------------------------ */
+/* --- private keys --------------------------------------------------------- */
 
 static thrum_err *no_connection(void *unused)
 {
@@ -260,7 +260,7 @@ static void a_private_one_is_not_seen_by_other_tasks(void **state)
     on_runtimes(bind_private, NULL);
 }
 
-/* --- threads ------------------------------------------------------------------------------ */
+/* --- threads -------------------------------------------------------------- */
 
 static void a_thread_that_is_no_worker_may_bind(void **state)
 {
@@ -305,7 +305,7 @@ static void a_binding_is_bound_once(void **state)
     assert_stops(bind_twice, "thrum_bind", "already");
 }
 
-/* --- the trace id ------------------------------------------------------------------------ */
+/* --- the trace id --------------------------------------------------------- */
 
 static const thrum_trace_id one = {1, 2}, two = {3, 0}, none;
 
@@ -361,7 +361,7 @@ static void the_trace_id_is_that_of_the_innermost_scope_with_one(void **state)
     assert_true(is_same(thrum_trace_id_current(), none));
 }
 
-/* --- into the background ------------------------------------------------------------------ */
+/* --- into the background -------------------------------------------------- */
 
 static _Atomic unsigned seen;
 

@@ -25,7 +25,7 @@ static void marked_once(size_t lo, size_t hi)
         CHECK(atomic_load(&marks[i]) == (i >= lo && i < hi));
 }
 
-/* --- for ------------------------------------------------------------------------ */
+/* --- for ------------------------------------------------------------------ */
 
 static thrum_err *mark_part(size_t lo, size_t hi, void *ctx)
 {
@@ -171,7 +171,7 @@ static void after_an_error_no_further_part_is_begun(void **state)
     on_runtimes(for_fails, NULL);
 }
 
-/* --- each ----------------------------------------------------------------------- */
+/* --- each ----------------------------------------------------------------- */
 
 static thrum_err *mark_one(size_t i, void *ctx)
 {
@@ -353,7 +353,7 @@ static void each_calls_all_whatever_fails_if_it_settles(void **state)
     on_runtimes(each_fails_always, NULL);
 }
 
-/* --- reduce --------------------------------------------------------------------- */
+/* --- reduce --------------------------------------------------------------- */
 
 /* A run of numbers: to merge what does not follow is wrong. */
 struct run {

@@ -14,7 +14,7 @@ struct shared {
     _Atomic unsigned came;
 };
 
-/* --- one at a time ------------------------------------------------------------ */
+/* --- one at a time -------------------------------------------------------- */
 
 static void all_zero_is_free(void **state)
 {
@@ -209,7 +209,7 @@ static void who_waits_has_it_before_the_greedy_are_done(void **state)
     on_runtimes(be_greedy, NULL);
 }
 
-/* --- cancel ------------------------------------------------------------------- */
+/* --- cancel --------------------------------------------------------------- */
 
 struct held {
     thrum_mutex lock;
@@ -358,7 +358,7 @@ static void a_cancel_loses_nobody_elses_turn(void **state)
     on_runtimes(cancel_meanwhile, NULL);
 }
 
-/* --- mistakes ------------------------------------------------------------------- */
+/* --- mistakes ------------------------------------------------------------- */
 
 static void unlock_a_free_one(void)
 {

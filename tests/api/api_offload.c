@@ -51,7 +51,7 @@ static void on_a_thread_that_is_no_worker_it_is_a_call(void **state)
     thrum_err_drop(e);
 }
 
-/* --- beside the workers ---------------------------------------------------------------- */
+/* --- beside the workers --------------------------------------------------- */
 
 static thrum_err *block_until(void *arg)
 {
@@ -238,7 +238,7 @@ static void variables_go_there_and_back(void **state)
     on_runtimes(add_in_turn, NULL);
 }
 
-/* --- in numbers ------------------------------------------------------------------------ */
+/* --- in numbers ----------------------------------------------------------- */
 
 struct flood {
     _Atomic unsigned calls;    /* made */

@@ -23,7 +23,7 @@ static void count_report(const thrum_err *e, void *user)
     atomic_fetch_add(&reported, 1);
 }
 
-/* --- in the queue ------------------------------------------------------------------ */
+/* --- in the queue --------------------------------------------------------- */
 
 static thrum_err *offload_never(void *arg)
 {
@@ -143,7 +143,7 @@ static void the_others_keep_their_order(void **state)
     with_one_thread(every_other, count_report);
 }
 
-/* --- at work, with borrowed arguments ---------------------------------------------- */
+/* --- at work, with borrowed arguments ------------------------------------- */
 
 static thrum_err *until_canceled(void *arg)
 {
@@ -180,7 +180,7 @@ static void one_at_work_is_waited_for(void **state)
     with_one_thread(cancel_at_work, count_report);
 }
 
-/* --- with copies -------------------------------------------------------------------- */
+/* --- with copies ---------------------------------------------------------- */
 
 struct copied {
     struct door *door; /* outlives all */
@@ -336,7 +336,7 @@ static void a_call_that_never_returns_does_not_hang_the_stop(void **state)
     assert_lives(hang_in_the_pool);
 }
 
-/* --- with a permit --------------------------------------------------------------- */
+/* --- with a permit -------------------------------------------------------- */
 
 static thrum_sem two = THRUM_SEM_INIT(2);
 static _Atomic unsigned at_work, most;

@@ -3,7 +3,7 @@
  * who asked for it? How: a pool of one thread, that is kept busy by doors. */
 #include "lib/door.h"
 
-/* --- in the queue ------------------------------------------------------------------ */
+/* --- in the queue --------------------------------------------------------- */
 
 struct comer {
     _Atomic unsigned *next;
@@ -66,7 +66,7 @@ static void who_is_canceled_leaves_from_anywhere(void **state)
     with_one_thread(out_of_both_lists, NULL);
 }
 
-/* --- for whom ---------------------------------------------------------------------- */
+/* --- for whom ------------------------------------------------------------- */
 
 static thrum_err *never_with_copy(void *arg)
 {

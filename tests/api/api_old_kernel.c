@@ -42,7 +42,7 @@ static void refuse_them(void)
     refuse(numbers, n, answer);
 }
 
-/* --- some of everything ------------------------------------------------------ */
+/* --- some of everything --------------------------------------------------- */
 
 static thrum_err *fib(void *arg)
 {

@@ -17,7 +17,7 @@ static thrum_err *canceled_first(thrum_err *(*fn)(void *))
     return thrum_scope_close(&s, NULL);
 }
 
-/* --- once ---------------------------------------------------------------------- */
+/* --- once ----------------------------------------------------------------- */
 
 THRUM_KIND(NotYet, THRUM_ERROR);
 
@@ -169,7 +169,7 @@ static void what_has_been_made_is_had_even_when_canceled(void **state)
     on_runtimes(ask_when_canceled, NULL);
 }
 
-/* --- barriers --------------------------------------------------------------------- */
+/* --- barriers ------------------------------------------------------------- */
 
 struct phases {
     thrum_barrier barrier;
@@ -288,7 +288,7 @@ static void a_barrier_for_nobody_ends_the_program(void **state)
     assert_stops(wait_at_one_for_nobody, "thrum_barrier_wait", "nobody");
 }
 
-/* --- latches ------------------------------------------------------------------------ */
+/* --- latches -------------------------------------------------------------- */
 
 struct work {
     thrum_latch latch;

@@ -34,7 +34,7 @@ static thrum_err *wait_in_a_child(void *arg)
     return thrum_scope_close(&s, NULL);
 }
 
-/* --- around a runtime --------------------------------------------------------------- */
+/* --- around a runtime ----------------------------------------------------- */
 
 static void a_deadline_around_a_run_ends_its_tasks(void **state)
 {
@@ -74,7 +74,7 @@ static void a_deadline_around_a_call_ends_it(void **state)
     }
 }
 
-/* --- beside one that ends ------------------------------------------------------------ */
+/* --- beside one that ends ------------------------------------------------- */
 
 struct keeper {
     pthread_t thread;
@@ -191,7 +191,7 @@ static void a_scope_is_of_the_runtime_that_ran_when_it_was_opened(void **state)
     assert_lives(spawn_in_time);
 }
 
-/* --- one that has spawned -------------------------------------------------------------- */
+/* --- one that has spawned ------------------------------------------------- */
 
 /* Who closes it waits for the children, not for the clock. */
 static void what_was_spawned_hears_of_deadlines_around_it(void **state)
@@ -216,7 +216,7 @@ static void what_was_spawned_hears_of_deadlines_around_it(void **state)
     }
 }
 
-/* --- moved while its thread waits ------------------------------------------------------- */
+/* --- moved while its thread waits ----------------------------------------- */
 
 struct lease {
     pthread_t thread;

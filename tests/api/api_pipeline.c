@@ -176,7 +176,7 @@ static void a_source_alone_is_run_to_its_end(void **state)
     on_runtimes(without_stages, NULL);
 }
 
-/* --- errors and cancels ---------------------------------------------------------------- */
+/* --- errors and cancels --------------------------------------------------- */
 
 static thrum_err *fail_everywhere(void *unused)
 {
@@ -306,7 +306,7 @@ static void a_cancel_and_a_deadline_end_it(void **state)
     on_runtimes(end_from_outside, NULL);
 }
 
-/* --- mistakes ------------------------------------------------------------------------------ */
+/* --- mistakes ------------------------------------------------------------- */
 
 static void no_source(void)
 {

@@ -7,7 +7,7 @@ THRUM_KIND(First, THRUM_ERROR);
 THRUM_KIND(Second, THRUM_ERROR);
 THRUM_KIND(Body, THRUM_ERROR);
 
-/* --- the same three ways to have children ---------------------------------------- */
+/* --- the same three ways to have children --------------------------------- */
 
 enum { MANY = 40 };
 
@@ -111,7 +111,7 @@ static void on_families(thrum_fn *story)
     free(family);
 }
 
-/* --- what they do ------------------------------------------------------------------ */
+/* --- what they do --------------------------------------------------------- */
 
 static thrum_err *succeed(void *unused)
 {
@@ -146,7 +146,7 @@ static thrum_err *fail_count(void *arg)
     return thrum_fail(&First, "one of all");
 }
 
-/* --- all shall succeed --------------------------------------------------------------- */
+/* --- all shall succeed ---------------------------------------------------- */
 
 static thrum_err *all_story(void *arg)
 {
@@ -193,7 +193,7 @@ static void a_body_that_fails_cancels_the_children(void **state)
     on_runtimes(body_cancels, NULL);
 }
 
-/* --- each on its own account ----------------------------------------------------------- */
+/* --- each on its own account ---------------------------------------------- */
 
 static thrum_err *look_after_failure(void *arg)
 {
@@ -256,7 +256,7 @@ static void nor_does_its_body(void **state)
     on_families(settled_body);
 }
 
-/* --- one shall succeed ------------------------------------------------------------------ */
+/* --- one shall succeed ---------------------------------------------------- */
 
 static thrum_err *succeed_when_all_failed(void *arg)
 {
@@ -322,7 +322,7 @@ static void if_none_succeeds_all_errors_are_told(void **state)
     on_families(any_fails);
 }
 
-/* --- whoever ends first --------------------------------------------------------------------- */
+/* --- whoever ends first --------------------------------------------------- */
 
 static thrum_err *first_story(void *arg)
 {
@@ -408,7 +408,7 @@ static void after_it_none_is_begun(void **state)
     on_runtimes(no_more, NULL);
 }
 
-/* --- the body ------------------------------------------------------------------------------- */
+/* --- the body ------------------------------------------------------------- */
 
 static thrum_err *bodies(void *arg)
 {
@@ -469,7 +469,7 @@ static void without_a_child_there_is_nothing_to_choose_from(void **state)
     on_families(no_choice);
 }
 
-/* --- canceled from outside -------------------------------------------------------------------- */
+/* --- canceled from outside ------------------------------------------------ */
 
 static thrum_scope *outer;
 
@@ -523,7 +523,7 @@ static void a_cancel_from_outside_is_one_under_every_policy(void **state)
     on_families(from_outside);
 }
 
-/* --- what is kept ------------------------------------------------------------------------------ */
+/* --- what is kept --------------------------------------------------------- */
 
 /* Child 30 fails first, and that has been told before the others go on. */
 static thrum_err *fail_after_30(void *arg)

@@ -34,7 +34,7 @@ static bool says(int fd, const char *wanted)
     return strcmp(text, wanted) == 0;
 }
 
-/* --- how it ends ------------------------------------------------------------------ */
+/* --- how it ends ---------------------------------------------------------- */
 
 static thrum_err *ends(void *arg)
 {
@@ -93,7 +93,7 @@ static void what_cannot_be_started_says_why(void **state)
     assert_int_equal(footprint().fds, before.fds);
 }
 
-/* --- its streams ------------------------------------------------------------------- */
+/* --- its streams ---------------------------------------------------------- */
 
 static thrum_err *streams(void *arg)
 {
@@ -185,7 +185,7 @@ static void much_goes_there_and_back(void **state)
     on_threads(through_cat, NULL);
 }
 
-/* --- with its task ---------------------------------------------------------------- */
+/* --- with its task -------------------------------------------------------- */
 
 static thrum_err *wait_for(void *process)
 {

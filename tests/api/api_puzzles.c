@@ -3,7 +3,7 @@
  * writers. */
 #include "lib/api.h"
 
-/* --- dining philosophers ------------------------------------------------------- */
+/* --- dining philosophers -------------------------------------------------- */
 
 enum { PHILOSOPHERS = 5, MEALS = 2000 };
 
@@ -76,7 +76,7 @@ static void philosophers_all_eat(void **state)
     on_runtimes(serve, NULL);
 }
 
-/* --- sleeping barber -------------------------------------------------------------- */
+/* --- sleeping barber ------------------------------------------------------ */
 
 enum { CHAIRS = 3, CUSTOMERS = 600 };
 
@@ -156,7 +156,7 @@ static void each_customer_is_shaved_or_turned_away(void **state)
     on_runtimes(open_shop, NULL);
 }
 
-/* --- a bathroom for either sex, for three at once ----------------------------------- */
+/* --- a bathroom for either sex, for three at once ------------------------- */
 
 enum { ROOM = 3, STAFF = 8, VISITS = 500, STREAK = 6 };
 
@@ -234,7 +234,7 @@ static void the_sexes_never_meet_and_all_have_been(void **state)
     on_runtimes(open_bathroom, NULL);
 }
 
-/* --- readers and writers, from mutexes and semaphores ------------------------------- */
+/* --- readers and writers, from mutexes and semaphores --------------------- */
 
 enum { READERS = 6, WRITERS = 2, TIMES = 1000 };
 

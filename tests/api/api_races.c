@@ -28,7 +28,7 @@ enum { TASKS = 8, EXIT_OF_TSAN = 66 };
 
 static int shared;
 
-/* ---------------------------------------------------------------- with a race */
+/* -------------------------------------------------------------- with a race */
 
 static thrum_err *add_one(void *unused)
 {
@@ -95,7 +95,7 @@ static thrum_err *relaxed_flag(void *unused)
     return unused;
 }
 
-/* ------------------------------------------------------------- without a race */
+/* ----------------------------------------------------------- without a race */
 
 static thrum_err *add_to(void *arg)
 {
@@ -240,7 +240,7 @@ static thrum_err *errors_travel(void *unused)
                                      : thrum_fail(&THRUM_ERROR, "lost");
 }
 
-/* ------------------------------------------------------------------ the cases */
+/* ---------------------------------------------------------------- the cases */
 
 static const struct race_case {
     thrum_fn *fn;

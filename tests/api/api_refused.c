@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* --- what a socket says is told ------------------------------------------------- */
+/* --- what a socket says is told ------------------------------------------- */
 
 static thrum_err *send_some(void *unused)
 {
@@ -58,7 +58,7 @@ static void a_socket_that_says_eperm_is_no_file(void **state)
         fail_msg("%s", end.said);
 }
 
-/* --- what may be refused, and what is said otherwise ------------------------------ */
+/* --- what may be refused, and what is said otherwise ---------------------- */
 
 static int number; /* of the call that is refused */
 
@@ -173,7 +173,7 @@ static void so_is_the_one_to_sleep_in(void **state)
     assert_told(&end, "thrum: futex: Operation not permitted");
 }
 
-/* --- by a filter that comes when all is running ----------------------------------- */
+/* --- by a filter that comes when all is running --------------------------- */
 
 static thrum_err *refuse_advice(void *unused)
 {
@@ -245,7 +245,7 @@ static void so_is_a_barrier_that_is_refused_later(void **state)
     assert_told(&end, "thrum: membarrier: Operation not permitted");
 }
 
-/* --- and a wake-up ------------------------------------------------------------------ */
+/* --- and a wake-up -------------------------------------------------------- */
 
 static thrum_event woken;
 static _Atomic int sleeper;

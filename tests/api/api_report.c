@@ -95,7 +95,7 @@ a_thread_that_is_no_worker_reports_to_the_default_runtime(void **state)
     expect_ok(thrum_run(&opts, offload_report, NULL));
 }
 
-/* --- stderr ------------------------------------------------------------------------- */
+/* --- stderr --------------------------------------------------------------- */
 
 static void report_alone(void)
 {
@@ -149,7 +149,7 @@ static void without_a_hook_the_full_report_goes_to_stderr(void **state)
                                       "make_error", "and 1 more", NULL});
 }
 
-/* --- who made it -------------------------------------------------------------------- */
+/* --- who made it ---------------------------------------------------------- */
 
 static thrum_err *name_of_spawned(void *arg)
 {

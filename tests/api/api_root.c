@@ -18,7 +18,7 @@ const char *__tsan_default_options(void)
     return "atexit_sleep_ms=0";
 }
 
-/* --- the hook ----------------------------------------------------------------------- */
+/* --- the hook ------------------------------------------------------------- */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
@@ -53,7 +53,7 @@ static thrum_err *run_with_hook(thrum_fn *fn)
 
 #define FOR_WORKERS for (workers = 1; workers <= 4; workers *= 2)
 
-/* --- background tasks ------------------------------------------------------------------ */
+/* --- background tasks ----------------------------------------------------- */
 
 static thrum_err *end_when_told(void *go)
 {
@@ -247,7 +247,7 @@ static void the_root_can_be_canceled_before(void **state)
     }
 }
 
-/* --- what never ends ---------------------------------------------------------------------- */
+/* --- what never ends ------------------------------------------------------ */
 
 static thrum_err *yield_for_ever(void *unused)
 {
@@ -377,7 +377,7 @@ static void what_does_not_end_is_named_and_left_behind(void **state)
     }
 }
 
-/* --- without a hook -------------------------------------------------------------------------- */
+/* --- without a hook ------------------------------------------------------- */
 
 static thrum_err *leave_failure(void *unused)
 {
@@ -428,7 +428,7 @@ static void an_error_that_nobody_handles_can_be_made_fatal(void **state)
     assert_non_null(strstr(end.said, "Real: in the background"));
 }
 
-/* --- a scope left open -------------------------------------------------------------------------- */
+/* --- a scope left open ---------------------------------------------------- */
 
 static int leave_early(int i)
 {

@@ -25,7 +25,7 @@ static thrum_err *count(void *arg)
     return NULL;
 }
 
-/* --- run -------------------------------------------------------------------------- */
+/* --- run ------------------------------------------------------------------ */
 
 static thrum_err *check_arg(void *arg)
 {
@@ -119,7 +119,7 @@ static void threads_share_the_default_runtime(void **state)
     assert_int_equal(atomic_load(&n), THREADS * (scaled(200) + 4));
 }
 
-/* --- options ---------------------------------------------------------------------- */
+/* --- options -------------------------------------------------------------- */
 
 static void bad_options_are_refused(void **state)
 {
@@ -254,7 +254,7 @@ static void the_environment_says_what_the_options_do_not(void **state)
     expect_said(read_stack, of_stack);
 }
 
-/* --- call and post ----------------------------------------------------------------- */
+/* --- call and post -------------------------------------------------------- */
 
 static thrum_rt *runtime;
 
@@ -354,7 +354,7 @@ static void a_task_that_posts_goes_on_at_once(void **state)
     }
 }
 
-/* --- threads at once ---------------------------------------------------------------- */
+/* --- threads at once ------------------------------------------------------ */
 
 static thrum_err *sleep_a_bit(void *arg)
 {

@@ -25,7 +25,7 @@ static thrum_err *count_canceled(void *arg)
     return count(arg);
 }
 
-/* --- waiting -------------------------------------------------------------------- */
+/* --- waiting -------------------------------------------------------------- */
 
 static thrum_err *close_empty(void *arg)
 {
@@ -169,7 +169,7 @@ static void every_task_has_a_scope_of_its_own(void **state)
     on_runtimes(own_scopes, NULL);
 }
 
-/* --- errors ----------------------------------------------------------------------- */
+/* --- errors --------------------------------------------------------------- */
 
 struct failing {
     struct gate *turn; /* NULL: at once */
@@ -304,7 +304,7 @@ static void cancellations_come_after_failures(void **state)
     on_runtimes(cancellations_last, NULL);
 }
 
-/* --- many errors ------------------------------------------------------------------ */
+/* --- many errors ---------------------------------------------------------- */
 
 static thrum_err *fail_by_index(void *arg)
 {
@@ -402,7 +402,7 @@ static void a_million_failures_leave_the_same_errors_each_time(void **state)
     on_threads(a_million_failures, NULL);
 }
 
-/* --- scopes and forks --------------------------------------------------------------- */
+/* --- scopes and forks ----------------------------------------------------- */
 
 static thrum_err *fork_around(void *arg)
 {

@@ -8,7 +8,7 @@
 
 #define SOON THRUM_MS(1)
 
-/* --- two cases, row by row -------------------------------------------------------------- */
+/* --- two cases, row by row ------------------------------------------------ */
 
 enum shape { NIL, EMPTY, HOLDS, FULL, CLOSED, CLOSED_HOLDS };
 enum { NONE = -1, EITHER = -2 };
@@ -178,7 +178,7 @@ static void no_case_is_never_ready(void **state)
     on_runtimes(no_case, NULL);
 }
 
-/* --- one channel in many cases ----------------------------------------------------------- */
+/* --- one channel in many cases -------------------------------------------- */
 
 enum { MANY = 200 };
 
@@ -243,7 +243,7 @@ static void a_select_does_not_meet_itself(void **state)
     on_runtimes(with_myself, NULL);
 }
 
-/* --- circles ----------------------------------------------------------------------------- */
+/* --- circles -------------------------------------------------------------- */
 
 enum { CIRCLE = 5 };
 
@@ -346,7 +346,7 @@ static void who_selects_in_a_circle_loses_and_doubles_nothing(void **state)
     on_threads(run_circles, NULL);
 }
 
-/* --- a deadline ---------------------------------------------------------------------------- */
+/* --- a deadline ----------------------------------------------------------- */
 
 static thrum_err *select_too_long(void *arg)
 {

@@ -30,7 +30,7 @@ static bool is_pending(int signal)
     return sigismember(&pending, signal) == 1;
 }
 
-/* --- one ------------------------------------------------------------------------ */
+/* --- one ------------------------------------------------------------------ */
 
 static thrum_err *pending(void *arg)
 {
@@ -92,7 +92,7 @@ static void one_that_comes_ends_the_wait(void **state)
     on_threads(coming, NULL);
 }
 
-/* --- a cancel ------------------------------------------------------------------- */
+/* --- a cancel ------------------------------------------------------------- */
 
 static thrum_err *wait_in_vain(void *arg)
 {
@@ -127,7 +127,7 @@ static void a_cancel_ends_the_wait_and_takes_nothing(void **state)
     on_threads(canceled, NULL);
 }
 
-/* --- many ----------------------------------------------------------------------- */
+/* --- many ----------------------------------------------------------------- */
 
 static _Atomic unsigned got; /* bits */
 
@@ -201,7 +201,7 @@ static void a_crowd_needs_one_descriptor(void **state)
     expect_ok(thrum_run(NULL, crowd, NULL));
 }
 
-/* --- outside -------------------------------------------------------------------- */
+/* --- outside -------------------------------------------------------------- */
 
 static void *outside(void *arg)
 {
@@ -225,7 +225,7 @@ static void a_thread_that_is_no_worker_waits(void **state)
     assert_int_equal(pthread_join(t, NULL), 0);
 }
 
-/* --- what is left --------------------------------------------------------------- */
+/* --- what is left --------------------------------------------------------- */
 
 static void no_descriptor_to_be_had_is_an_error(void **state)
 {

@@ -32,7 +32,7 @@ static void is_found(thrum_fn *fn, unsigned n, const thrum_kind *kind)
     }
 }
 
-/* --- time ------------------------------------------------------------------ */
+/* --- time ----------------------------------------------------------------- */
 
 static thrum_err *nap(void *ms)
 {
@@ -185,7 +185,7 @@ static void who_only_looks_at_the_clock_sees_it_go(void **state)
     expect_ok(thrum_sim(&o, look_at_the_clock, NULL));
 }
 
-/* --- orders ------------------------------------------------------------------ */
+/* --- orders --------------------------------------------------------------- */
 
 static unsigned orders[ROUNDS];
 
@@ -311,7 +311,7 @@ static void what_depends_on_more_than_the_seed_is_told(void **state)
     thrum_err_drop(e);
 }
 
-/* --- planted bugs ---------------------------------------------------------------- */
+/* --- planted bugs --------------------------------------------------------- */
 
 static _Atomic int account;
 
@@ -396,7 +396,7 @@ static void planted_bugs_are_found(void **state)
     is_found(missing_cancel, 100, &THRUM_DEADLOCK);
 }
 
-/* --- blocking calls ---------------------------------------------------------------------- */
+/* --- blocking calls ------------------------------------------------------- */
 
 static thrum_err *count(void *n)
 {
@@ -433,7 +433,7 @@ static void blocking_calls_take_some_time(void **state)
     assert_true(most > THRUM_MS(2));
 }
 
-/* --- many -------------------------------------------------------------------------------- */
+/* --- many ----------------------------------------------------------------- */
 
 static thrum_err *many(void *unused)
 {

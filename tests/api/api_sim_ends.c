@@ -55,7 +55,7 @@ static const struct row {
     {"SWwRr", "0P110"},
 };
 
-/* --- a connection ------------------------------------------------------------------- */
+/* --- a connection --------------------------------------------------------- */
 
 struct run {
     int fds[2]; /* -1: it is closed */
@@ -88,7 +88,7 @@ static void until_heard(int fd, short events, int unread)
         CHECK(ioctl(fd, FIONREAD, &there) == 0);
 }
 
-/* --- its calls ----------------------------------------------------------------------- */
+/* --- its calls ------------------------------------------------------------ */
 
 static ssize_t read_one(unsigned way, int fd)
 {

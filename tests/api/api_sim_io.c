@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* --- bugs that only it brings about ------------------------------------------------- */
+/* --- bugs that only it brings about --------------------------------------- */
 
 static thrum_err *send_number(void *arg)
 {
@@ -125,7 +125,7 @@ static void news_overtake_each_other(void **state)
     sim_fails(in_order, NULL, &THRUM_ERROR, "r.first == 1");
 }
 
-/* --- time ---------------------------------------------------------------------------- */
+/* --- time ----------------------------------------------------------------- */
 
 static thrum_time slowest;
 
@@ -223,7 +223,7 @@ static void a_deadline_comes_first_and_nothing_is_lost(void **state)
     assert_true(missed > 0);
 }
 
-/* --- nobody there -------------------------------------------------------------------- */
+/* --- nobody there --------------------------------------------------------- */
 
 static thrum_err *read_nothing(void *unused)
 {
@@ -337,7 +337,7 @@ static void a_close_is_heard_of_while_a_call_takes_its_time(void **state)
     sim_passes(closed_meanwhile, NULL, 100);
 }
 
-/* --- whole things ------------------------------------------------------------------- */
+/* --- whole things --------------------------------------------------------- */
 
 static thrum_err *whole(void *unused)
 {
@@ -378,7 +378,7 @@ static void what_is_one_thing_stays_so(void **state)
     sim_passes(whole, NULL, 100);
 }
 
-/* --- what nobody tells of ------------------------------------------------------- */
+/* --- what nobody tells of ------------------------------------------------- */
 
 static thrum_err *read_late(void *fd)
 {

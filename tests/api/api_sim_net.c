@@ -8,7 +8,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-/* --- a server and its clients --------------------------------------------------- */
+/* --- a server and its clients --------------------------------------------- */
 
 enum { CLIENTS = 8 };
 
@@ -244,7 +244,7 @@ static void it_may_take_no_time(void **state)
     expect_ok(thrum_sim(&o, time_all, NULL));
 }
 
-/* --- faults -------------------------------------------------------------------------- */
+/* --- faults --------------------------------------------------------------- */
 
 static unsigned seen[200], resets;
 

@@ -8,7 +8,7 @@
 
 #define ARGV(...) ((char *const[]){__VA_ARGS__, NULL})
 
-/* --- the programs ---------------------------------------------------------------- */
+/* --- the programs --------------------------------------------------------- */
 
 /* What comes in goes out, in capitals. */
 static int shout(thrum_sim_process *p)
@@ -84,7 +84,7 @@ static void passes(thrum_fn *fn, unsigned rounds)
     assert_int_equal(footprint().fds, before.fds);
 }
 
-/* --- how it ends ------------------------------------------------------------------ */
+/* --- how it ends ---------------------------------------------------------- */
 
 static thrum_err *ends(void *unused)
 {
@@ -154,7 +154,7 @@ static void what_cannot_be_started_says_why(void **state)
     expect_ok(thrum_sim(&(thrum_sim_opts){.rounds = 2}, none, NULL));
 }
 
-/* --- its streams ------------------------------------------------------------------- */
+/* --- its streams ---------------------------------------------------------- */
 
 enum { MUCH = 3000 };
 
@@ -215,7 +215,7 @@ static void it_is_written_to_and_read_from(void **state)
     passes(streams, 100);
 }
 
-/* --- with its task ---------------------------------------------------------------- */
+/* --- with its task -------------------------------------------------------- */
 
 static thrum_err *run_one(void *argv)
 {
@@ -260,7 +260,7 @@ static void it_ends_with_its_task(void **state)
     expect_ok(thrum_sim(&o, told_to_end, NULL));
 }
 
-/* --- what goes wrong ----------------------------------------------------------------- */
+/* --- what goes wrong ------------------------------------------------------ */
 
 static unsigned refused;
 

@@ -44,7 +44,7 @@ static void finds(thrum_fn *fn, const thrum_kind *kind, const char *words)
     expect_ok(thrum_sim(&opts, fn, NULL));
 }
 
-/* --- locks ----------------------------------------------------------------------- */
+/* --- locks ---------------------------------------------------------------- */
 
 static thrum_err *one_then_other(void *arg)
 {
@@ -159,7 +159,7 @@ static void a_signal_that_comes_too_early(void **state)
     finds(signal_early, &THRUM_DEADLOCK, "a condition");
 }
 
-/* --- channels -------------------------------------------------------------------- */
+/* --- channels ------------------------------------------------------------- */
 
 static thrum_err *send_three(void *arg)
 {

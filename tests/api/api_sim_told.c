@@ -21,7 +21,7 @@ static thrum_err *never(void *unused)
 
 static uint64_t seed;
 
-/* --- again ------------------------------------------------------------------------- */
+/* --- again ---------------------------------------------------------------- */
 
 static void run_again(void)
 {
@@ -55,7 +55,7 @@ static void a_seed_repeats_its_round_in_another_process(void **state)
     assert_non_null(strstr(end.said, "this round has failed"));
 }
 
-/* --- what the environment says ----------------------------------------------------- */
+/* --- what the environment says -------------------------------------------- */
 
 static unsigned rounds_run;
 
@@ -122,7 +122,7 @@ static void what_is_not_followed_is_told_once(void **state)
     expect_once(&end, "THRUM_SEED=77x is no number");
 }
 
-/* --- what a failure says ----------------------------------------------------------- */
+/* --- what a failure says -------------------------------------------------- */
 
 static thrum_err *give_up(void *unused)
 {
@@ -241,7 +241,7 @@ static void there_is_none_in_a_task(void **state)
     expect_ok(thrum_run(NULL, simulate_here, NULL));
 }
 
-/* --- faults -------------------------------------------------------------------------- */
+/* --- faults --------------------------------------------------------------- */
 
 static unsigned hit, missed;
 
@@ -303,7 +303,7 @@ static void allocations_may_fail(void **state)
     assert_int_equal(without_memory, 0);
 }
 
-/* --- test cases ---------------------------------------------------------------------------- */
+/* --- test cases ----------------------------------------------------------- */
 
 struct shop {
     int open, served;

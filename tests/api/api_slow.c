@@ -6,7 +6,7 @@
 
 THRUM_KIND(Real, THRUM_ERROR);
 
-/* --- the hook ------------------------------------------------------------------------ */
+/* --- the hook ------------------------------------------------------------- */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct heard {
@@ -72,7 +72,7 @@ static void run(thrum_fn *fn)
     }
 }
 
-/* --- it takes long --------------------------------------------------------------------- */
+/* --- it takes long -------------------------------------------------------- */
 
 static thrum_err *linger(void *unused)
 {
@@ -166,7 +166,7 @@ static void its_result_is_told_too(void **state)
     run(slow_failure);
 }
 
-/* --- it does not ------------------------------------------------------------------------- */
+/* --- it does not ---------------------------------------------------------- */
 
 static thrum_err *quick(void *arg)
 {
@@ -187,7 +187,7 @@ static void of_a_quick_one_nothing_is_told(void **state)
     run(quick);
 }
 
-/* --- it was canceled ------------------------------------------------------------------------ */
+/* --- it was canceled ------------------------------------------------------ */
 
 static thrum_err *hold_on(void *unused)
 {
@@ -223,7 +223,7 @@ static void one_that_is_open_long_after_its_cancel_is_told_of_once(void **state)
     expect_ok(thrum_run(&opts, hold_on_when_canceled, NULL));
 }
 
-/* --- without a hook ----------------------------------------------------------------------------- */
+/* --- without a hook ------------------------------------------------------- */
 
 static thrum_err *outlast(void *unused)
 {
@@ -281,7 +281,7 @@ static void of_hundreds_at_once_some_lines_tell(void **state)
     assert_true(lines <= 17 * seconds);
 }
 
-/* --- what they wait for ---------------------------------------------------------------- */
+/* --- what they wait for --------------------------------------------------- */
 
 struct held {
     thrum_mutex mutex;

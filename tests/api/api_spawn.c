@@ -5,7 +5,7 @@
 
 THRUM_KIND(Wrong, THRUM_ERROR);
 
-/* --- the argument -------------------------------------------------------------- */
+/* --- the argument --------------------------------------------------------- */
 
 enum { BIG = 10000 };
 
@@ -104,7 +104,7 @@ static void without_a_size_the_child_gets_the_argument_itself(void **state)
     on_runtimes(no_copies, NULL);
 }
 
-/* --- scopes in scopes --------------------------------------------------------- */
+/* --- scopes in scopes ----------------------------------------------------- */
 
 struct node {
     unsigned depth, fan;
@@ -171,7 +171,7 @@ static void a_chain_of_scopes_needs_no_larger_stack(void **state)
     on_threads(visit_chain, NULL);
 }
 
-/* --- all run, and in bounded memory ------------------------------------------------ */
+/* --- all run, and in bounded memory --------------------------------------- */
 
 enum { CHILDREN = 300 };
 

@@ -7,7 +7,7 @@
 
 THRUM_KIND(Odd, THRUM_ERROR);
 
-/* --- copies and ends ------------------------------------------------------------- */
+/* --- copies and ends ------------------------------------------------------ */
 
 struct item {
     size_t n;
@@ -91,7 +91,7 @@ static void they_run_on_other_threads(void **state)
     on_threads(ask_thread, NULL);
 }
 
-/* --- errors ---------------------------------------------------------------------- */
+/* --- errors --------------------------------------------------------------- */
 
 static thrum_err *fail_if_odd(void *arg)
 {
@@ -200,7 +200,7 @@ static void a_scope_in_one_is_of_its_runtime(void **state)
     on_runtimes(with_a_scope_of_its_own, NULL);
 }
 
-/* --- cancel, in a pool of one thread that is kept busy ---------------------------- */
+/* --- cancel, in a pool of one thread that is kept busy -------------------- */
 
 static void spawn_never(thrum_scope *s)
 {
@@ -273,7 +273,7 @@ static void those_at_work_hear_of_a_deadline(void **state)
     on_runtimes(in_time, NULL);
 }
 
-/* --- a limit --------------------------------------------------------------------- */
+/* --- a limit -------------------------------------------------------------- */
 
 struct limited {
     thrum_scope *s;
@@ -352,7 +352,7 @@ static void a_full_scopes_child_spawns_in_place(void **state)
     on_runtimes(from_within, NULL);
 }
 
-/* --- from elsewhere ---------------------------------------------------------------- */
+/* --- from elsewhere ------------------------------------------------------- */
 
 static void *spawn_in_thread(void *arg)
 {
@@ -430,7 +430,7 @@ static void into_the_background(void **state)
     assert_int_equal(traced, 77);
 }
 
-/* --- who looks on -------------------------------------------------------------------- */
+/* --- who looks on --------------------------------------------------------- */
 
 static void dump(char *text, size_t bytes)
 {

@@ -39,7 +39,7 @@ static void run(thrum_fn *fn, unsigned count)
     run_with(fn, NULL, count);
 }
 
-/* --- where it overflows ----------------------------------------------------------- */
+/* --- where it overflows --------------------------------------------------- */
 
 static void in_main(void)
 {
@@ -186,7 +186,7 @@ static void post_overflow(void)
     expect_ok(thrum_stop(rt));
 }
 
-/* --- what is said ------------------------------------------------------------------ */
+/* --- what is said --------------------------------------------------------- */
 
 /* What is said is less than what was asked for: by the guard, an eighth or a page,
  * and what rounds it. */
@@ -333,7 +333,7 @@ static void without_guards_the_canary_tells(void **state)
     assert_stops(a_little_too_much, "overflowed its stack", "THRUM_STACK");
 }
 
-/* --- enough ------------------------------------------------------------------------ */
+/* --- enough --------------------------------------------------------------- */
 
 #ifdef __OPTIMIZE__
 enum { HALF = 8192 };

@@ -23,7 +23,7 @@ enum {
     THREADS = 64
 };
 
-/* ----------------------------------------------------------------- the server */
+/* --------------------------------------------------------------- the server */
 
 static int server_ends[CONNECTIONS], client_ends[CONNECTIONS];
 
@@ -71,7 +71,7 @@ static _Noreturn void be_server(void)
     _exit(thrum_report(thrum_run(&opts, serve_all, NULL)));
 }
 
-/* ----------------------------------------------------------------- the clients */
+/* -------------------------------------------------------------- the clients */
 
 static _Atomic bool counts;
 
@@ -97,7 +97,7 @@ static void *ask(void *unused)
     return unused;
 }
 
-/* ------------------------------------------------------------------ the tracer */
+/* --------------------------------------------------------------- the tracer */
 
 /* Calls of a thread, by number. */
 static struct thread_calls {
@@ -152,7 +152,7 @@ static int trace(pid_t server)
     return -1;
 }
 
-/* -------------------------------------------------------------------- the test */
+/* ----------------------------------------------------------------- the test */
 
 static unsigned total(const struct thread_calls *t)
 {

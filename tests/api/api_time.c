@@ -207,7 +207,7 @@ static void a_sleeper_wakes_beside_a_busy_task(void **state)
         on_threads(sleeper_beside_a_busy_task, NULL);
 }
 
-/* --- yield ------------------------------------------------------------------------- */
+/* --- yield ---------------------------------------------------------------- */
 
 struct turns {
     _Atomic unsigned total;

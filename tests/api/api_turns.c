@@ -22,7 +22,7 @@ static thrum_err *sleep_and_end_it(void *arg)
     return arg;
 }
 
-/* --- what never waits ------------------------------------------------------------- */
+/* --- what never waits ----------------------------------------------------- */
 
 static thrum_err *tree(void *depth)
 {

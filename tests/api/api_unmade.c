@@ -5,7 +5,7 @@
 static void (*use)(void); /* of what has just been freed */
 static uint64_t item;
 
-/* --- channels -------------------------------------------------------------------- */
+/* --- channels ------------------------------------------------------------- */
 
 static thrum_chan chan;
 
@@ -69,7 +69,7 @@ static void a_channel_is_made_before_it_is_used(void **state)
     assert_no_chan(close_chan, "thrum: thrum_chan_close");
 }
 
-/* --- broadcasts ------------------------------------------------------------------ */
+/* --- broadcasts ----------------------------------------------------------- */
 
 static thrum_broadcast news;
 static thrum_subscriber listener;
@@ -144,7 +144,7 @@ static thrum_err *nothing(void *arg)
     return NULL;
 }
 
-/* --- generators ------------------------------------------------------------------ */
+/* --- generators ----------------------------------------------------------- */
 
 static thrum_gen gen;
 
@@ -209,7 +209,7 @@ static void so_is_a_generator(void **state)
     assert_stops(close_gen_twice_in_task, "thrum: thrum_gen_close", "not open");
 }
 
-/* --- the others ------------------------------------------------------------------ */
+/* --- the others ----------------------------------------------------------- */
 
 static void cancel_no_scope(void)
 {
@@ -261,7 +261,7 @@ static void run_no_pipeline(void)
     expect_ok(thrum_pipeline_run(NULL));
 }
 
-/* --- forks ----------------------------------------------------------------------- */
+/* --- forks ---------------------------------------------------------------- */
 
 static thrum_task task;
 

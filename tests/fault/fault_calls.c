@@ -17,7 +17,7 @@
 
 enum { BYTES = 100000, CHUNK = 777, PEERS = 20, ROUNDS = 200 };
 
-/* ------------------------------------------------------------------ the faults */
+/* --------------------------------------------------------------- the faults */
 
 enum what { INTERRUPTED, SHORT, REFUSED, KINDS, NOTHING = KINDS };
 
@@ -199,7 +199,7 @@ int socket(int family, int type, int protocol)
                : (int)kernel(SYS_socket, family, type, protocol, 0, 0, 0);
 }
 
-/* ---------------------------------------------------------------------- streams */
+/* ------------------------------------------------------------------ streams */
 
 static unsigned char byte_at(size_t i)
 {
@@ -304,7 +304,7 @@ static thrum_err *streams(void *unused)
     return NULL;
 }
 
-/* ------------------------------------------------------- connections, messages */
+/* ---------------------------------------------------- connections, messages */
 
 static const char *path(void)
 {
@@ -400,7 +400,7 @@ static thrum_err *naps(void *unused)
     return NULL;
 }
 
-/* ------------------------------------------------------------------------- tests */
+/* -------------------------------------------------------------------- tests */
 
 static void with_faults(thrum_fn *tell)
 {

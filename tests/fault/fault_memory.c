@@ -14,7 +14,7 @@ THRUM_KIND(Expected, THRUM_ERROR);
 
 enum { CHILD_SECONDS = 60, SLACK_KIB = 512 };
 
-/* --- the bound ------------------------------------------------------------------ */
+/* --- the bound ------------------------------------------------------------ */
 
 static size_t address_space(void)
 {
@@ -46,7 +46,7 @@ static void unbound(void)
     set_bound(RLIM_INFINITY);
 }
 
-/* --- children -------------------------------------------------------------------- */
+/* --- children ------------------------------------------------------------- */
 
 static int end_of(void (*act)(void), char *said, size_t room)
 {
@@ -91,7 +91,7 @@ static void assert_lives(void (*act)(void))
     assert_int_equal(status, 0);
 }
 
-/* --- what tasks do ---------------------------------------------------------------- */
+/* --- what tasks do -------------------------------------------------------- */
 
 static _Atomic unsigned ended, parts;
 
@@ -225,7 +225,7 @@ static void a_thousand_tasks_go_on_so_too(void **state)
     assert_lives(many_tasks);
 }
 
-/* --- what is told ------------------------------------------------------------------ */
+/* --- what is told --------------------------------------------------------- */
 
 enum { WAITERS = 100 };
 
@@ -292,7 +292,7 @@ static void who_waits_without_a_stack_is_told_of_once(void **state)
     assert_null(strstr(line + 1, "thrum:"));
 }
 
-/* --- offload, sleeping workers ------------------------------------------------------ */
+/* --- offload, sleeping workers -------------------------------------------- */
 
 static thrum_err *short_call(void *arg)
 {
@@ -347,7 +347,7 @@ static void calls_are_offloaded_without_memory_for_stacks(void **state)
     assert_lives(offload_bounded);
 }
 
-/* --- segments ----------------------------------------------------------------------- */
+/* --- segments ------------------------------------------------------------- */
 
 static thrum_err *fork_without_end(void *arg)
 {

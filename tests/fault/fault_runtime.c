@@ -11,7 +11,7 @@ THRUM_KIND(Failed, THRUM_ERROR);
 
 enum { BIG = 5000 };
 
-/* --- start --------------------------------------------------------------------- */
+/* --- start ---------------------------------------------------------------- */
 
 static thrum_err *nothing(void *arg)
 {
@@ -60,7 +60,7 @@ static void a_run_that_cannot_start_does_not_call(void **state)
     sweep_all_outside(run_once);
 }
 
-/* --- spawn --------------------------------------------------------------------- */
+/* --- spawn ---------------------------------------------------------------- */
 
 struct child {
     _Atomic unsigned *calls;
@@ -198,7 +198,7 @@ static void no_failure_becomes_a_success_or_goes_uncounted(void **state)
     sweep_allocations(failing_story);
 }
 
-/* --- scopes made on demand ------------------------------------------------------ */
+/* --- scopes made on demand ------------------------------------------------ */
 
 static thrum_err *count_child(void *calls)
 {
@@ -242,7 +242,7 @@ static void what_a_fork_starts_is_joined_without_memory_too(void **state)
     sweep_allocations(own_scope_story);
 }
 
-/* --- post ---------------------------------------------------------------------- */
+/* --- post ----------------------------------------------------------------- */
 
 static void post_outside(void)
 {
@@ -272,7 +272,7 @@ static void a_post_without_memory_says_so_and_is_not_called(void **state)
     sweep_all_outside(post_outside);
 }
 
-/* --- loops ---------------------------------------------------------------------- */
+/* --- loops ---------------------------------------------------------------- */
 
 enum { JOBS = 40 };
 
@@ -362,7 +362,7 @@ static void a_reduction_without_memory_says_so(void **state)
     sweep_allocations(reduce_story);
 }
 
-/* --- offload -------------------------------------------------------------------- */
+/* --- offload -------------------------------------------------------------- */
 
 struct offload {
     _Atomic unsigned *calls, *failures;

@@ -2,7 +2,7 @@
  * stories that need many stacks, or long ones, as in fault_runtime. */
 #include "lib/sweep.h"
 
-/* --- stacks and segments ----------------------------------------------------------- */
+/* --- stacks and segments -------------------------------------------------- */
 
 static thrum_err *meet_task(void *arg)
 {

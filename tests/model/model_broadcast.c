@@ -23,7 +23,7 @@ static thrum_broadcast *shared(void)
     return (thrum_broadcast *)(void *)&b;
 }
 
-/* -------------------------------------------------------------------- threads */
+/* ------------------------------------------------------------------ threads */
 
 static void sends(int first, int n)
 {
@@ -110,7 +110,7 @@ static void hears_to_the_end_and_frees(void)
     b.waiting = (struct line){NULL};
 }
 
-/* ------------------------------------------------------------ setup and checks */
+/* --------------------------------------------------------- setup and checks */
 
 static void prepare_broadcast(uint32_t keep, unsigned outsiders)
 {

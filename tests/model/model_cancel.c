@@ -49,7 +49,7 @@ struct scope *scope_given(thrum_scope *scope, const char *func)
 
 static struct stack task; /* of all */
 
-/* ------------------------------------------------------------ opening, closing */
+/* --------------------------------------------------------- opening, closing */
 
 /* As scope_open does it. */
 static void open(int which, int parent, bool shield)
@@ -93,7 +93,7 @@ static void bury_wait(struct scope_wait *w)
     w->listed = false;
 }
 
-/* ------------------------------------------------------------------ who waits */
+/* ---------------------------------------------------------------- who waits */
 
 static struct scope_wait *my_wait(void)
 {
@@ -217,7 +217,7 @@ static void sleeper_behind_a_shield(void)
     bury_scope(LOW);
 }
 
-/* ----------------------------------------------------------- events and cancels */
+/* ------------------------------------------------------- events and cancels */
 
 /* The threads that wait come first. */
 static void event_for(int sleeper)
@@ -265,7 +265,7 @@ static void cancel_top_too(void)
     MODEL_ASSERT(scope_canceled(&scopes[SECOND]));
 }
 
-/* --------------------------------------------------------------------- who asks */
+/* ----------------------------------------------------------------- who asks */
 
 /* Asks often enough for each answer to be kept once. */
 static void ask(int which)
@@ -329,7 +329,7 @@ static void ask_behind_a_shield(void)
         MODEL_ASSERT(!scope_canceled(&scopes[SECOND]));
 }
 
-/* --------------------------------------------------------------------- setups */
+/* ------------------------------------------------------------------- setups */
 
 static void prepare(unsigned outsiders)
 {
@@ -394,7 +394,7 @@ static void flat(void)
     open(SECOND, TOP, false);
 }
 
-/* ---------------------------------------------------------------------- checks */
+/* ------------------------------------------------------------------- checks */
 
 static void one_claim_won(void)
 {

@@ -14,7 +14,7 @@
 
 static int mine; /* what a receiver did before its receive */
 
-/* -------------------------------------------------------------------- threads */
+/* ------------------------------------------------------------------ threads */
 
 static int receive_gift(int which)
 {
@@ -179,7 +179,7 @@ static void receives_all_and_frees(void)
     store_relaxed(&c->count, 0);
 }
 
-/* -------------------------------------------------------------------- setups */
+/* ------------------------------------------------------------------- setups */
 
 static void no_room(void)
 {

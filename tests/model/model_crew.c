@@ -13,7 +13,7 @@ static int refused; /* threads that are not to be had */
 enum { SPARES = 1 };
 enum { THREAD = 1, NEVER_NEEDED = 2 };
 
-/* ------------------------------------------------------------------ the threads */
+/* -------------------------------------------------------------- the threads */
 
 static uint32_t take_word(_Atomic uint32_t *word)
 {
@@ -118,7 +118,7 @@ static void end_of(int id)
         stop_all();
 }
 
-/* ------------------------------------------------------------------------- jobs */
+/* --------------------------------------------------------------------- jobs */
 
 static void submit_on_time(struct timer *t)
 {
@@ -227,7 +227,7 @@ static void submit_root(void)
     sched_submit(&sched, job_of_id(0, &roots[root]));
 }
 
-/* ------------------------------------------------------------------ others' doing */
+/* ------------------------------------------------------------ others' doing */
 
 /* The monitor, when it finds that the first worker makes no turn. */
 static void miss(void)
@@ -265,7 +265,7 @@ static void there_and_back(void)
     submit_root();
 }
 
-/* -------------------------------------------------------------------- scenarios */
+/* ---------------------------------------------------------------- scenarios */
 
 static void prepare_crew(unsigned wanted, int which, int job_count, unsigned at)
 {

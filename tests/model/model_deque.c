@@ -23,7 +23,7 @@ static int runs[FORKS];
 static struct thrum_job_ *newest;
 static int forked;
 
-/* ------------------------------------------------- what the inline code calls */
+/* ----------------------------------------------- what the inline code calls */
 
 /* Without membarrier everybody is always hungry; here nobody minds. A segment
  * that was filled has a next one, whose sentinel stands for the last slot. */
@@ -41,7 +41,7 @@ struct thrum_job_ *thrum_publish_slow_(struct thrum_job_ *slot)
     return sentinel(second);
 }
 
-/* ------------------------------------------------------------------ the owner */
+/* ---------------------------------------------------------------- the owner */
 
 static void fork_one(void)
 {
@@ -264,7 +264,7 @@ static void fork_two_give_all(void)
     join_one(0);
 }
 
-/* ------------------------------------------------------------------- thieves */
+/* ------------------------------------------------------------------ thieves */
 
 /* Who joined a fork may use its slot again at once. */
 static void steal(uint32_t n)
@@ -297,7 +297,7 @@ static void steal_twice(void)
     steal_one();
 }
 
-/* ------------------------------------------------------------------- scenarios */
+/* ---------------------------------------------------------------- scenarios */
 
 /* Slots of a segment begin at a border, its head lies below; never at a multiple
  * of 4 GiB. */

@@ -22,7 +22,7 @@ static _Atomic int pulsed; /* it was set and reset */
 static _Atomic int added[2];
 static int before; /* plain: what is done before it is set */
 
-/* -------------------------------------------------------------------- threads */
+/* ------------------------------------------------------------------ threads */
 
 /* As thrum_event_wait, at a place that is watched. */
 static int wait_for_event(void)
@@ -113,7 +113,7 @@ static void cancel_first_two(void)
     thrum_scope_cancel(scope_public(&scopes[1]), NULL);
 }
 
-/* ------------------------------------------------------------ setup and checks */
+/* --------------------------------------------------------- setup and checks */
 
 static void prepare_scopes(unsigned outsiders)
 {

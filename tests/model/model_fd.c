@@ -104,7 +104,7 @@ void relief_begin_to_stand_in(struct relief *r)
     store_seq_cst(&r->stands_in, 1); /* as sched/relief.c does */
 }
 
-/* ----------------------------------------------------------------- the kernel */
+/* --------------------------------------------------------------- the kernel */
 
 /* What is so already is told, too. */
 int poll_add(struct poll_set *set, int fd, void *key)
@@ -182,7 +182,7 @@ static void checks(void)
     }
 }
 
-/* -------------------------------------------------------------------- threads */
+/* ------------------------------------------------------------------ threads */
 
 static ssize_t read_one(void)
 {
@@ -270,7 +270,7 @@ static void checks_once(void)
     MODEL_ASSERT(!hooks.check(&model_sched.poller));
 }
 
-/* ------------------------------------------------------------ setup and checks */
+/* --------------------------------------------------------- setup and checks */
 
 static void prepare(uint32_t who_wait, uint32_t bytes, unsigned outsiders)
 {

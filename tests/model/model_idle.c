@@ -16,7 +16,7 @@ static _Atomic int64_t inbox;            /* jobs in it */
 static _Atomic uint32_t own[PUBLISHERS]; /* a publisher's job, or 0 */
 static _Atomic uint32_t taken;
 
-/* ------------------------------------------------------------ those who publish */
+/* -------------------------------------------------------- those who publish */
 
 static void notify(void)
 {
@@ -69,7 +69,7 @@ static void publish_then_add(void)
     add_one();
 }
 
-/* --------------------------------------------------------------------- workers */
+/* ------------------------------------------------------------------ workers */
 
 static bool take(void)
 {
@@ -135,7 +135,7 @@ static void take_two(void)
     take_jobs(2);
 }
 
-/* ------------------------------------------------------------------- scenarios */
+/* ---------------------------------------------------------------- scenarios */
 
 static void setup(void)
 {

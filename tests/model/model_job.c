@@ -72,7 +72,7 @@ static void gone(void *p)
     freed++;
 }
 
-/* -------------------------------------------------------------------- threads */
+/* ------------------------------------------------------------------ threads */
 
 static thrum_err *call_out(void *arg)
 {
@@ -280,7 +280,7 @@ static void task_of_private_and_end(void)
     then_end(task_of_private);
 }
 
-/* ------------------------------------------------------------ setup and checks */
+/* --------------------------------------------------------- setup and checks */
 
 static void prepare(void)
 {

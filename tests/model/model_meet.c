@@ -29,7 +29,7 @@ static _Atomic unsigned last, outcome;
 
 enum { CAME = 1, GAVE_UP };
 
-/* -------------------------------------------------------------------- barriers */
+/* ----------------------------------------------------------------- barriers */
 
 static void meet(int phase, int all)
 {
@@ -73,7 +73,7 @@ static void other_walker(void)
     meet(0, 0);
 }
 
-/* --------------------------------------------------------------------- latches */
+/* ------------------------------------------------------------------ latches */
 
 static void part(void)
 {
@@ -91,7 +91,7 @@ static void latch_waiter(void)
         MODEL_ASSERT(done[0][2] == 1 && done[0][3] == 1);
 }
 
-/* ------------------------------------------------------------------- conditions */
+/* --------------------------------------------------------------- conditions */
 
 static int wait_for_signal(void)
 {
@@ -150,7 +150,7 @@ static void late_cancel(void)
     cancel_first();
 }
 
-/* ------------------------------------------------------------ setup and checks */
+/* --------------------------------------------------------- setup and checks */
 
 static void prepare_scopes(unsigned outsiders)
 {

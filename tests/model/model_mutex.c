@@ -22,7 +22,7 @@ enum { THREADS = 6 };
 static thrum_mutex mutex;
 static int guarded, rounds; /* by the mutex */
 
-/* -------------------------------------------------------------------- threads */
+/* ------------------------------------------------------------------ threads */
 
 static void work_inside(void)
 {
@@ -79,7 +79,7 @@ static void greedy_holder(void)
     two_times();
 }
 
-/* ------------------------------------------------------------ setup and checks */
+/* --------------------------------------------------------- setup and checks */
 
 static void prepare_scopes(unsigned outsiders)
 {

@@ -28,7 +28,7 @@ thrum_err *thrum_rc(int64_t rc)
     return (thrum_err *)(void *)&an_error;
 }
 
-/* -------------------------------------------------------------------- threads */
+/* ------------------------------------------------------------------ threads */
 
 static thrum_err *make(void *arg)
 {
@@ -60,7 +60,7 @@ static void asks_again(void)
     asker();
 }
 
-/* ------------------------------------------------------------ setup and checks */
+/* --------------------------------------------------------- setup and checks */
 
 static void prepare_scopes(unsigned outsiders)
 {

@@ -43,7 +43,7 @@ struct scope *scope_given(thrum_scope *scope, const char *func)
     return scope_of(scope);
 }
 
-/* -------------------------------------------------------------------- threads */
+/* ------------------------------------------------------------------ threads */
 
 static void work_inside(void)
 {
@@ -111,7 +111,7 @@ static void cancel_first_two(void)
     thrum_scope_cancel(scope_public(&scopes[1]), NULL);
 }
 
-/* ------------------------------------------------------------ setup and checks */
+/* --------------------------------------------------------- setup and checks */
 
 static void prepare(uint32_t permits_there, unsigned outsiders)
 {

@@ -117,7 +117,7 @@ thrum_err *thrum_rc(int64_t rc)
     return NULL;
 }
 
-/* ------------------------------------------------------------ source and stages */
+/* -------------------------------------------------------- source and stages */
 
 static thrum_err *make_item(void *item, void *unused, bool *end)
 {
@@ -140,7 +140,7 @@ static thrum_err *pass_stage(void *item, void *ctx)
     return NULL;
 }
 
-/* -------------------------------------------------------------------- threads */
+/* ------------------------------------------------------------------ threads */
 
 /* As one that was started and has begun. */
 static void carries(void)
@@ -166,7 +166,7 @@ static void is_started(void)
     }
 }
 
-/* ------------------------------------------------------------ setup and checks */
+/* --------------------------------------------------------- setup and checks */
 
 static void prepare(bool alone)
 {

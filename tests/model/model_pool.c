@@ -41,7 +41,7 @@ static _Atomic uint32_t waiting;  /* tasks not yet woken */
 static int needs[JOBS]; /* the call blocks until this one's task woke */
 static int meets[JOBS]; /* or until this one's call was made */
 
-/* ------------------------------------------------- what lies around the pool */
+/* ------------------------------------------------ what lies around the pool */
 
 _Atomic uint64_t alloc_countdown;
 
@@ -233,7 +233,7 @@ thrum_err *thrum_rc(int64_t rc)
     return NULL;
 }
 
-/* -------------------------------------------------------------------- threads */
+/* ------------------------------------------------------------------ threads */
 
 static thrum_err *work(void *arg)
 {
@@ -306,7 +306,7 @@ static void serve(void)
     blocking_thread_run(t);
 }
 
-/* ------------------------------------------------------------------ scenarios */
+/* ---------------------------------------------------------------- scenarios */
 
 static void prepare(unsigned count, unsigned tasks)
 {

@@ -54,7 +54,7 @@ static void pop(void)
     took(0, queue_pop(&queue));
 }
 
-/* -------------------------------------------------------------------- threads */
+/* ------------------------------------------------------------------ threads */
 
 static void push_two_pop_two(void)
 {
@@ -160,7 +160,7 @@ static void other_steals_twice(void)
     took(2, queue_steal(&queue, 1));
 }
 
-/* ------------------------------------------------------------------ scenarios */
+/* ---------------------------------------------------------------- scenarios */
 
 static void setup(void)
 {

@@ -42,7 +42,7 @@ static _Atomic uint32_t left;         /* a stack was put away */
 static _Atomic uint32_t locked;
 static _Atomic uint32_t awake, seen_awake; /* a worker is; the relief knows */
 
-/* -------------------------------------------------------- what lies around it */
+/* ------------------------------------------------------ what lies around it */
 
 static uint32_t wait_for(_Atomic uint32_t *word)
 {
@@ -202,7 +202,7 @@ static bool look_who_is_awake(void *arg, bool judge)
     return any;
 }
 
-/* ------------------------------------------------------------------- the relief */
+/* --------------------------------------------------------------- the relief */
 
 /* Looked in vain so often that once more is too often. */
 static void tired(void)
@@ -235,7 +235,7 @@ static void be_done(void)
         stop_the_relief();
 }
 
-/* ----------------------------------------------------------------------- scopes */
+/* ------------------------------------------------------------------- scopes */
 
 static struct stack *my_stack(void)
 {
@@ -301,7 +301,7 @@ static int my_scope(void)
     return 2 * model_thread();
 }
 
-/* ------------------------------------------------------------------ who computes */
+/* ------------------------------------------------------------- who computes */
 
 /* Its time is over: it must be told. Without a thread nobody can. */
 static void overrun(void)
@@ -414,7 +414,7 @@ static void go_on_to_the_end(void)
     go_on(true);
 }
 
-/* ----------------------------------------------------------------------- timers */
+/* ------------------------------------------------------------------- timers */
 
 static void ring_one(struct timer *t)
 {
@@ -457,7 +457,7 @@ static void wake_up(void)
     be_done();
 }
 
-/* -------------------------------------------------------------------- scenarios */
+/* ---------------------------------------------------------------- scenarios */
 
 static void prepare(int how, unsigned tasks, int refuse)
 {

@@ -20,7 +20,7 @@ static thrum_rwlock rwlock;
 static int written[2]; /* by writers; the same when none is inside */
 static _Atomic uint32_t reading, both_read;
 
-/* -------------------------------------------------------------------- threads */
+/* ------------------------------------------------------------------ threads */
 
 static void read_inside(void)
 {
@@ -98,7 +98,7 @@ static void holding_writer(void)
     thrum_rwlock_wrunlock(&rwlock);
 }
 
-/* ------------------------------------------------------------ setup and checks */
+/* --------------------------------------------------------- setup and checks */
 
 static void prepare_scopes(unsigned outsiders)
 {

@@ -4,7 +4,7 @@
  * wake-up that was lost. With membarrier, and without. */
 #include "model_workers.h"
 
-/* ----------------------------------------------------------------- the root job */
+/* ------------------------------------------------------------- the root job */
 
 static void push_children(void)
 {
@@ -100,7 +100,7 @@ static const struct thrum_site_ roots[] = {
     {root_pushes_own, "root pushes", ""},
 };
 
-/* -------------------------------------------------------------------- threads */
+/* ------------------------------------------------------------------ threads */
 
 static void submit_root(int which)
 {
@@ -179,7 +179,7 @@ static void submit_both(void)
     submit_second();
 }
 
-/* ------------------------------------------------------------------ scenarios */
+/* ---------------------------------------------------------------- scenarios */
 
 static void two_workers(void)
 {

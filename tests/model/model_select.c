@@ -17,7 +17,7 @@ enum { NOTHING = -1 };
 static uint64_t got[MODEL_THREADS][2]; /* of its cases */
 static thrum_case used[MODEL_THREADS][2];
 
-/* -------------------------------------------------------------------- threads */
+/* ------------------------------------------------------------------ threads */
 
 /* What the library keeps in a case is nonsense after the select, and stays so. */
 static void bury_cases(void)
@@ -209,7 +209,7 @@ static void may_send_to_1(void)
     MODEL_ASSERT(rc == 0 || rc == -EPIPE);
 }
 
-/* ------------------------------------------------------------ setup and checks */
+/* --------------------------------------------------------- setup and checks */
 
 static void prepare_selects(uint32_t room, unsigned outsiders)
 {

@@ -152,7 +152,7 @@ THREAD(y_then_x_seq_cst, store_seq_cst(&y, 1), r[2] = load_seq_cst(&x))
 OUTCOME(effect_without_cause, r[0] == 1 && r[1] == 1 && r[2] == 0)
 OUTCOME(cause_after_effect, r[0] == 1 && r[1] == 0 && r[2] == 0)
 
-/* ------------------------------------------- one location is always coherent */
+/* ------------------------------------------ one location is always coherent */
 
 THREAD(write_x_twice, store_relaxed(&x, 1), store_relaxed(&x, 2))
 THREAD(read_x_twice, r[0] = load_relaxed(&x), r[1] = load_relaxed(&x))
@@ -161,7 +161,7 @@ THREAD(swap_then_read, exchange_acq_rel(&x, 5), r[0] = load_relaxed(&x))
 OUTCOME(newer_then_older, r[0] != 99 && r[0] > r[1])
 OUTCOME(own_store_unseen, r[0] == 0)
 
-/* ------------------------------------------------- read-modify-write accesses */
+/* ----------------------------------------------- read-modify-write accesses */
 
 THREAD(increment_relaxed, add_relaxed(&x, 1))
 
@@ -196,7 +196,7 @@ OUTCOME(adds_are_lost, load_relaxed(&x) != 3)
 OUTCOME(not_one_winner, load_relaxed(&x) != 1)
 OUTCOME(cas_read_an_old_value, r[0] == 1 && load_relaxed(&x) == 2)
 
-/* ----------------------------------------------------------- release sequences */
+/* -------------------------------------------------------- release sequences */
 
 THREAD(head_of_sequence, store_relaxed(&x, 1), store_release(&y, 1))
 THREAD(continue_by_add, add_relaxed(&y, 1))
@@ -205,7 +205,7 @@ THREAD(read_end_of_sequence, r[0] = load_acquire(&y), r[1] = load_relaxed(&x))
 
 OUTCOME(sequence_carries_nothing, r[0] == 2 && r[1] == 0)
 
-/* ------------------------------------------------------------------ plain data */
+/* --------------------------------------------------------------- plain data */
 
 static void publish(void)
 {
@@ -257,7 +257,7 @@ static void overwrite(void)
         model_plain_write(&data);
 }
 
-/* ------------------------------------------------------- sleeping and waking */
+/* ------------------------------------------------------ sleeping and waking */
 
 static void wait_for_word(void)
 {

@@ -35,7 +35,7 @@ static void fire(void)
     timers_fire(&ts, NOW);
 }
 
-/* -------------------------------------------------------------------- threads */
+/* ------------------------------------------------------------------ threads */
 
 static void arm_due(void)
 {
@@ -66,7 +66,7 @@ static void remove_it(void)
     removed[2] = timers_remove(&timers[2]);
 }
 
-/* -------------------------------------------------------------------- scenarios */
+/* ---------------------------------------------------------------- scenarios */
 
 static void prepare(int count)
 {

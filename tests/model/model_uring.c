@@ -85,7 +85,7 @@ int poller_own(struct poller *p, int fd, struct poller_own *o)
     return -ENOSYS;
 }
 
-/* ----------------------------------------------------------------- the kernel */
+/* --------------------------------------------------------------- the kernel */
 
 /* It takes entries on a thread of its own, which is ordered with others by the words
  * of the ring alone; but who submits sees how far it has come. */
@@ -178,7 +178,7 @@ static void keeper(void)
     }
 }
 
-/* -------------------------------------------------------------------- threads */
+/* ------------------------------------------------------------------ threads */
 
 static void calls(void)
 {
@@ -206,7 +206,7 @@ static void calls_twice(void)
     sub_relaxed(&callers, 1);
 }
 
-/* ------------------------------------------------------------ setup and checks */
+/* --------------------------------------------------------- setup and checks */
 
 static void prepare(uint32_t who_call)
 {

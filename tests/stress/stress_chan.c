@@ -41,7 +41,7 @@ struct history {
     thrum_scope *scopes[ACTORS];
 };
 
-/* -------------------------------------------------------------------- recording */
+/* ---------------------------------------------------------------- recording */
 
 static int selected(struct history *h, thrum_direction op, int *item)
 {
@@ -144,7 +144,7 @@ static thrum_err *make_history(void *arg)
     return NULL;
 }
 
-/* --------------------------------------------------------------------- searching */
+/* ---------------------------------------------------------------- searching */
 
 struct queue_of_ints {
     int items[MOST];

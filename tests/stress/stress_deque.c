@@ -86,7 +86,7 @@ static void thief(void *most)
     add_relaxed(&stolen, ran);
 }
 
-/* --------------------------------------------------------------------- owner */
+/* -------------------------------------------------------------------- owner */
 
 struct owner {
     struct thrum_job_ *newest;

@@ -46,7 +46,7 @@ static struct process processes[PROCESSES];
 static _Atomic uint32_t now;
 static uint64_t histories, canceled;
 
-/* ------------------------------------------------------------------- calling */
+/* ------------------------------------------------------------------ calling */
 
 static bool take(enum call call)
 {
@@ -129,7 +129,7 @@ static thrum_err *run_process(void *arg)
     return NULL;
 }
 
-/* ------------------------------------------------------------------ the thread */
+/* --------------------------------------------------------------- the thread */
 
 static struct parker go, ended;
 static bool over;
@@ -145,7 +145,7 @@ static void run_in_thread(void *arg)
     }
 }
 
-/* -------------------------------------------------------------------- checking */
+/* ----------------------------------------------------------------- checking */
 
 static struct record *history[CALLS];
 static unsigned calls;
@@ -223,7 +223,7 @@ static void check(int state)
     histories++;
 }
 
-/* --------------------------------------------------------------------- a history */
+/* ---------------------------------------------------------------- a history */
 
 static void prepare(struct rng *rng)
 {

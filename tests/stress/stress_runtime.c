@@ -41,7 +41,7 @@ static struct part cut(struct rng *r, struct part *rest, uint32_t most)
     return p;
 }
 
-/* ----------------------------------------------- what a task may do with some */
+/* --------------------------------------------- what a task may do with some */
 
 static thrum_err *tree(void *part);
 
@@ -246,7 +246,7 @@ static thrum_err *tree(void *arg)
     return settles ? thrum_scope_close(&s, e) : e;
 }
 
-/* -------------------------------------------------------------------- rounds */
+/* ------------------------------------------------------------------- rounds */
 
 struct outsider {
     struct thread thread;

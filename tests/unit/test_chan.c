@@ -220,7 +220,7 @@ static void a_batch_serves_all_who_wait(void **state)
     on_workers(serve_by_batches);
 }
 
-/* --- memory --------------------------------------------------------------------- */
+/* --- memory --------------------------------------------------------------- */
 
 static void without_memory_there_is_no_channel(void **state)
 {

@@ -84,7 +84,7 @@ static int come_home(void **state)
     return 0;
 }
 
-/* --- the first switch ------------------------------------------------------ */
+/* --- the first switch ----------------------------------------------------- */
 
 static struct {
     struct co *self;
@@ -147,7 +147,7 @@ static void a_top_that_is_not_aligned_is_rounded(void **state)
     }
 }
 
-/* --- what survives --------------------------------------------------------- */
+/* --- what survives -------------------------------------------------------- */
 
 /* hold(from, to, in, out): with the registers that a call preserves loaded from
  * in, switch; then store them in out. */
@@ -332,7 +332,7 @@ static void a_function_that_calls_nothing_keeps_its_locals(void **state)
     unmake(&c);
 }
 
-/* --- from thread to thread ------------------------------------------------- */
+/* --- from thread to thread ------------------------------------------------ */
 
 static void count_visits(struct co *self)
 {
@@ -370,7 +370,7 @@ static void a_stack_goes_on_in_another_thread(void **state)
     unmake(&c);
 }
 
-/* --- walkers --------------------------------------------------------------- */
+/* --- walkers -------------------------------------------------------------- */
 
 enum { FRAMES_MAX = 32 };
 

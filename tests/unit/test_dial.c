@@ -61,7 +61,7 @@ void lookup_free_here(struct addrinfo *first)
     freed++;
 }
 
-/* --- addresses -------------------------------------------------------------------- */
+/* --- addresses ------------------------------------------------------------ */
 
 static int begin(void **state)
 {
@@ -125,7 +125,7 @@ static void add_silent(void)
     }
 }
 
-/* --- dialing ----------------------------------------------------------------------- */
+/* --- dialing -------------------------------------------------------------- */
 
 struct outcome {
     int fd;
@@ -305,7 +305,7 @@ static void names_that_are_too_long_are_none(void **state)
     assert_int_equal(dial_here("a name", name), -EINVAL);
 }
 
-/* --- the order ---------------------------------------------------------------------- */
+/* --- the order ------------------------------------------------------------ */
 
 static void families_take_turns(void **state)
 {

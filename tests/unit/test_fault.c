@@ -105,7 +105,7 @@ static bool exited(struct end end, int code)
     return WIFEXITED(end.status) && WEXITSTATUS(end.status) == code;
 }
 
-/* --- overflow -------------------------------------------------------------- */
+/* --- overflow ------------------------------------------------------------- */
 
 static volatile unsigned depth;
 
@@ -173,7 +173,7 @@ static void an_overflow_is_explained_and_deadly(void **state)
     unsetenv("THRUM_GUARD");
 }
 
-/* --- other faults ---------------------------------------------------------- */
+/* --- other faults --------------------------------------------------------- */
 
 static void *forbidden_page(void)
 {
@@ -336,7 +336,7 @@ static void a_program_that_probes_by_faults_still_can(void **state)
     assert_true(exited(end_of(probe_by_faults), EXIT_BY_HANDLER));
 }
 
-/* --- signals that are no faults -------------------------------------------- */
+/* --- signals that are no faults ------------------------------------------- */
 
 static void send_to_self(void)
 {

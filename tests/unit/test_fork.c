@@ -109,7 +109,7 @@ static struct thrum_job_ *newest(void)
     return deque_newest(&worker_current()->deque);
 }
 
-/* ------------------------------------------------------------------ in place */
+/* ----------------------------------------------------------------- in place */
 
 static thrum_err *join_in_place(void *unused)
 {
@@ -186,7 +186,7 @@ static void a_slot_joined_early_is_used_again_after_the_newer_ones(void **state)
     in_a_task(fork_between_joins, NULL);
 }
 
-/* --------------------------------------------------------------------- taken */
+/* -------------------------------------------------------------------- taken */
 
 static thrum_err *join_what_was_taken(void *late)
 {
@@ -297,7 +297,7 @@ static void who_forked_can_do_the_job_himself_unless_it_was_taken(void **state)
     in_a_task(take_back, NULL);
 }
 
-/* ---------------------------------------------------------------------- many */
+/* --------------------------------------------------------------------- many */
 
 static thrum_err *join_many(void *how)
 {
@@ -328,7 +328,7 @@ static void more_forks_than_a_segment_holds_are_joined(void **state)
     assert_null(thrum_stop(rt));
 }
 
-/* --------------------------------------------------------------------- typed */
+/* -------------------------------------------------------------------- typed */
 
 THRUM_TASK(long, fib, int, n)
 {
@@ -426,7 +426,7 @@ static void typed_forks_may_be_taken_while_their_body_waits(void **state)
     in_a_task(mix_typed, NULL);
 }
 
-/* -------------------------------------------------------------------- scopes */
+/* ------------------------------------------------------------------- scopes */
 
 static thrum_err *spawn_one(void *unused)
 {
@@ -500,7 +500,7 @@ static void forks_below_a_scope_are_not_its_business(void **state)
     in_a_task(fork_below_a_scope, NULL);
 }
 
-/* -------------------------------------------------------------------- deaths */
+/* ------------------------------------------------------------------- deaths */
 
 static thrum_err *leave_a_fork(void *unused)
 {

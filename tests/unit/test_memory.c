@@ -237,7 +237,7 @@ static void only_the_planned_mapping_fails(void **state)
     assert_int_equal(fail_after(FAIL_MAP, 0), 9);
 }
 
-/* --- guards: what a child finds, by its exit status ------------------------ */
+/* --- guards: what a child finds, by its exit status ----------------------- */
 
 #define CHECK(cond)                                                            \
     do {                                                                       \

@@ -302,7 +302,7 @@ static void a_stack_put_back_gives_its_segments_back(void **state)
     assert_null(load_relaxed(&b->next));
 }
 
-/* ------------------------------------------------------- guards and canaries */
+/* ------------------------------------------------------ guards and canaries */
 
 static bool explain_guards(const char *addr, const char *sp, char *line,
                            size_t n)

@@ -33,7 +33,7 @@ void expect_only(thrum_err *e, int one, int other)
     abort();
 }
 
-/* --- what a process has ------------------------------------------------------ */
+/* --- what a process has --------------------------------------------------- */
 
 struct footprint {
     size_t fds, threads, mappings;
@@ -115,7 +115,7 @@ static void expect_nothing_left(struct footprint before)
     CHECK(SANITIZED || is_emulated() || after.mappings <= before.mappings + 16);
 }
 
-/* --- kinds of fault ----------------------------------------------------------- */
+/* --- kinds of fault ------------------------------------------------------- */
 
 /* Let the nth strike. */
 typedef void arm_fn(unsigned n);
@@ -200,7 +200,7 @@ static unsigned last_workers(void)
     return SANITIZE_THREAD || is_emulated() ? 2 : 4;
 }
 
-/* --- on a runtime -------------------------------------------------------------- */
+/* --- on a runtime --------------------------------------------------------- */
 
 struct telling {
     thrum_rt *rt;
@@ -253,7 +253,7 @@ void sweep_os(story *tell, enum fail kind)
     sweep(tell, arm_os[kind]);
 }
 
-/* --- without one ----------------------------------------------------------------- */
+/* --- without one ---------------------------------------------------------- */
 
 static void call(void *arg)
 {

@@ -15,7 +15,7 @@
 
 THRUM_KIND(Broken, THRUM_ERROR);
 
-/* -------------------------------------------------------------- blocking calls */
+/* ----------------------------------------------------------- blocking calls */
 
 static thrum_sem one_call;
 static unsigned in_calls;
@@ -80,7 +80,7 @@ static thrum_err *spawn_calls(struct task *t, struct step *s)
     return err;
 }
 
-/* ---------------------------------------------------------------------- a file */
+/* ------------------------------------------------------------------- a file */
 
 enum { PART = 64 };
 
@@ -114,7 +114,7 @@ static thrum_err *write_and_read(struct task *t, struct step *s)
     return n == -ECANCELED ? thrum_rc(n) : NULL;
 }
 
-/* ------------------------------------------------------------------------ once */
+/* --------------------------------------------------------------------- once */
 
 static struct {
     thrum_once once;
@@ -157,7 +157,7 @@ static thrum_err *call_once(struct task *t, struct step *s)
     return err;
 }
 
-/* ------------------------------------------------------------------- pipelines */
+/* ---------------------------------------------------------------- pipelines */
 
 enum { ITEMS = 8 };
 
@@ -241,7 +241,7 @@ static thrum_err *flow(struct task *t, struct step *s)
     return err;
 }
 
-/* ------------------------------------------------------------------- processes */
+/* ---------------------------------------------------------------- processes */
 
 /* By the number of the step; a signal may come before it begins. */
 static bool entered[STEPS_MAX], exited[STEPS_MAX];
@@ -374,7 +374,7 @@ static thrum_err *process(struct task *t, struct step *s)
     return NULL;
 }
 
-/* ---------------------------------------------------------- of the background */
+/* -------------------------------------------------------- of the background */
 
 static unsigned in_background;
 
@@ -397,7 +397,7 @@ static thrum_err *spawn_behind(struct step *s)
     return NULL;
 }
 
-/* ------------------------------------------------------------------ all of them */
+/* -------------------------------------------------------------- all of them */
 
 static thrum_err *do_call(struct task *t, struct step *s)
 {

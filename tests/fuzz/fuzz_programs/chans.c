@@ -193,7 +193,7 @@ static bool select_rests(const struct step *s)
     return select_blocks(s);
 }
 
-/* ------------------------------------------------------------------ all of them */
+/* -------------------------------------------------------------- all of them */
 
 static thrum_err *do_step(struct task *t, struct step *s)
 {

@@ -101,7 +101,7 @@ static bool is_pending(const struct connection *c, enum op op, int end,
     return false;
 }
 
-/* ------------------------------------------------------------------ their begin */
+/* -------------------------------------------------------------- their begin */
 
 static void make_end(struct connection *c, int end, int fd)
 {
@@ -192,7 +192,7 @@ static thrum_err *accept_one(struct task *t, struct step *s)
     return NULL;
 }
 
-/* ------------------------------------------------------------------- their use */
+/* ---------------------------------------------------------------- their use */
 
 /* May a call at this end be told so? */
 static void note_failure(struct connection *c, int end, int64_t rc)
@@ -325,7 +325,7 @@ static thrum_err *get(struct task *t, struct step *s)
     return n == -ECANCELED ? thrum_rc(n) : NULL;
 }
 
-/* ------------------------------------------------------------------- their ends */
+/* --------------------------------------------------------------- their ends */
 
 /* Whoever is not accepted yet is reset. */
 static void close_listener(void)
@@ -375,7 +375,7 @@ static thrum_err *part(struct step *s)
     return NULL;
 }
 
-/* ------------------------------------------------------------------ all of them */
+/* -------------------------------------------------------------- all of them */
 
 static thrum_err *do_step(struct task *t, struct step *s)
 {

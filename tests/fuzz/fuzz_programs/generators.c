@@ -53,7 +53,7 @@ static thrum_err *leave(struct inner *in, thrum_err *body)
     return NULL;
 }
 
-/* ------------------------------------------------------------------- the bodies */
+/* --------------------------------------------------------------- the bodies */
 
 /* Who is canceled cannot; who is in a shield may hear of the end by it. */
 static thrum_err *emit_from(const struct step *s, unsigned *next, bool shielded)
@@ -135,7 +135,7 @@ static thrum_fn *body_of(const struct step *s)
     return kind_of(s) == HURRIED ? emit_in_time : count_up;
 }
 
-/* ----------------------------------------------------------------- the consumer */
+/* ------------------------------------------------------------- the consumer */
 
 static int ask(const struct step *s, thrum_gen *g, unsigned *items)
 {

@@ -35,7 +35,7 @@ static struct {
     bool set[EVENTS];
 } told;
 
-/* ------------------------------------------------------ mutexes and conditions */
+/* --------------------------------------------------- mutexes and conditions */
 
 static thrum_err *hold(struct task *t, struct step *s)
 {
@@ -108,7 +108,7 @@ static thrum_err *signal_one(struct step *s)
     return NULL;
 }
 
-/* --------------------------------------------------------------------- rwlocks */
+/* ------------------------------------------------------------------ rwlocks */
 
 static bool writes(const struct step *s)
 {
@@ -196,7 +196,7 @@ static bool rwlock_blocks(const struct step *s)
     return rwlocks[l].writer != NULL || (rwlocks[l].readers > 0 && before);
 }
 
-/* ------------------------------------------------------------ permits, events */
+/* ---------------------------------------------------------- permits, events */
 
 static thrum_err *with_permit(struct task *t, struct step *s)
 {
@@ -258,7 +258,7 @@ static thrum_err *await(struct task *t, struct step *s)
     return thrum_rc(rc);
 }
 
-/* ------------------------------------------------------------------ all of them */
+/* -------------------------------------------------------------- all of them */
 
 static thrum_err *do_step(struct task *t, struct step *s)
 {

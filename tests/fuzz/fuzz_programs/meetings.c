@@ -21,7 +21,7 @@ static struct {
 /* By a step. */
 static bool told[STEPS_MAX];
 
-/* -------------------------------------------------------------------- barriers */
+/* ----------------------------------------------------------------- barriers */
 
 /* They have met for the first time: then it is known who. */
 static void hear_the_others(unsigned b)
@@ -69,7 +69,7 @@ static bool barrier_blocks(unsigned b)
     return waiting < barriers[b].all;
 }
 
-/* --------------------------------------------------------------------- latches */
+/* ------------------------------------------------------------------ latches */
 
 /* Before those are done that there are. */
 static thrum_err *add(struct step *s)
@@ -107,7 +107,7 @@ static thrum_err *await_all(struct task *t, struct step *s)
     return thrum_rc(rc);
 }
 
-/* ------------------------------------------------------------------ all of them */
+/* -------------------------------------------------------------- all of them */
 
 static thrum_err *do_step(struct task *t, struct step *s)
 {

@@ -202,7 +202,7 @@ void program_read(const uint8_t *bytes, size_t n)
     (void)read_task(&r, (struct place){.depth = 0});
 }
 
-/* ------------------------------------------------------------------- showing */
+/* ------------------------------------------------------------------ showing */
 
 static void show_list(const struct step *s, int indent)
 {

@@ -182,7 +182,7 @@ _Noreturn void differs(const char *file, int line, const char *what);
             differs(__FILE__, __LINE__, #cond);                                \
     } while (0)
 
-/* --- tasks.c: who does it --------------------------------------------------- */
+/* --- tasks.c: who does it ------------------------------------------------- */
 
 /* Run it, in a task. */
 thrum_err *program_run(void *unused);
@@ -203,7 +203,7 @@ int64_t attempted(struct attempt a, int64_t rc);
 /* A list; until one fails. */
 thrum_err *run_steps(struct task *t, struct step *s);
 
-/* --- region.c: how it may end ----------------------------------------------- */
+/* --- region.c: how it may end --------------------------------------------- */
 
 void region_init(struct region *r, struct region *parent);
 bool region_may(const struct region *r);
@@ -218,7 +218,7 @@ void region_child(struct region *r, const thrum_err *err);
 void region_check(const struct region *r, struct closing c,
                   const thrum_err *err);
 
-/* --- things.c: what is shared ----------------------------------------------- */
+/* --- things.c: what is shared --------------------------------------------- */
 
 void things_make(void);
 

@@ -75,7 +75,7 @@ static thrum_err *do_part(size_t lo, size_t hi, void *range)
     return NULL;
 }
 
-/* ------------------------------------------------------------------ reductions */
+/* --------------------------------------------------------------- reductions */
 
 static void add(struct sum *into, struct sum from)
 {
@@ -127,7 +127,7 @@ static thrum_err *reduce(struct range *r)
     return err;
 }
 
-/* ------------------------------------------------------------------- their ends */
+/* --------------------------------------------------------------- their ends */
 
 /* Each failure is told, once, by where its part begins. */
 static void check_failures(struct range *r, const thrum_err *err)

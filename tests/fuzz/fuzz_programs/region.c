@@ -48,7 +48,7 @@ void region_child(struct region *r, const thrum_err *err)
         r->may = true;
 }
 
-/* ------------------------------------------------------------------- the table */
+/* ---------------------------------------------------------------- the table */
 
 /* What being canceled comes to. */
 static unsigned canceled_set(const struct region *r, struct closing c)

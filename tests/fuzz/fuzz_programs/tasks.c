@@ -18,7 +18,7 @@ static struct {
 
 static thrum_err *run_task(void *task);
 
-/* ---------------------------------------------------------------- in plain memory */
+/* ---------------------------------------------------------- in plain memory */
 
 static void tell_begin(const struct task *t)
 {
@@ -37,7 +37,7 @@ static void hear_children(const struct region *r)
             hear_end(&program.tasks[i]);
 }
 
-/* ------------------------------------------------------------------ cancellation */
+/* ------------------------------------------------------------- cancellation */
 
 /* The one that waits to be spawned has been counted. */
 static bool is_full(const struct step *scope)
@@ -97,7 +97,7 @@ int64_t attempted(struct attempt a, int64_t rc)
     return rc;
 }
 
-/* ------------------------------------------------------------------------ scopes */
+/* ------------------------------------------------------------------- scopes */
 
 /* One of thrum_with is the innermost wherever it is asked for. */
 static thrum_scope *scope_of(struct step *s)
@@ -217,7 +217,7 @@ static thrum_err *in_scope(struct task *t, struct step *s)
     return err;
 }
 
-/* ------------------------------------------------------------- forks and gathers */
+/* -------------------------------------------------------- forks and gathers */
 
 /* Failures go before cancellations. */
 static thrum_err *keep(thrum_err *err, thrum_err *e)
@@ -348,7 +348,7 @@ static thrum_err *in_gather(struct task *t, struct step *s)
     return err;
 }
 
-/* ------------------------------------------------------------- one after the other */
+/* ------------------------------------------------------ one after the other */
 
 /* Their ends are told as they come; then those that are left are canceled. */
 static int take_some(struct task *t, struct step *s, thrum_completed *c,
@@ -421,7 +421,7 @@ static thrum_err *in_completed(struct task *t, struct step *s)
     return thrum_err_add(thrum_rc(rc < 0 ? rc : 0), err);
 }
 
-/* ------------------------------------------------------------------------- steps */
+/* -------------------------------------------------------------------- steps */
 
 /* Or the innermost, which may be the task's own. */
 static thrum_err *cancel(struct task *t, struct step *s)

@@ -3,7 +3,7 @@
  * noted of them needs no lock. */
 #include "things.h"
 
-/* ------------------------------------------------------------------ all of them */
+/* -------------------------------------------------------------- all of them */
 
 static const struct things *const all[] = {
     &channels, &broadcasts, &locks,    &meetings, &streams, &connections,

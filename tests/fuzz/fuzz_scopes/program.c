@@ -94,7 +94,7 @@ void program_read(struct program *p, const uint8_t *bytes, size_t n)
     (void)read_task(&r, NULL, DEPTH_MAX);
 }
 
-/* ------------------------------------------------------------------- running */
+/* ------------------------------------------------------------------ running */
 
 THRUM_KIND(Planned, THRUM_ERROR);
 
@@ -231,7 +231,7 @@ thrum_err *program_run(struct program *p)
     return run_task(&p->tasks[0]);
 }
 
-/* ------------------------------------------------------------------- showing */
+/* ------------------------------------------------------------------ showing */
 
 static void show_task(const struct task *t, int indent)
 {

@@ -44,7 +44,7 @@ struct scope *scope_given(thrum_scope *scope, const char *func)
     return scope_of(scope);
 }
 
-/* ------------------------------------------------------------------- threads */
+/* ------------------------------------------------------------------ threads */
 
 static inline thrum_chan *chan(int which)
 {
@@ -108,7 +108,7 @@ static void cancel_first(void)
     cancel_thread(0);
 }
 
-/* ------------------------------------------------------------ setup and checks */
+/* --------------------------------------------------------- setup and checks */
 
 static void prepare(uint32_t room, unsigned outsiders)
 {

@@ -129,7 +129,7 @@ void model_heap_fault(const volatile void *p, const char *where)
     }
 }
 
-/* ------------------------------------------------------- mappings, as os/memory */
+/* --------------------------------------------------- mappings, as os/memory */
 
 size_t memory_page(void)
 {

@@ -119,7 +119,7 @@ void memory_refresh(struct fiber *t)
         view_see(&t->view, i, locations[i].newest);
 }
 
-/* ---------------------------------------------- the order of seq_cst accesses */
+/* -------------------------------------------- the order of seq_cst accesses */
 
 /* All that is before any of the nodes, and they themselves. */
 static uint64_t closure(uint64_t set)

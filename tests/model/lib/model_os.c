@@ -96,7 +96,7 @@ void futex_wake(_Atomic uint32_t *word, int n)
     }
 }
 
-/* ---------------------------------------------------------------- descriptors */
+/* -------------------------------------------------------------- descriptors */
 
 void __tsan_release(const void *p); /* model_plain.c */
 void __tsan_acquire(const void *p);

@@ -23,7 +23,7 @@
 #include "runtime.h"
 #include "task/scope.h"
 
-/* ---------------------------------------------------------- threads and locks */
+/* -------------------------------------------------------- threads and locks */
 
 int thread_start(struct thread *t, const char *name, size_t stack_bytes,
                  void (*run)(void *arg), void *arg)
@@ -83,7 +83,7 @@ void os_reset(void)
     model_no_descriptor();
 }
 
-/* ------------------------------------------------------------------ the rest */
+/* ----------------------------------------------------------------- the rest */
 
 bool clock_ticks_even(void)
 {

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-/* ---------------------------------------------------------------------- calls */
+/* -------------------------------------------------------------------- calls */
 
 static thrum_err *count(void *arg)
 {
@@ -101,7 +101,7 @@ static void run_two(void)
     run_count(2);
 }
 
-/* --------------------------------------------------------------------- the end */
+/* ------------------------------------------------------------------ the end */
 
 static thrum_err *sleep_for_ever(void *arg)
 {
@@ -143,7 +143,7 @@ static void call_and_stop_main(void)
     runtime_run(2, nothing, NULL);
 }
 
-/* --------------------------------------------------------------- telling a task */
+/* ----------------------------------------------------------- telling a task */
 
 static thrum_err *wait_for_event(void *arg)
 {
@@ -355,7 +355,7 @@ static void thread_scope_other(void)
     meet(&world.other);
 }
 
-/* ---------------------------------------------------------------- blocking calls */
+/* ----------------------------------------------------------- blocking calls */
 
 static thrum_err *block_in_pool(void *arg)
 {

@@ -250,7 +250,7 @@ static thrum_err *generators(void *arg)
     return thrum_scope_close(&s, NULL);
 }
 
-/* ------------------------------------------------------------- against a cancel */
+/* --------------------------------------------------------- against a cancel */
 
 /* In a scope of their own, one after the other has been canceled. */
 static thrum_err *against_cancel(thrum_fn *fn, thrum_fn *other)
@@ -387,7 +387,7 @@ static thrum_err *generator_against_cancel(void *arg)
     return against_cancel(consume_until_canceled, NULL);
 }
 
-/* ------------------------------------------------------------------- all at once */
+/* -------------------------------------------------------------- all at once */
 
 static thrum_err *make_once(void *arg)
 {

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-/* ------------------------------------------------------------------- spawning */
+/* ----------------------------------------------------------------- spawning */
 
 /* A child of a number: its argument is a copy. */
 static int number(void *arg)
@@ -150,7 +150,7 @@ static thrum_err *limit(void *arg)
     return NULL;
 }
 
-/* -------------------------------------------------------- failing, canceling */
+/* ------------------------------------------------------- failing, canceling */
 
 static const thrum_kind Broken = {"Broken", NULL, 0};
 
@@ -238,7 +238,7 @@ static thrum_err *cancel_against_end(void *arg)
     return NULL;
 }
 
-/* -------------------------------------------------------------------- forking */
+/* ------------------------------------------------------------------ forking */
 
 static thrum_err *fib(void *arg)
 {

@@ -11,7 +11,7 @@ static void open_for(thrum_scope *s, struct rng *r)
     thrum_scope_open(s, .timeout = timeout);
 }
 
-/* --- channels --------------------------------------------------------------- */
+/* --- channels ------------------------------------------------------------- */
 
 enum { STALLS = 2, MANY = 8 };
 
@@ -118,7 +118,7 @@ thrum_err *trade(struct rng *r)
     return err;
 }
 
-/* --- locks and the like ----------------------------------------------------- */
+/* --- locks and the like --------------------------------------------------- */
 
 enum { PERMITS_MOST = 2 };
 
@@ -239,7 +239,7 @@ thrum_err *hold(struct rng *r)
     return err;
 }
 
-/* --- broadcast -------------------------------------------------------------- */
+/* --- broadcast ------------------------------------------------------------ */
 
 enum { LISTENERS = 3, KEPT = 4 };
 
@@ -283,7 +283,7 @@ thrum_err *announce(struct rng *r)
     return err;
 }
 
-/* --- generators ------------------------------------------------------------- */
+/* --- generators ----------------------------------------------------------- */
 
 static thrum_err *emit_all(void *count)
 {

@@ -18,7 +18,7 @@
 
 enum { WARM = 20, SLACK_KIB = 4096, DEPTH = 4, WAVES = 8, ROOTS = 8 };
 
-/* --- the counts ------------------------------------------------------------- */
+/* --- the counts ----------------------------------------------------------- */
 
 static struct {
     const char *name;
@@ -61,7 +61,7 @@ static void all_is_balanced(void)
         }
 }
 
-/* --- what there is ---------------------------------------------------------- */
+/* --- what there is -------------------------------------------------------- */
 
 struct has {
     size_t fds, threads, mappings, kib;
@@ -118,7 +118,7 @@ static void nothing_grew(struct has at_first, struct has now)
     must(now.kib <= at_first.kib + SLACK_KIB);
 }
 
-/* --- lives ------------------------------------------------------------------ */
+/* --- lives ---------------------------------------------------------------- */
 
 static void drop(const thrum_err *err, void *unused)
 {
@@ -205,7 +205,7 @@ static void a_guest(uint64_t seed)
 
 sigset_t soak_signals;
 
-/* --- so long ---------------------------------------------------------------- */
+/* --- so long -------------------------------------------------------------- */
 
 static void keep_told(uint64_t lives)
 {

@@ -4,7 +4,7 @@
 
 #include "soak.h"
 
-/* --- spawns ----------------------------------------------------------------- */
+/* --- spawns --------------------------------------------------------------- */
 
 struct started {
     thrum_fn *fn;
@@ -47,7 +47,7 @@ static thrum_err *swarm(struct rng *r)
     return thrum_scope_close(&s, NULL);
 }
 
-/* --- scopes ----------------------------------------------------------------- */
+/* --- scopes --------------------------------------------------------------- */
 
 enum { KIDS = 6, DEFERS = 6 };
 
@@ -90,7 +90,7 @@ static thrum_err *in_scope(struct rng *r, int depth)
     return thrum_scope_close(&s, err);
 }
 
-/* --- forks ------------------------------------------------------------------ */
+/* --- forks ---------------------------------------------------------------- */
 
 /* What was left out has ended, too. */
 static void settle(const struct node *nodes, size_t n, enum kind counted)
@@ -155,7 +155,7 @@ static thrum_err *in_tree(struct rng *r)
     return NULL;
 }
 
-/* --- loops ------------------------------------------------------------------ */
+/* --- loops ---------------------------------------------------------------- */
 
 static thrum_err *add_up(size_t lo, size_t hi, void *sum)
 {
@@ -181,7 +181,7 @@ static thrum_err *loop(struct rng *r)
     return err;
 }
 
-/* --- a random task ---------------------------------------------------------- */
+/* --- a random task -------------------------------------------------------- */
 
 static thrum_err *nap(struct rng *r)
 {

@@ -12,7 +12,7 @@
 
 #include "soak.h"
 
-/* --- blocking calls --------------------------------------------------------- */
+/* --- blocking calls ------------------------------------------------------- */
 
 static void let_go(void *copy)
 {
@@ -53,7 +53,7 @@ thrum_err *offload(struct rng *r)
     return err;
 }
 
-/* --- pipes ------------------------------------------------------------------ */
+/* --- pipes ---------------------------------------------------------------- */
 
 enum { PIECE = 2000 };
 
@@ -110,7 +110,7 @@ thrum_err *flow(struct rng *r)
     return err;
 }
 
-/* --- connections ------------------------------------------------------------ */
+/* --- connections ---------------------------------------------------------- */
 
 enum { CLIENTS = 4, SAID = 3000 };
 
@@ -199,7 +199,7 @@ static thrum_err *converse(void)
     return thrum_err_add(err, thrum_scope_close(&scope, NULL));
 }
 
-/* --- programs and signals --------------------------------------------------- */
+/* --- programs and signals ------------------------------------------------- */
 
 /* One that ends, and one that would wait for its input. */
 static thrum_err *run_programs(void)

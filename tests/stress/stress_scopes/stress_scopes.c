@@ -36,7 +36,7 @@ static void finish(struct region *r, unsigned body, long body_count,
     region_free(r);
 }
 
-/* ------------------------------------------------------------------- what is done */
+/* ------------------------------------------------------------- what is done */
 
 static thrum_err *body_of(void *task);
 
@@ -90,7 +90,7 @@ static void known_outside(struct region *r, bool before, bool shield)
     r->outside = shield || !thrum_canceled() ? NO : before ? YES : MAYBE;
 }
 
-/* ------------------------------------------------------------------------ scopes */
+/* ------------------------------------------------------------------- scopes */
 
 static thrum_err *clean(void *arg)
 {
@@ -252,7 +252,7 @@ static thrum_err *open_scope(struct task *t, struct rng *rng)
     return err;
 }
 
-/* ------------------------------------------------------------- gather, each, fork */
+/* ------------------------------------------------------- gather, each, fork */
 
 static thrum_err *each_body(size_t i, void *region)
 {
@@ -373,7 +373,7 @@ static thrum_err *fork_some(struct task *t, struct rng *rng)
     return err;
 }
 
-/* -------------------------------------------------------------------------- tasks */
+/* -------------------------------------------------------------------- tasks */
 
 /* Into the task's own scope: who joins the task meets what comes of them. */
 static void spawn_own(struct task *t, struct rng *r)
@@ -475,7 +475,7 @@ static thrum_err *body_of(void *arg)
     return err;
 }
 
-/* ------------------------------------------------------------------------- rounds */
+/* ------------------------------------------------------------------- rounds */
 
 static void reported(const thrum_err *err, void *unused)
 {
