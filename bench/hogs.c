@@ -3,10 +3,12 @@
  * Sixteen tasks sleep for a millisecond, over and over; a sample is by how much
  * one woke late. quiet, the floor: nobody computes. some: all workers but one
  * compute meanwhile, in one piece. all: all of them. forks: all of them, in trees of
- * forks, which never wait. pipe: as all; a task reads from a pipe what a thread
- * writes there every millisecond, and a sample is how late it has it. woken: a task
- * wakes another, and computes then; a sample is how soon that runs, elsewhere.
- * offload: the blocking pool is full of calls that sleep, and more of them wait.
+ * forks, which never wait. begun: as forks; a task sleeps, then spawns a child, over
+ * and over, and a sample is how late that begins. pipe: as all; a task reads from a
+ * pipe what a thread writes there every millisecond, and a sample is how late it has
+ * it. woken: a task wakes another, and computes then; a sample is how soon that runs,
+ * elsewhere. offload: the blocking pool is full of calls that sleep, and more of them
+ * wait.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -153,6 +155,52 @@ static void forks(unsigned workers)
     sleep_beside_hogs(workers, fork_on, workers);
 }
 
+/* ------------------------------------------------------ what has not begun */
+
+static thrum_err *begin(void *made)
+{
+    sample(bench_now() - *(int64_t *)made);
+    return NULL;
+}
+
+static thrum_err *spawn_on(void *arg)
+{
+    thrum_scope s;
+
+    thrum_scope_open(&s, .name = "requests");
+    while (bench_now() < end) {
+        int64_t now;
+        int rc = thrum_sleep(PERIOD_NS);
+
+        if (rc < 0)
+            return thrum_scope_close(&s, thrum_rc(rc));
+        now = bench_now();
+        if (thrum_spawn(&s, begin, &now, sizeof now) < 0)
+            bench_fail("thrum_spawn");
+    }
+    (void)arg;
+    return thrum_scope_close(&s, NULL);
+}
+
+static thrum_err *spawn_beside(void *arg)
+{
+    const unsigned *hogs = arg;
+    thrum_scope s;
+
+    end = bench_now() + span;
+    thrum_scope_open(&s, .name = "server");
+    spawn(&s, spawn_on, NULL);
+    for (unsigned i = 0; i < *hogs; i++)
+        spawn(&s, fork_on, NULL);
+    return thrum_scope_close(&s, NULL);
+}
+
+static void begun(unsigned workers)
+{
+    bench_call(workers, spawn_beside, &workers);
+    add_all();
+}
+
 /* ----------------------------------------------------------------- the pipe */
 
 static int ends[2];
@@ -289,6 +337,7 @@ static const struct bench_series series = {
               {"some", "us", .run = some},
               {"all", "us", .run = all},
               {"forks", "us", .run = forks},
+              {"begun", "us", .run = begun},
               {"pipe", "us", .run = from_a_pipe},
               {"woken", "us", .run = woken},
               {"offload", "us", .run = beside_calls}},

@@ -40,7 +40,8 @@ typedef struct thrum_opts {
      * .pin.) One that was asked for is the only one, so that no two tasks run at a
      * time, unless there is a thrum_block_enter: a task that blocks or computes
      * without that keeps the others from running. (Between two joins, children or
-     * parts of a loop those that were woken have their turn, every 10 ms.) */
+     * parts of a loop those that were woken have their turn, every 10 ms; and
+     * children of a scope whose opener waits for other things than them.) */
     unsigned workers;
     /* Threads for thrum_offload, made as needed; and so many worker threads more
      * in place of those that block (thrum_block_enter). 0: 256. */

@@ -10,6 +10,7 @@ void queue_init(struct queue *q, bool fenced)
 {
     q->fenced = fenced;
     q->jobs = (struct chain){0};
+    q->apart_first = false;
     store_relaxed(&q->inside, 0); /* no other thread knows it yet */
     store_relaxed(&q->thief, 0);
 }
@@ -198,6 +199,11 @@ static bool is_woken(const struct thrum_job_ *job)
             job_is_short(job));
 }
 
+static bool is_spawned(const struct thrum_job_ *job)
+{
+    return !job_is_fork(job) && !is_woken(job);
+}
+
 /* Who is first has none before it. */
 static void set_before(struct thrum_job_ *job, struct thrum_job_ *before)
 {
@@ -234,52 +240,103 @@ static struct thrum_job_ *take_behind(struct chain *c,
     return job;
 }
 
-/* Of those that are woken from the first on, the last; at most QUEUE_FEW of them,
- * of which `n` is how many. NULL: the first is not woken. */
-static struct thrum_job_ *last_woken(const struct chain *c, int *n)
+static struct thrum_job_ *behind(const struct chain *c,
+                                 const struct thrum_job_ *before)
 {
-    struct thrum_job_ *last = NULL, *job = c->first;
-
-    for (*n = 0; *n < QUEUE_FEW && job != NULL && is_woken(job); ++*n) {
-        last = job;
-        job = job->next;
-    }
-    return last;
+    return before == NULL ? c->first : before->next;
 }
 
-bool queue_woken_first(struct queue *q)
-{
-    struct thrum_job_ *woken, *before, *job;
-    int n;
+/* Two groups that come to be first in the queue, one behind the other. */
+struct groups {
+    struct thrum_job_ *fresh;
+    queue_apart *apart;
+    bool apart_first;
+    struct thrum_job_ *last[2]; /* of each; NULL: there is none */
+    uint32_t count[2];
+};
 
-    enter(q);
-    before = woken = last_woken(&q->jobs, &n);
-    for (int i = 0; i < QUEUE_LOOK && n < QUEUE_FEW; i++) {
-        job = before == NULL ? q->jobs.first : before->next;
+enum { NO_GROUP = 2 };
+
+static int group_of(const struct groups *g, struct thrum_job_ *job)
+{
+    if (job == g->fresh)
+        return !g->apart_first;
+    if (is_woken(job))
+        return g->apart_first;
+    return is_spawned(job) && g->apart(job) ? !g->apart_first : NO_GROUP;
+}
+
+/* The job behind `before` is one more of the group. */
+static void have_join(struct chain *c, struct groups *g, int group,
+                      struct thrum_job_ *before)
+{
+    struct thrum_job_ *job = behind(c, before), *end = g->last[0];
+
+    if (group == 1 && g->last[1] != NULL)
+        end = g->last[1];
+    if (before != end)
+        put_behind(c, end, take_behind(c, before));
+    g->last[group] = job;
+    g->count[group]++;
+}
+
+static void gather(struct chain *c, struct groups *g)
+{
+    struct thrum_job_ *before = NULL, *job;
+
+    for (int i = 0; i < QUEUE_LOOK && g->count[0] < QUEUE_FEW; i++) {
+        int group;
+
+        job = behind(c, before);
         if (job == NULL)
-            break;
-        if (!is_woken(job)) {
+            return;
+        group = group_of(g, job);
+        if (group != NO_GROUP && g->count[group] < QUEUE_FEW)
+            have_join(c, g, group, before);
+        if (behind(c, before) == job)
             before = job;
-            continue;
-        }
-        (void)take_behind(&q->jobs, before);
-        put_behind(&q->jobs, woken, job);
-        woken = job;
-        n++;
     }
-    leave(q);
-    return woken != NULL;
 }
 
-/* Behind QUEUE_FEW it would be before others that were woken, again and again. */
-void queue_push_woken(struct queue *q, struct thrum_job_ *job)
+uint32_t queue_let_first(struct queue *q, struct thrum_job_ *fresh,
+                         queue_apart *apart)
 {
-    struct thrum_job_ *woken;
-    int n;
+    struct groups g = {fresh, apart, q->apart_first, {NULL}, {0}};
+    bool many;
 
     enter(q);
-    woken = last_woken(&q->jobs, &n);
-    put_behind(&q->jobs, n < QUEUE_FEW ? woken : q->jobs.last, job);
+    if (fresh != NULL)
+        put_behind(&q->jobs, NULL, fresh);
+    gather(&q->jobs, &g);
+    leave(q);
+    many = g.count[g.apart_first] == QUEUE_FEW;
+    q->apart_first = !g.apart_first && !many; /* or one waits for ever */
+    return many ? QUEUE_ALL : g.count[0] + g.count[1];
+}
+
+void queue_push_behind(struct queue *q, struct thrum_job_ *job, uint32_t n)
+{
+    struct chain *c = &q->jobs;
+    struct thrum_job_ *before = NULL;
+
+    enter(q);
+    if (n == QUEUE_ALL)
+        before = c->last;
+    for (; n > 0 && before != c->last; n--) /* thieves may have been there */
+        before = behind(c, before);
+    put_behind(c, before, job);
+    leave(q);
+}
+
+void queue_take_along(struct queue *q, struct chain *c, queue_kin *is_kin,
+                      const void *whose)
+{
+    enter(q);
+    for (int i = 0; i < QUEUE_LOOK && q->jobs.first != NULL; i++) {
+        if (!is_spawned(q->jobs.last) || !is_kin(q->jobs.last, whose))
+            break;
+        put_behind(c, NULL, take_last(q));
+    }
     leave(q);
 }
 

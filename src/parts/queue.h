@@ -35,9 +35,10 @@ enum { QUEUE_LONG = 64 };
  * first, until there are fewer, but that the oldest has its turn, too. */
 enum { QUEUE_DEEP = 1024, QUEUE_TURN = 256 };
 
-/* Where those that were woken go first: so many of them, found among so many jobs.
- * More would be as long a way, each time, as all of them are. */
-enum { QUEUE_FEW = 64, QUEUE_LOOK = 4096 };
+/* Where some are let go first: so many of a kind, found among so many jobs. More would
+ * be as long a way, each time, as all of them are. */
+enum { QUEUE_FEW = 32, QUEUE_LOOK = 4096 };
+#define QUEUE_ALL UINT32_MAX
 
 /* The children of a scope that one worker calls, one after the other. `older` jobs
  * of the queue, or fewer, were there before the one whose turn it was; of those that
@@ -60,6 +61,7 @@ struct queue {
 
     _Alignas(CACHE_LINE) struct chain jobs; /* who is inside */
     _Atomic uint32_t inside; /* written by the owner: [Q1] [Q3] */
+    bool apart_first;        /* the owner's: whose turn it is */
 
     /* written by thieves: [Q2] [Q4] [Q5] [Q6] */
     _Alignas(CACHE_LINE) _Atomic uint32_t thief;
@@ -102,10 +104,22 @@ struct thrum_job_ *queue_pop_half(struct queue *q, uint32_t n);
 struct thrum_job_ *queue_pop_child(struct queue *q, struct siblings *s);
 
 /* Owner only. Jobs of no scope are tasks that have begun, and were woken: have them
- * go first, in their order, QUEUE_FEW among the first QUEUE_LOOK. Is the first one
- * such? And add one behind them; or last, if those that go first are so many. */
-bool queue_woken_first(struct queue *q);
-void queue_push_woken(struct queue *q, struct thrum_job_ *job);
+ * go first; and before or behind them, in turns, those that have not begun, but stand
+ * apart, and `fresh`, if it is not NULL. QUEUE_FEW of each, of the first QUEUE_LOOK,
+ * in their order. How many are they? QUEUE_ALL: more may have been woken; then no
+ * others are before them the next time, as those may be as long. */
+typedef bool queue_apart(struct thrum_job_ *job);
+uint32_t queue_let_first(struct queue *q, struct thrum_job_ *fresh,
+                         queue_apart *apart);
+
+/* Owner only: add it behind the first n. */
+void queue_push_behind(struct queue *q, struct thrum_job_ *job, uint32_t n);
+
+/* Owner only: of those that have not begun the last ones, if they are kin, go to the
+ * chain, which is empty, QUEUE_LOOK at most. */
+typedef bool queue_kin(struct thrum_job_ *job, const void *whose);
+void queue_take_along(struct queue *q, struct chain *c, queue_kin *is_kin,
+                      const void *whose);
 
 /* Owner only: add them all, at the price of one. */
 void queue_push_chain(struct queue *q, const struct chain *c);

@@ -7,7 +7,7 @@
  * Where jobs wait, in a worker's queue or for anybody, those that run are asked to
  * make a turn; also whenever the relief itself has made tasks ready. Who forks,
  * joins, spawns and closes, or runs the parts of a loop, sees it at once: at a join,
- * or between two children or parts, he lets the others go first (worker_give_way).
+ * or between two children or parts, he lets others go first (worker_give_way).
  * If at the next look all that run still compute and have made no turn, one is taken
  * for away, up to as many as are wanted, and the kernel shares the CPUs.
  *

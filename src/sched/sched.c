@@ -486,20 +486,22 @@ static inline bool is_too_many(struct worker *w)
 
 /* Where stacks lack, those that were woken wait anew, in place: what has not begun
  * must go on beside them. */
-static cold struct thrum_job_ *take_asked(struct worker *w, bool woken_only)
+static cold struct thrum_job_ *take_asked(struct worker *w, bool computes)
 {
-    bool any, lacks = load_relaxed(&w->sched->pool.lacks) != 0; /* a hint */
-    struct thrum_job_ *job;
+    struct sched *s = w->sched;
 
     sched_answered(w);
-    if (lacks && woken_only)
+    if (load_relaxed(&s->pool.lacks) != 0) /* a hint */
+        return computes ? NULL : take_inbox(s, w);
+    w->first = queue_let_first(&w->queue, take_inbox(s, w), s->hooks.apart);
+    if (w->first == 0 && computes)
         return NULL;
-    job = take_inbox(w->sched, w);
-    any = !lacks && queue_woken_first(&w->queue);
-    return job == NULL && (any || !woken_only) ? queue_pop(&w->queue) : job;
+    if (w->first > 0 && w->first != QUEUE_ALL)
+        w->first--;
+    return queue_pop(&w->queue);
 }
 
-struct thrum_job_ *sched_take_woken(struct worker *w)
+struct thrum_job_ *sched_take_other(struct worker *w)
 {
     struct thrum_job_ *job = take_asked(w, true);
 
@@ -510,9 +512,9 @@ struct thrum_job_ *sched_take_woken(struct worker *w)
     return job;
 }
 
-void sched_push_woken(struct worker *w, struct thrum_job_ *job)
+void sched_push_behind(struct worker *w, struct thrum_job_ *job)
 {
-    queue_push_woken(&w->queue, job);
+    queue_push_behind(&w->queue, job, w->first);
     if (unlikely(idle_published(&w->sched->idle)))
         answer(w, load_relaxed(&w->stack)); /* its own */
 }

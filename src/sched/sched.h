@@ -81,6 +81,7 @@ struct worker {
     struct poll_event events[POLLER_BATCH];
 
     struct queue queue;
+    uint32_t first; /* so many of the queue go before who let one go */
     struct parker parker;
     struct thread thread;
     struct crew_member member;
@@ -95,9 +96,8 @@ struct worker {
 
     /* written by this worker, read by thieves: [S6] [S7] */
     _Alignas(CACHE_LINE) _Atomic(struct stack *) stack;
-    _Atomic uint32_t turn; /* jobs taken; what is left then is handed over */
-    _Atomic uint32_t
-        asked; /* by the monitor, to let the woken go first: a hint */
+    _Atomic uint32_t turn;  /* jobs taken; what is left then is handed over */
+    _Atomic uint32_t asked; /* by the monitor, to let others go first: a hint */
 };
 
 /* Of the task layer: what it keeps in `pending` of a stack that runs is its
@@ -110,6 +110,10 @@ struct sched_hooks {
     /* By the relief: what runs there keeps its worker from others, and another
      * took over. It computes, or else it blocks. */
     void (*stuck)(struct sched *sched, struct stack *s, bool computes);
+    /* May a job that has not begun go before one that computes? Has it been made
+     * by what runs on a stack? */
+    queue_apart *apart;
+    queue_kin *made_on;
 };
 
 /* Where a task may be interrupted, in a simulation only. */
@@ -308,15 +312,15 @@ struct thrum_job_ *sched_take(struct sched *s, struct worker *w);
 struct thrum_job_ *sched_take_child(struct worker *w,
                                     struct siblings *siblings);
 
-/* The worker was asked to let those go first that were woken: one, or what came from
- * outside. NULL: there is none. */
-struct thrum_job_ *sched_take_woken(struct worker *w);
+/* The worker was asked to let others go first: one that was woken, that came from
+ * outside, or that stands apart. NULL: there is none. */
+struct thrum_job_ *sched_take_other(struct worker *w);
 
 /* It is asked no more; and if nobody is, forks go by the fast path again. */
 void sched_answered(struct worker *w);
 
-/* As sched_push, but behind the woken ones only. */
-void sched_push_woken(struct worker *w, struct thrum_job_ *job);
+/* As sched_push, but behind those only who are let go first. */
+void sched_push_behind(struct worker *w, struct thrum_job_ *job);
 
 /* The relief's look at what is noted on the stacks that run. */
 bool sched_look(void *sched);

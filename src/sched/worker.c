@@ -478,29 +478,33 @@ void worker_yield(struct stack *s)
         worker_switch(s, to, push_left, NULL);
 }
 
-static void push_behind_woken(struct worker *w, struct stack *left,
-                              void *unused)
+/* What it has spawned goes along, to a chain on it. Else that would be among others'
+ * when it goes on, and not the next one to call: it would wait for all of them. */
+static void push_behind(struct worker *w, struct stack *left, void *spawned)
 {
-    (void)unused;
-    sched_push_woken(w, &left->resume);
+    queue_take_along(&w->queue, spawned, w->sched->hooks.made_on, left);
+    sched_push_behind(w, &left->resume);
 }
 
-cold void worker_let_woken(struct stack *s)
+cold void worker_let_others(struct stack *s)
 {
     struct worker *w = s->worker;
+    struct chain spawned = {0};
     struct thrum_job_ *job;
     struct stack *to;
 
     worker_require_no_mutex(s, "others to run");
     settle(s);
-    job = sched_take_woken(w);
+    job = sched_take_other(w);
     if (job == NULL)
         return;
     to = stack_for(w, job);
-    if (unlikely(to == NULL))
+    if (unlikely(to == NULL)) {
         put_back(w, job);
-    else
-        worker_switch(s, to, push_behind_woken, NULL);
+        return;
+    }
+    worker_switch(s, to, push_behind, &spawned);
+    sched_push_chain(s->worker, &spawned);
 }
 
 void worker_yield_to_forks(struct stack *s)

@@ -95,19 +95,20 @@ void worker_yield_to_forks(struct stack *s);
 
 /* Who calls children and forks in place, or the parts of a loop, makes no turn for as
  * long as he likes. If the monitor has seen that jobs wait, those tasks among them
- * that were woken go first, between two such calls. What has not begun stays behind
- * him, or a tree would be walked in breadth. */
+ * that were woken go first, between two such calls; and those that have not begun, if
+ * their scope's opener waits for other things than its children, as a server does that
+ * accepts. All others stay behind him, or a tree would be walked in breadth. */
 static inline bool worker_is_asked(const struct stack *s)
 {
     return unlikely(load_relaxed(&s->worker->asked) != 0); /* a hint */
 }
 
-cold void worker_let_woken(struct stack *s);
+cold void worker_let_others(struct stack *s);
 
 static inline void worker_give_way(struct stack *s)
 {
     if (worker_is_asked(s))
-        worker_let_woken(s);
+        worker_let_others(s);
 }
 
 /* Is less than half of stack s in use, which the caller stands on? Jobs that are

@@ -193,7 +193,8 @@ int runtime_start(struct thrum_rt **out, const thrum_opts *opts,
                              .by_cpus = by_cpus,
                              .stack_bytes = o.stack_size,
                              .pin = o.pin,
-                             .hooks = {alarm_settle, alarm_look, block_stuck},
+                             .hooks = {alarm_settle, alarm_look, block_stuck,
+                                       spawn_apart, spawn_made_on},
                              .sim = sim,
                              .guest = o.guest});
     if (rc < 0) {

@@ -6,6 +6,7 @@
 #include <thrum/local.h>
 
 #include "base/alloc.h"
+#include "sched/fork.h"
 #include "task/scope.h"
 #include "task/record.h"
 #include "task/spawn.h"
@@ -108,6 +109,22 @@ static int run_in_place(struct scope *s, const struct spawned *what,
         release(arg);
     scope_leave(s, index, err, false);
     return 0;
+}
+
+bool spawn_apart(struct thrum_job_ *job)
+{
+    struct scope *s = scope_of(load_relaxed(&job->scope)); /* const */
+    const struct thrum_awaited_ *kind;
+
+    if (s->stack == NULL)
+        return s->supervised;
+    kind = load_relaxed(&s->stack->deque.waits_for); /* a hint */
+    return kind != NULL && kind != &awaited_children && kind != &awaited_fork;
+}
+
+bool spawn_made_on(struct thrum_job_ *job, const void *stack)
+{
+    return scope_of(load_relaxed(&job->scope))->stack == stack; /* const */
 }
 
 inlined void fill(struct record *r, struct scope *s, const struct spawned *what,

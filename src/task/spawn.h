@@ -21,6 +21,14 @@ struct scope *spawn_check(thrum_scope *scope, const struct spawned *what,
  * the runtime. False: that has ended, or is the parent's of this process. */
 bool spawn_reaches(struct scope *s);
 
+/* Of a child that has not begun: is it no part of what its scope's opener computes?
+ * A server accepts, and waits for more; its requests do not wait for each other. A
+ * background task waits for nobody. */
+bool spawn_apart(struct thrum_job_ *job);
+
+/* The same: was its scope opened by a task that runs on the stack? */
+bool spawn_made_on(struct thrum_job_ *job, const void *stack);
+
 /* Start a child. may_wait: to let a burst of spawns run. 0, or an error, as of
  * thrum_spawn: fn will not be called. */
 int spawn_into(struct scope *s, const struct spawned *what, bool may_wait);

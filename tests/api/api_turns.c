@@ -1,6 +1,7 @@
 /* Do tasks that were woken have their turn, while all workers are busy with what
- * never waits: forks and joins, scopes, loops? How: each of these goes on until one
- * who sleeps has been woken some times. Nobody else would end it. */
+ * never waits: forks and joins, scopes, loops? And what such a task begins, and does
+ * not wait for? How: each of these goes on until one who sleeps has been woken some
+ * times, or what he has begun has. Nobody else would end it. */
 #include "lib/api.h"
 
 #include <errno.h>
@@ -18,6 +19,42 @@ static thrum_err *sleep_and_end_it(void *arg)
 {
     for (int i = 0; i < 3; i++)
         CHECK(thrum_sleep(THRUM_MS(1)) == 0);
+    atomic_store(&over, 1);
+    return arg;
+}
+
+static thrum_err *see(void *begun)
+{
+    thrum_event_set(begun);
+    return NULL;
+}
+
+/* As a server does that accepts, and waits for more. */
+static thrum_err *begin_some_and_end_it(void *arg)
+{
+    for (int i = 0; i < 3; i++) {
+        thrum_event begun = {0};
+        thrum_scope s;
+
+        thrum_scope_open(&s, .name = "requests");
+        CHECK(thrum_spawn(&s, see, &begun, 0) == 0);
+        CHECK(thrum_event_wait(&begun) == 0);
+        expect_ok(thrum_scope_close(&s, NULL));
+    }
+    atomic_store(&over, 1);
+    return arg;
+}
+
+/* They are nobody's whom they could wait for. */
+static thrum_err *begin_in_the_background(void *arg)
+{
+    for (int i = 0; i < 3; i++) {
+        static thrum_event begun; /* who sets it is waited for by nobody */
+
+        CHECK(thrum_spawn(thrum_root(), see, &begun, 0) == 0);
+        CHECK(thrum_event_wait(&begun) == 0);
+        thrum_event_reset(&begun);
+    }
     atomic_store(&over, 1);
     return arg;
 }
@@ -130,7 +167,7 @@ static thrum_err *gathers(void *arg)
 /* ---------------------------------------------------------------------------------- */
 
 struct busy {
-    thrum_fn *fn;
+    thrum_fn *fn, *other;
     unsigned workers;
 };
 
@@ -140,7 +177,7 @@ static thrum_err *keep_busy(void *arg)
     thrum_scope s;
 
     thrum_scope_open(&s, .name = "busy");
-    CHECK(thrum_spawn(&s, sleep_and_end_it, NULL, 0) == 0);
+    CHECK(thrum_spawn(&s, b->other, NULL, 0) == 0);
     thrum_yield();
     for (unsigned i = 0; i < b->workers; i++)
         CHECK(thrum_spawn(&s, b->fn, NULL, 0) == 0);
@@ -149,9 +186,12 @@ static thrum_err *keep_busy(void *arg)
 
 static void others_have_their_turn(thrum_fn *fn)
 {
-    for (unsigned n = 1; n <= 2; n++) {
-        thrum_opts opts = {.workers = n};
-        struct busy b = {fn, n};
+    thrum_fn *const others[] = {sleep_and_end_it, begin_some_and_end_it,
+                                begin_in_the_background};
+
+    for (unsigned i = 0; i < 2 * sizeof others / sizeof others[0]; i++) {
+        thrum_opts opts = {.workers = 1 + i % 2};
+        struct busy b = {fn, others[i / 2], opts.workers};
 
         atomic_store(&over, 0);
         expect_ok(thrum_run(&opts, keep_busy, &b));

@@ -258,25 +258,46 @@ static void a_fork_is_nobodys_child(void **state)
     assert_memory_equal(fork.u.bytes, before.u.bytes, sizeof fork.u.bytes);
 }
 
+static bool nobody_is_apart(struct thrum_job_ *job)
+{
+    (void)job;
+    return false;
+}
+
+static bool is_the_others(struct thrum_job_ *job)
+{
+    return load_relaxed(&job->scope) == other;
+}
+
+static uint32_t let_first(struct queue *q)
+{
+    return queue_let_first(q, NULL, nobody_is_apart);
+}
+
+static uint32_t let_them_first(struct queue *q)
+{
+    return queue_let_first(q, NULL, is_the_others);
+}
+
 /* I3: what is last is found, too. */
 static void those_that_were_woken_go_first(void **state)
 {
     struct queue q = queue_for(state);
     struct thrum_job_ child[3], woken[3], fork = {.taken = scope}, more;
 
-    assert_false(queue_woken_first(&q));
+    assert_int_equal(let_first(&q), 0);
     spawned_in(&q, &child[0], scope);
-    assert_false(queue_woken_first(&q));
+    assert_int_equal(let_first(&q), 0);
     spawned_in(&q, &woken[0], NULL);
     queue_push(&q, &fork);
     spawned_in(&q, &child[1], scope);
     spawned_in(&q, &woken[1], NULL);
     spawned_in(&q, &child[2], scope);
     spawned_in(&q, &woken[2], NULL);
-    assert_true(queue_woken_first(&q));
-    assert_true(queue_woken_first(&q)); /* they are */
+    assert_int_equal(let_first(&q), 3);
+    assert_int_equal(let_first(&q), 3); /* they are */
     more = (struct thrum_job_){.taken = NULL};
-    queue_push_woken(&q, &more);
+    queue_push_behind(&q, &more, 3);
     assert_int_equal(queue_count(&q), 8);
 
     assert_ptr_equal(queue_pop(&q), &woken[0]);
@@ -286,30 +307,79 @@ static void those_that_were_woken_go_first(void **state)
     assert_ptr_equal(queue_pop(&q), &woken[2]);
     assert_ptr_equal(queue_pop(&q), &more);
     assert_ptr_equal(queue_pop(&q), &child[0]);
-    assert_false(queue_woken_first(&q)); /* a fork has not begun */
-    queue_push_woken(&q, &more);
+    assert_int_equal(let_first(&q), 0); /* a fork has not begun */
+    queue_push_behind(&q, &more, 0);
     assert_ptr_equal(queue_pop(&q), &more);
     assert_ptr_equal(queue_pop(&q), &fork);
     assert_null(queue_pop(&q));
 }
 
-/* The way is not as long as they are many, and nobody is passed for ever. */
-static void of_many_that_were_woken_few_go_first(void **state)
+/* In turns. */
+static void before_or_behind_them_those_that_stand_apart(void **state)
 {
-    static struct thrum_job_ woken[2 * QUEUE_FEW], child, more;
+    struct queue q = queue_for(state);
+    struct thrum_job_ child, apart[3], woken[4], fork = {.taken = scope}, fresh;
+
+    store_relaxed(&fork.scope, other);
+    queue_push(&q, &fork);
+    spawned_in(&q, &child, scope);
+    spawned_in(&q, &apart[0], other);
+    spawned_in(&q, &woken[0], NULL);
+    spawned_in(&q, &woken[1], NULL);
+    spawned_in(&q, &apart[1], other);
+    assert_int_equal(let_them_first(&q), 4);
+    assert_ptr_equal(queue_pop(&q), &woken[0]);
+    spawned_in(&q, &apart[2], other);
+    spawned_in(&q, &woken[2], NULL);
+    assert_int_equal(let_them_first(&q), 5);
+    assert_ptr_equal(queue_pop(&q), &apart[0]);
+    assert_int_equal(let_them_first(&q), 4);
+    assert_ptr_equal(queue_pop(&q), &woken[1]);
+    spawned_in(&q, &woken[3], NULL);
+    assert_int_equal(let_them_first(&q), 4);
+    assert_int_equal(queue_count(&q), 6);
+
+    assert_ptr_equal(queue_pop(&q), &apart[1]);
+    assert_ptr_equal(pop_child(&q, other, false), &apart[2]);
+    assert_ptr_equal(queue_pop(&q), &woken[2]);
+    assert_ptr_equal(pop_child(&q, scope, true), &child);
+    assert_ptr_equal(queue_pop(&q), &woken[3]);
+    assert_ptr_equal(queue_pop(&q), &fork);
+    assert_null(queue_pop(&q));
+
+    fresh = (struct thrum_job_){.taken = NULL};
+    store_relaxed(&fresh.scope, scope);
+    assert_int_equal(queue_let_first(&q, &fresh, nobody_is_apart), 1);
+    assert_int_equal(queue_count(&q), 1);
+    assert_ptr_equal(queue_pop(&q), &fresh);
+}
+
+/* The way is not as long as they are many, and nobody is passed for ever. */
+static void of_many_few_go_first(void **state)
+{
+    static struct thrum_job_ woken[2 * QUEUE_FEW], apart[2 * QUEUE_FEW], more;
     struct queue q = queue_for(state);
 
-    spawned_in(&q, &child, scope);
     for (int i = 0; i < 2 * QUEUE_FEW; i++)
         spawned_in(&q, &woken[i], NULL);
-    assert_true(queue_woken_first(&q));
-    queue_push_woken(&q, &more);
-    for (int i = 0; i < QUEUE_FEW; i++)
+    for (int i = 0; i < 2 * QUEUE_FEW; i++)
+        spawned_in(&q, &apart[i], other);
+    assert_int_equal(let_them_first(&q), QUEUE_ALL);
+    assert_int_equal(let_them_first(&q), QUEUE_ALL);
+    queue_push_behind(&q, &more, QUEUE_ALL);
+    for (int i = 0; i < QUEUE_FEW + 1; i++)
         assert_ptr_equal(queue_pop(&q), &woken[i]);
-    assert_ptr_equal(queue_pop(&q), &child);
-    for (int i = QUEUE_FEW; i < 2 * QUEUE_FEW; i++)
+    assert_int_equal(let_them_first(&q), QUEUE_ALL); /* `more` is another */
+    for (int i = QUEUE_FEW + 1; i < 2 * QUEUE_FEW; i++)
         assert_ptr_equal(queue_pop(&q), &woken[i]);
     assert_ptr_equal(queue_pop(&q), &more);
+    assert_int_equal(let_them_first(&q), QUEUE_FEW);
+    queue_push(&q, &more);
+    assert_int_equal(let_them_first(&q), QUEUE_FEW);
+    assert_int_equal(let_them_first(&q), QUEUE_FEW + 1);
+    assert_ptr_equal(queue_pop(&q), &more);
+    for (int i = 0; i < 2 * QUEUE_FEW; i++)
+        assert_ptr_equal(queue_pop(&q), &apart[i]);
     assert_null(queue_pop(&q));
 }
 
@@ -320,22 +390,68 @@ static void one_that_was_woken_far_behind_is_not_looked_for(void **state)
 
     spawned_many(&q, old, QUEUE_LOOK);
     spawned_in(&q, &woken, NULL);
-    assert_false(queue_woken_first(&q));
+    assert_int_equal(let_first(&q), 0);
     assert_ptr_equal(queue_pop(&q), &old[0]);
-    assert_true(queue_woken_first(&q));
+    assert_int_equal(let_first(&q), 1);
     assert_ptr_equal(queue_pop(&q), &woken);
     assert_ptr_equal(queue_pop(&q), &old[1]);
 }
 
-static void one_that_was_woken_is_added_last_if_all_were(void **state)
+static bool is_of(struct thrum_job_ *job, const void *whose)
+{
+    return load_relaxed(&job->scope) == whose;
+}
+
+/* Not what has begun, nor forks, nor what lies before them. */
+static void the_last_ones_go_along_if_they_are_kin(void **state)
+{
+    struct queue q = queue_for(state);
+    struct thrum_job_ child[4], others, woken, fork = {.taken = scope};
+    struct chain along = {0};
+
+    store_relaxed(&fork.scope, scope);
+    queue_take_along(&q, &along, is_of, scope);
+    spawned_in(&q, &child[0], scope);
+    spawned_in(&q, &others, other);
+    spawned_in(&q, &child[1], scope);
+    spawned_in(&q, &child[2], scope);
+    queue_take_along(&q, &along, is_of, scope);
+    assert_int_equal(queue_count(&q), 2);
+    assert_ptr_equal(along.first, &child[1]);
+    queue_push_chain(&q, &along);
+    assert_int_equal(queue_count(&q), 4);
+    assert_ptr_equal(pop_child(&q, scope, true), &child[0]);
+    assert_ptr_equal(pop_child(&q, scope, true), &child[2]);
+    assert_ptr_equal(pop_child(&q, scope, true), &child[1]);
+    assert_ptr_equal(queue_pop(&q), &others);
+
+    along = (struct chain){0};
+    spawned_in(&q, &child[3], scope);
+    queue_take_along(&q, &along, is_of, scope);
+    assert_int_equal(queue_count(&q), 0);
+    assert_null(queue_pop(&q));
+    queue_push_chain(&q, &along);
+    assert_ptr_equal(queue_pop(&q), &child[3]);
+
+    along = (struct chain){0};
+    spawned_in(&q, &woken, NULL);
+    queue_take_along(&q, &along, is_of, NULL);
+    queue_push(&q, &fork);
+    queue_take_along(&q, &along, is_of, scope);
+    assert_null(along.first);
+    assert_int_equal(queue_count(&q), 2);
+}
+
+/* Thieves may have been there. */
+static void one_is_added_last_if_there_are_fewer(void **state)
 {
     struct queue q = queue_for(state);
     struct thrum_job_ woken[2], child;
 
     for (int i = 0; i < 2; i++)
         woken[i] = (struct thrum_job_){.taken = NULL};
-    queue_push_woken(&q, &woken[0]);
-    queue_push_woken(&q, &woken[1]);
+    queue_push_behind(&q, &woken[0], 1);
+    queue_push_behind(&q, &woken[1], 2);
     spawned_in(&q, &child, scope);
     assert_int_equal(queue_count(&q), 3);
     assert_ptr_equal(pop_child(&q, scope, true), &child);
@@ -434,9 +550,11 @@ int main(void)
         BOTH(of_too_many_the_newest_are_called_but_not_for_ever),
         BOTH(of_too_many_only_what_is_new_and_a_child_is_called),
         BOTH(those_that_were_woken_go_first),
-        BOTH(of_many_that_were_woken_few_go_first),
+        BOTH(before_or_behind_them_those_that_stand_apart),
+        BOTH(of_many_few_go_first),
         BOTH(one_that_was_woken_far_behind_is_not_looked_for),
-        BOTH(one_that_was_woken_is_added_last_if_all_were),
+        BOTH(the_last_ones_go_along_if_they_are_kin),
+        BOTH(one_is_added_last_if_there_are_fewer),
         BOTH(a_fork_is_nobodys_child),
         BOTH(the_count_is_the_length),
         BOTH(an_emptied_queue_can_be_filled_again),

@@ -93,7 +93,7 @@ void worker_yield(struct stack *s)
     (void)s;
 }
 
-void worker_let_woken(struct stack *s)
+void worker_let_others(struct stack *s)
 {
     (void)s;
     MODEL_ASSERT(false); /* nobody asks for it */
