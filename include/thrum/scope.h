@@ -258,7 +258,7 @@ THRUM_API bool thrum_canceled(void);
  *
  * Call from:  anywhere.
  * Suspends:   a task, at every 128th call, when others are ready; its own forks
- *             are not among those.
+ *             are not among those. And as thrum_join lets others go first.
  * Returns:    0
  *             -ECANCELED  the task is canceled
  * Cost:       as thrum_canceled.

@@ -73,8 +73,10 @@ typedef struct thrum_task {
  * Call from:  the task that forked it, in the scope in which it did, once.
  *             Newest first is fast, any order is allowed.
  * Suspends:   when the fork runs elsewhere. When nobody took it, it is called
- *             here and now; but tasks that were woken go first, if the caller's
- *             worker has kept them waiting for some 10 ms.
+ *             here and now; but others go first, if the caller's worker was found
+ *             to keep them waiting (at a look every 10 ms, and when a timer has
+ *             woken somebody): tasks that were woken, and children of a scope
+ *             whose opener waits for other things than them.
  * Ownership:  the error is the caller's.
  * Order:      what fn did is visible.
  * Returns:    what fn returned, with the errors of what it spawned. THRUM_CANCELED

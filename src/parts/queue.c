@@ -310,7 +310,7 @@ uint32_t queue_let_first(struct queue *q, struct thrum_job_ *fresh,
     gather(&q->jobs, &g);
     leave(q);
     many = g.count[g.apart_first] == QUEUE_FEW;
-    q->apart_first = !g.apart_first && !many; /* or one waits for ever */
+    q->apart_first = !g.apart_first && !many; /* or one group waits for ever */
     return many ? QUEUE_ALL : g.count[0] + g.count[1];
 }
 
