@@ -18,12 +18,13 @@
 # make clean       forget every variant
 #
 # Variants lie side by side in build/, so changing one rebuilds no other:
-#   CC=clang                           another compiler
+#   CC=clang  CC="ccache gcc"          another compiler
 #   DEBUG=1                            -O0, debug assertions, invariant walkers
 #   SAN=thread  SAN=address,undefined  a sanitizer
 #   TSAN_NOSYNC=1                      with SAN=thread: a switch orders nothing
 #   CROSS=aarch64-linux-gnu            cross build; tests run under qemu
 #   COVER=1                            counts the lines that run
+# CFLAGS, CPPFLAGS and LDFLAGS are the caller's, as a package's build has them.
 # Also: V=1 shows commands and test output; ONLY=deque builds and runs the tests
 # with that in their name, ONLY="unit/ api/" those with one of the two;
 # TIMEOUT=60 is the seconds one of them may take, JOBS=2 run at a time.
@@ -43,7 +44,8 @@ TOOL    := $(if $(CROSS),$(CROSS)-)
 
 comma   := ,
 hash    := \#
-VARIANT := $(notdir $(CC))$(if $(DEBUG),-debug)
+space   := $(comma:,=) $(comma:,=)
+VARIANT := $(subst $(space),-,$(strip $(notdir $(CC))))$(if $(DEBUG),-debug)
 VARIANT := $(VARIANT)$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 VARIANT := $(VARIANT)$(if $(TSAN_NOSYNC),-nosync)$(if $(COVER),-cover)
 OUT     := build/$(VARIANT)
@@ -69,12 +71,15 @@ ROOTLIB := $(if $(ROOT),-L$(ROOT)/usr/lib/$(CROSS) \
 RUN     := $(if $(CROSS),qemu-$(firstword $(subst -, ,$(CROSS))) \
            -L /usr/$(CROSS) -E LD_LIBRARY_PATH=$(ROOT)/usr/lib/$(CROSS))
 
+# Not optimised at link time (-fno-lto), though packages may ask for that: ld -r
+# joins machine code only, and a thread-local's address must not be kept over a
+# switch that the compiler sees through.
 # One set of objects serves both libraries. A worker's thread-local is read on
 # every wake; initial-exec makes that one instruction in the shared one too.
 COMMON  := -std=gnu11 -D_GNU_SOURCE -pthread -Iinclude $(ROOTINC) $(WARN) \
            -fPIC -fvisibility=hidden -ftls-model=initial-exec -MMD -MP \
            $(if $(DEBUG),-DTHRUM_DEBUG=1)
-LINK    := -pthread $(ROOTLIB) -Wl,--as-needed $(SANITIZE) $(COUNT) \
+LINK    := -pthread $(ROOTLIB) -Wl,--as-needed $(LDFLAGS) $(SANITIZE) $(COUNT) \
            $(if $(DYING),-Wl$(comma)--wrap=abort$(comma)--wrap=_exit$(comma)--wrap=raise)
 
 # Only the library and its white-box tests see src/. With TSAN_NOSYNC nothing
@@ -84,7 +89,7 @@ LINK    := -pthread $(ROOTLIB) -Wl,--as-needed $(SANITIZE) $(COUNT) \
 # for ThreadSanitizer, whose run time is not linked.
 NOSYNC  := -DTHRUM_TSAN_NOSYNC=1 -DTHRUM_TSAN_LINKED=1
 MODELED := -Isrc -Itests/model/lib -DTHRUM_MODEL -fsanitize=thread \
-           -Dmemcpy=model_memcpy -Dmemset=model_memset
+           -Dmemcpy=__tsan_memcpy -Dmemset=__tsan_memset
 
 $(OUT)/src/%.o:         KIND := -Isrc $(COUNT) \
                         $(if $(TSAN_NOSYNC),$(NOSYNC),$(SANITIZE))
@@ -153,7 +158,7 @@ setup:
 
 $(OUT)/%.o: % Makefile | $(NEEDS)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(COMMON) $(KIND) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(COMMON) $(KIND) $(CPPFLAGS) $(CFLAGS) -fno-lto -c -o $@ $<
 
 # --- the library ------------------------------------------------------------
 
@@ -286,20 +291,23 @@ soak: $(OUT)/tests/stress/soak/soak
 
 # --- installing -------------------------------------------------------------
 
+# DESTDIR may have spaces.
+TO_INC  := "$(DESTDIR)$(PREFIX)/include"
+TO_LIB  := "$(DESTDIR)$(LIBDIR)"
 install: $(LIBS)
-	install -d $(DESTDIR)$(PREFIX)/include/thrum $(DESTDIR)$(LIBDIR)/pkgconfig
-	install -m 644 include/thrum.h $(DESTDIR)$(PREFIX)/include
-	install -m 644 include/thrum/*.h $(DESTDIR)$(PREFIX)/include/thrum
-	install -m 644 $(LIB) $(DESTDIR)$(LIBDIR)
-	install -m 644 $(OUT)/thrum.pc $(DESTDIR)$(LIBDIR)/pkgconfig
-	install -m 755 $(OUT)/libthrum.so $(DESTDIR)$(LIBDIR)/libthrum.so.$(VERSION)
-	ln -sf libthrum.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
-	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libthrum.so
+	install -d $(TO_INC)/thrum $(TO_LIB)/pkgconfig
+	install -m 644 include/thrum.h $(TO_INC)
+	install -m 644 include/thrum/*.h $(TO_INC)/thrum
+	install -m 644 $(LIB) $(TO_LIB)
+	install -m 644 $(OUT)/thrum.pc $(TO_LIB)/pkgconfig
+	install -m 755 $(OUT)/libthrum.so $(TO_LIB)/libthrum.so.$(VERSION)
+	ln -sf libthrum.so.$(VERSION) $(TO_LIB)/$(SONAME)
+	ln -sf $(SONAME) $(TO_LIB)/libthrum.so
 	$(if $(DESTDIR),,-ldconfig)
 
 uninstall:
-	rm -rf $(DESTDIR)$(PREFIX)/include/thrum $(DESTDIR)$(PREFIX)/include/thrum.h
-	rm -f $(DESTDIR)$(LIBDIR)/libthrum.* $(DESTDIR)$(LIBDIR)/pkgconfig/thrum.pc
+	rm -rf $(TO_INC)/thrum $(TO_INC)/thrum.h
+	rm -f $(TO_LIB)/libthrum.* $(TO_LIB)/pkgconfig/thrum.pc
 
 clean:
 	rm -rf build

@@ -23,7 +23,7 @@ paths="-Isrc -Iinclude -Itests/model/lib"
 built=build/gcc
 real="-std=gnu11 -D_GNU_SOURCE -w -pthread -fPIC -ftls-model=initial-exec -O2 -g"
 # As the Makefile has them.
-seen="-fsanitize=thread -Dmemcpy=model_memcpy -Dmemset=model_memset"
+seen="-fsanitize=thread -Dmemcpy=__tsan_memcpy -Dmemset=__tsan_memset"
 heap="-Dmalloc=model_malloc -Dcalloc=model_calloc -Dfree=model_free
     -Daligned_alloc=model_aligned_alloc"
 

@@ -156,17 +156,18 @@ void __tsan_write_range(const void *p, size_t bytes)
         plain_seen(p, true);
 }
 
-/* Names for those of the C library, which a compiler tells of or not. */
-void *model_memcpy(void *restrict to, const void *restrict from, size_t bytes);
-void *model_memcpy(void *restrict to, const void *restrict from, size_t bytes)
+/* What is written out, by these names (see the Makefile), and what newer compilers
+ * make of structs that are copied or zeroed. */
+void *__tsan_memcpy(void *restrict to, const void *restrict from, size_t bytes);
+void *__tsan_memcpy(void *restrict to, const void *restrict from, size_t bytes)
 {
     __tsan_read_range(from, bytes);
     __tsan_write_range(to, bytes);
     return memcpy(to, from, bytes);
 }
 
-void *model_memset(void *p, int byte, size_t bytes);
-void *model_memset(void *p, int byte, size_t bytes)
+void *__tsan_memset(void *p, int byte, size_t bytes);
+void *__tsan_memset(void *p, int byte, size_t bytes)
 {
     __tsan_write_range(p, bytes);
     return memset(p, byte, bytes);
