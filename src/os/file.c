@@ -3,7 +3,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stddef.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -48,7 +50,7 @@ ssize_t file_read_cached(const struct file_call *c)
 
     if (c->at < 0)
         return -EAGAIN;
-    rc = preadv2(c->fd, &all, 1, c->at, RWF_NOWAIT);
+    rc = syscall(SYS_preadv2, c->fd, &all, 1, c->at, 0, RWF_NOWAIT);
     return rc < 0 ? -EAGAIN : rc;
 }
 

@@ -14,6 +14,10 @@
 #define OS_RING_H
 
 #include <stdint.h>
+#include <sys/stat.h>
+#ifndef STATX_BASIC_STATS /* an older musl */
+#include <linux/stat.h>
+#endif
 
 #include "base/atomic.h"
 #include "os/file.h"

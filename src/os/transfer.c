@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -72,12 +73,20 @@ ssize_t transfer_sendmsg(int fd, const struct msghdr *m, int flags)
     return rc;
 }
 
-ssize_t transfer_readv(int fd, const struct iovec *v, int count)
+/* preadv2 or pwritev2, which not every musl has, at no place of a file (-1). A
+ * kernel without them supports no flag. */
+static ssize_t vector_at_once(long number, int fd, const struct iovec *v,
+                              int count)
 {
     ssize_t rc;
 
-    CALL(rc, preadv2(fd, v, count, -1, RWF_NOWAIT));
-    return rc;
+    CALL(rc, syscall(number, fd, v, count, -1L, -1L, RWF_NOWAIT));
+    return rc == -ENOSYS ? -EOPNOTSUPP : rc;
+}
+
+ssize_t transfer_readv(int fd, const struct iovec *v, int count)
+{
+    return vector_at_once(SYS_preadv2, fd, v, count);
 }
 
 /* --------------------------------------------------------------- SIGPIPE */
@@ -112,15 +121,18 @@ static void be_loud(const struct quiet *q, ssize_t rc)
     pthread_sigmask(SIG_SETMASK, &q->before, NULL);
 }
 
-static ssize_t write_with(int fd, const struct iovec *v, int count, int flags,
-                          bool quiet)
+static ssize_t write_with(int fd, const struct iovec *v, int count,
+                          bool at_once, bool quiet)
 {
     struct quiet q;
     ssize_t rc;
 
     if (!quiet)
         be_quiet(&q);
-    CALL(rc, pwritev2(fd, v, count, -1, flags));
+    if (at_once)
+        rc = vector_at_once(SYS_pwritev2, fd, v, count);
+    else
+        CALL(rc, writev(fd, v, count));
     if (!quiet)
         be_loud(&q, rc);
     return rc;
@@ -128,7 +140,7 @@ static ssize_t write_with(int fd, const struct iovec *v, int count, int flags,
 
 ssize_t transfer_writev(int fd, const struct iovec *v, int count, bool quiet)
 {
-    return write_with(fd, v, count, RWF_NOWAIT, quiet);
+    return write_with(fd, v, count, true, quiet);
 }
 
 /* ---------------------------------------------- where the kernel cannot say */
@@ -166,7 +178,7 @@ ssize_t transfer_writev_ready(int fd, const struct iovec *v, int count,
         some = v[i];
     if (some.iov_len > PIPE_BUF)
         some.iov_len = PIPE_BUF;
-    return write_with(fd, &some, 1, 0, quiet);
+    return write_with(fd, &some, 1, false, quiet);
 }
 
 ssize_t transfer_readv_blocking(int fd, const struct iovec *v, int count)

@@ -103,6 +103,23 @@ static long transfers(long number, const long a[6])
     return kernel(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
+static long vector(long number, const long a[6])
+{
+    struct iovec one = *(const struct iovec *)a[1];
+
+    switch (meets(a[2] > 0, false)) {
+    case INTERRUPTED:
+        return fails(EINTR);
+    case SHORT:
+        one.iov_len = (size_t)part_of((long)one.iov_len);
+        return kernel(number, a[0], (long)&one, 1, a[3], a[4], a[5]);
+    case REFUSED:
+    case NOTHING:
+        break;
+    }
+    return kernel(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
 long syscall(long number, ...)
 {
     va_list list;
@@ -118,35 +135,9 @@ long syscall(long number, ...)
         return waits(number, a);
     if (number == SYS_recvfrom || number == SYS_sendto)
         return transfers(number, a);
+    if (number == SYS_preadv2 || number == SYS_pwritev2)
+        return vector(number, a);
     return kernel(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-}
-
-static ssize_t vector(long number, int fd, const struct iovec *v, int count,
-                      int flags)
-{
-    struct iovec one = *v;
-    enum what what = meets(count > 0, false);
-
-    if (what == INTERRUPTED)
-        return fails(EINTR);
-    if (what == SHORT) {
-        one.iov_len = (size_t)part_of((long)one.iov_len);
-        v = &one;
-        count = 1;
-    }
-    return kernel(number, fd, (long)v, count, -1, -1, flags);
-}
-
-ssize_t preadv2(int fd, const struct iovec *v, int count, off_t at, int flags)
-{
-    (void)at;
-    return vector(SYS_preadv2, fd, v, count, flags);
-}
-
-ssize_t pwritev2(int fd, const struct iovec *v, int count, off_t at, int flags)
-{
-    (void)at;
-    return vector(SYS_pwritev2, fd, v, count, flags);
 }
 
 static ssize_t message(long number, int fd, const struct msghdr *m, int flags)
