@@ -193,7 +193,18 @@ SANITIZE_INLINE void sanitize_tsan_switch(struct sanitize_fiber *to)
     __tsan_switch_to_fiber(to->tsan, SANITIZE_TSAN_FLAGS);
 }
 
+#define sanitize_suits() true
+
 #else
+
+void __tsan_init(void) __attribute__((weak));
+
+/* Is what checks the program told of changes of stacks? ThreadSanitizer's run time
+ * cannot do without; AddressSanitizer's can, until somebody throws or jumps. */
+SANITIZE_INLINE bool sanitize_suits(void)
+{
+    return __tsan_init == NULL;
+}
 
 #define tsan_release(addr)              ((void)(addr))
 #define tsan_acquire(addr)              ((void)(addr))

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/sanitize.h"
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "os/env.h"
@@ -168,6 +169,10 @@ int runtime_start(struct thrum_rt **out, const thrum_opts *opts,
     bool by_cpus;
     int rc;
 
+    REQUIRE_OF(
+        "thrum_start", sanitize_suits(),
+        "the program is built with -fsanitize=thread, and this library is "
+        "not: make SAN=thread builds one that is");
     rc = fill_in(&o, &by_cpus);
     if (rc < 0)
         return rc;

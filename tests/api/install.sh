@@ -169,8 +169,25 @@ for source in "$dir/all.c" examples/hello.c; do
     build_and_run "$CC" "$source" "$lib/libthrum.a" -pthread
 done
 build_and_run "$CC" "$dir/plugin.c" "-DLIBRARY=\"$lib/libthrum.so\"" -pthread
+
+# What ThreadSanitizer checks is told so, and does not crash. It may not be here, and
+# does not run in an emulator.
+if [ -z "$sanitize" ] && echo 'int main(void) { return 0; }' |
+    $CC -fsanitize=thread -o "$dir/program" -xc - 2>/dev/null &&
+    ${RUN:-} "$dir/program" 2>/dev/null; then
+    # shellcheck disable=SC2046
+    $CC -fsanitize=thread $(pkg-config --cflags thrum) -o "$dir/program" \
+        examples/hello.c "$lib/libthrum.a" -pthread
+    ${RUN:-} "$dir/program" >"$dir/output" 2>&1 || true
+    grep -q 'SAN=thread' "$dir/output" || {
+        echo "a program with -fsanitize=thread is not told of the library:"
+        cat "$dir/output"
+        exit 1
+    }
+fi
+
 case $CC in
-*clang*) cxx=clang++ ;;
+*clang*) cxx=$(echo "$CC" | sed 's/clang/clang++/') ;;
 *) cxx=$(echo "$CC" | sed 's/gcc/g++/; s/^cc$/c++/') ;;
 esac
 if command -v "$cxx" >/dev/null; then
