@@ -225,6 +225,49 @@ static void while_all_run_parts_of_loops(void **state)
     others_have_their_turn(gathers);
 }
 
+/* --- requests that compute -------------------------------------------------- */
+
+enum { REQUESTS = 5 };
+
+static _Atomic uintptr_t who_computes;
+static _Atomic unsigned answered;
+static thrum_event all_answered;
+
+/* Goes on until it has seen three times that another one computed. What it spawned
+ * before it let that one go first is the next to call when it goes on: among the
+ * others' it would wait for all of them. */
+static thrum_err *request(void *arg)
+{
+    uintptr_t me = (uintptr_t)arg;
+    unsigned turns = 0;
+
+    atomic_store(&who_computes, me);
+    while (turns < 3) {
+        expect_ok(branch((void *)(uintptr_t)3));
+        turns += atomic_exchange(&who_computes, me) != me;
+    }
+    if (atomic_fetch_add(&answered, 1) + 1 == REQUESTS)
+        thrum_event_set(&all_answered);
+    return NULL;
+}
+
+static thrum_err *serve(void *arg)
+{
+    for (uintptr_t i = 0; i < REQUESTS; i++)
+        CHECK(thrum_spawn(thrum_root(), request, (void *)(i + 1), 0) == 0);
+    CHECK(thrum_event_wait(&all_answered) == 0);
+    return arg;
+}
+
+/* One worker: of two each could go on with one of them alone. */
+static void requests_that_compute_take_turns(void **state)
+{
+    thrum_opts opts = {.workers = 1};
+
+    (void)state;
+    expect_ok(thrum_run(&opts, serve, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +275,7 @@ int main(void)
         cmocka_unit_test(while_all_make_typed_forks),
         cmocka_unit_test(while_all_open_and_close_scopes),
         cmocka_unit_test(while_all_run_parts_of_loops),
+        cmocka_unit_test(requests_that_compute_take_turns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
