@@ -44,6 +44,17 @@ static inline bool job_is_short(const struct thrum_job_ *job)
     return load_relaxed(&job->scope) == JOB_SHORT; /* const in a queue */
 }
 
+/* Of a resume: has it yielded, or was it woken? */
+static inline void job_set_yielded(struct thrum_job_ *job, bool so)
+{
+    job->u.call.arg = so ? job : NULL; /* of no other meaning: it has no fn */
+}
+
+static inline bool job_has_yielded(const struct thrum_job_ *job)
+{
+    return job->u.call.arg == job;
+}
+
 static inline bool job_is_fork(const struct thrum_job_ *job)
 {
     return job->taken != NULL;

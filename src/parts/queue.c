@@ -250,7 +250,7 @@ static struct thrum_job_ *behind(const struct chain *c,
 struct groups {
     struct thrum_job_ *fresh;
     queue_apart *apart;
-    bool apart_first;
+    bool apart_first, yielded;
     struct thrum_job_ *last[2]; /* of each; NULL: there is none */
     uint32_t count[2];
 };
@@ -262,8 +262,8 @@ static int group_of(const struct groups *g, struct thrum_job_ *job)
     if (job == g->fresh)
         return !g->apart_first;
     if (is_woken(job))
-        return g->apart_first;
-    return is_spawned(job) && g->apart(job) ? !g->apart_first : NO_GROUP;
+        return g->yielded || !job_has_yielded(job) ? g->apart_first : NO_GROUP;
+    return !job_is_fork(job) && g->apart(job) ? !g->apart_first : NO_GROUP;
 }
 
 /* The job behind `before` is one more of the group. */
@@ -299,9 +299,9 @@ static void gather(struct chain *c, struct groups *g)
 }
 
 uint32_t queue_let_first(struct queue *q, struct thrum_job_ *fresh,
-                         queue_apart *apart)
+                         queue_apart *apart, bool yielded)
 {
-    struct groups g = {fresh, apart, q->apart_first, {NULL}, {0}};
+    struct groups g = {fresh, apart, q->apart_first, yielded, {NULL}, {0}};
     bool many;
 
     enter(q);

@@ -103,14 +103,15 @@ struct thrum_job_ *queue_pop_half(struct queue *q, uint32_t n);
  * if that is a child and was added by one of those called. NULL: no. */
 struct thrum_job_ *queue_pop_child(struct queue *q, struct siblings *s);
 
-/* Owner only. Jobs of no scope are tasks that have begun, and were woken: have them
- * go first; and before or behind them, in turns, those that have not begun, but stand
- * apart, and `fresh`, if it is not NULL. QUEUE_FEW of each, of the first QUEUE_LOOK,
- * in their order. How many are they? QUEUE_ALL: more may have been woken; then no
- * others are before them the next time, as those may be as long. */
+/* Owner only. Jobs of no scope are tasks that have begun, and were woken, or have
+ * yielded: have them go first, the latter if `yielded` says so; and before or behind
+ * them, in turns, those that have not begun, but stand apart, and `fresh`, if it is
+ * not NULL. QUEUE_FEW of each, of the first QUEUE_LOOK, in their order. How many are
+ * they? QUEUE_ALL: more may have been woken; then no others are before them the next
+ * time, as those may be as long. */
 typedef bool queue_apart(struct thrum_job_ *job);
 uint32_t queue_let_first(struct queue *q, struct thrum_job_ *fresh,
-                         queue_apart *apart);
+                         queue_apart *apart, bool yielded);
 
 /* Owner only: add it behind the first n. */
 void queue_push_behind(struct queue *q, struct thrum_job_ *job, uint32_t n);

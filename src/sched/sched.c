@@ -56,8 +56,7 @@ void sched_submit(struct sched *s, struct thrum_job_ *job)
     sub_release(&s->visitors, 1); /* [S8] */
 }
 
-/* The older half of the queue, up to n: who takes it need not come again for
- * every job. */
+/* The older half of the queue, up to n, or who takes would come for every job. */
 static bool give_queued(struct sched *sched, struct worker *w, uint32_t n)
 {
     struct thrum_job_ *first = queue_pop_half(&w->queue, n);
@@ -493,7 +492,8 @@ static cold struct thrum_job_ *take_asked(struct worker *w, bool computes)
     sched_answered(w);
     if (load_relaxed(&s->pool.lacks) != 0) /* a hint */
         return computes ? NULL : take_inbox(s, w);
-    w->first = queue_let_first(&w->queue, take_inbox(s, w), s->hooks.apart);
+    w->first = queue_let_first(&w->queue, take_inbox(s, w), s->hooks.apart,
+                               computes);
     if (w->first == 0 && computes)
         return NULL;
     if (w->first > 0 && w->first != QUEUE_ALL)

@@ -125,6 +125,20 @@ static inline struct stack *stack_of(struct thrum_deque_ *first)
     return container_of(first, struct stack, deque);
 }
 
+/* The job to queue of who waited and was woken, or was asked to give way, */
+static inline struct thrum_job_ *stack_woken(struct stack *s)
+{
+    job_set_yielded(&s->resume, false);
+    return &s->resume;
+}
+
+/* or of who yields: of himself he lets all others go first. */
+static inline struct thrum_job_ *stack_yielded(struct stack *s)
+{
+    job_set_yielded(&s->resume, true);
+    return &s->resume;
+}
+
 static inline struct stack *stack_of_resume(struct thrum_job_ *job)
 {
     return container_of(job, struct stack, resume);

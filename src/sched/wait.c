@@ -17,7 +17,7 @@ static void fall_asleep(struct worker *here, struct stack *left, void *arg)
     struct wait *w = arg;
 
     if (!waiter_fall_asleep(&w->waiter))
-        sched_push(here, &left->resume);
+        sched_push(here, stack_woken(left));
 }
 
 /* Once in a process: what comes of it may be that the program hangs. */

@@ -90,7 +90,7 @@ static inline bool wait_deliver_by(struct wait *w, struct sched *sched,
     bool ours = w->stack != NULL && w->sched == sched;
 
     if (ours)
-        chain_add(ready, &w->stack->resume);
+        chain_add(ready, stack_woken(w->stack));
     return ours;
 }
 

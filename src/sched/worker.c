@@ -354,27 +354,29 @@ static inline void settle(struct stack *s)
         s->worker->sched->hooks.settle(s);
 }
 
-/* There is no memory for a stack to run the job on. Its own, to retire, is found
- * again. */
+/* Its own, to retire, is found again. */
 static cold void put_back(struct worker *w, struct thrum_job_ *job)
 {
     if (job != NULL && job != &w->retire)
         sched_push(w, job);
 }
 
-struct stack *worker_next(struct stack *s)
+/* NULL: there is no memory for a stack to run the job on. */
+static inline struct stack *stack_or_back(struct worker *w,
+                                          struct thrum_job_ *job)
 {
-    struct worker *w = s->worker;
-    struct thrum_job_ *job;
-    struct stack *to;
+    struct stack *to = stack_for(w, job);
 
-    settle(s);
-    give_forks(s);
-    job = sched_take(w->sched, w);
-    to = stack_for(w, job);
     if (unlikely(to == NULL))
         put_back(w, job);
     return to;
+}
+
+struct stack *worker_next(struct stack *s)
+{
+    settle(s);
+    give_forks(s);
+    return stack_or_back(s->worker, sched_take(s->worker->sched, s->worker));
 }
 
 /* All that is to be done after the switch is done before it: who goes on does not
@@ -441,7 +443,7 @@ void worker_give_back(struct stack *s, struct stack *ended)
 static void push_left(struct worker *w, struct stack *left, void *unused)
 {
     (void)unused;
-    sched_push(w, &left->resume);
+    sched_push(w, stack_yielded(left));
 }
 
 #if HELD_KNOWN
@@ -471,10 +473,8 @@ void worker_yield(struct stack *s)
     job = sched_take(w->sched, w);
     if (job == NULL && !sched_must_leave(w->sched))
         return;
-    to = stack_for(w, job);
-    if (unlikely(to == NULL))
-        put_back(w, job);
-    else
+    to = stack_or_back(w, job);
+    if (likely(to != NULL))
         worker_switch(s, to, push_left, NULL);
 }
 
@@ -483,7 +483,7 @@ void worker_yield(struct stack *s)
 static void push_behind(struct worker *w, struct stack *left, void *spawned)
 {
     queue_take_along(&w->queue, spawned, w->sched->hooks.made_on, left);
-    sched_push_behind(w, &left->resume);
+    sched_push_behind(w, stack_woken(left));
 }
 
 cold void worker_let_others(struct stack *s)
@@ -498,11 +498,9 @@ cold void worker_let_others(struct stack *s)
     job = sched_take_other(w);
     if (job == NULL)
         return;
-    to = stack_for(w, job);
-    if (unlikely(to == NULL)) {
-        put_back(w, job);
+    to = stack_or_back(w, job);
+    if (unlikely(to == NULL))
         return;
-    }
     worker_switch(s, to, push_behind, &spawned);
     sched_push_chain(s->worker, &spawned);
 }
@@ -527,12 +525,10 @@ static void preempt(struct stack *s)
 {
     struct worker *w = s->worker;
     struct thrum_job_ *job = sched_take(w->sched, w);
-    struct stack *to = job == NULL ? NULL : stack_for(w, job);
+    struct stack *to = job == NULL ? NULL : stack_or_back(w, job);
 
     if (to != NULL)
         worker_switch(s, to, push_left, NULL);
-    else if (job != NULL)
-        sched_push(w, job);
 }
 
 cold void worker_interrupt(enum point point)
@@ -594,7 +590,7 @@ void worker_resume(struct sched *sched, struct stack *s)
     struct stack *here = worker_current();
 
     if (here != NULL && here->worker->sched == sched && stands_on(here))
-        sched_push(here->worker, &s->resume);
+        sched_push(here->worker, stack_woken(s));
     else
-        sched_submit(sched, &s->resume);
+        sched_submit(sched, stack_woken(s));
 }

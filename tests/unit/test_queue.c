@@ -271,12 +271,12 @@ static bool is_the_others(struct thrum_job_ *job)
 
 static uint32_t let_first(struct queue *q)
 {
-    return queue_let_first(q, NULL, nobody_is_apart);
+    return queue_let_first(q, NULL, nobody_is_apart, true);
 }
 
 static uint32_t let_them_first(struct queue *q)
 {
-    return queue_let_first(q, NULL, is_the_others);
+    return queue_let_first(q, NULL, is_the_others, true);
 }
 
 /* I3: what is last is found, too. */
@@ -311,6 +311,26 @@ static void those_that_were_woken_go_first(void **state)
     queue_push_behind(&q, &more, 0);
     assert_ptr_equal(queue_pop(&q), &more);
     assert_ptr_equal(queue_pop(&q), &fork);
+    assert_null(queue_pop(&q));
+}
+
+/* They wait for nothing, but that those before them have run. */
+static void those_that_yielded_do_so_or_not(void **state)
+{
+    struct queue q = queue_for(state);
+    struct thrum_job_ child, yielded, woken;
+
+    spawned_in(&q, &child, scope);
+    spawned_in(&q, &yielded, NULL);
+    job_set_yielded(&yielded, true);
+    spawned_in(&q, &woken, NULL);
+    assert_int_equal(queue_let_first(&q, NULL, nobody_is_apart, false), 1);
+    assert_ptr_equal(queue_pop(&q), &woken);
+    queue_push(&q, &woken);
+    assert_int_equal(queue_let_first(&q, NULL, nobody_is_apart, true), 2);
+    assert_ptr_equal(queue_pop(&q), &yielded);
+    assert_ptr_equal(queue_pop(&q), &woken);
+    assert_ptr_equal(queue_pop(&q), &child);
     assert_null(queue_pop(&q));
 }
 
@@ -349,7 +369,7 @@ static void before_or_behind_them_those_that_stand_apart(void **state)
 
     fresh = (struct thrum_job_){.taken = NULL};
     store_relaxed(&fresh.scope, scope);
-    assert_int_equal(queue_let_first(&q, &fresh, nobody_is_apart), 1);
+    assert_int_equal(queue_let_first(&q, &fresh, nobody_is_apart, true), 1);
     assert_int_equal(queue_count(&q), 1);
     assert_ptr_equal(queue_pop(&q), &fresh);
 }
@@ -550,6 +570,7 @@ int main(void)
         BOTH(of_too_many_the_newest_are_called_but_not_for_ever),
         BOTH(of_too_many_only_what_is_new_and_a_child_is_called),
         BOTH(those_that_were_woken_go_first),
+        BOTH(those_that_yielded_do_so_or_not),
         BOTH(before_or_behind_them_those_that_stand_apart),
         BOTH(of_many_few_go_first),
         BOTH(one_that_was_woken_far_behind_is_not_looked_for),
