@@ -24,7 +24,8 @@
 #   TSAN_NOSYNC=1                      with SAN=thread: a switch orders nothing
 #   CROSS=aarch64-linux-gnu            cross build; tests run under qemu
 #   COVER=1                            counts the lines that run
-# CFLAGS, CPPFLAGS and LDFLAGS are the caller's, as a package's build has them.
+# CFLAGS, CPPFLAGS and LDFLAGS are the caller's, as a package's build has them; LD,
+# AR and OBJCOPY are those of CC, if he gives none.
 # Also: V=1 shows commands and test output; ONLY=deque builds and runs the tests
 # with that in their name, ONLY="unit/ api/" those with one of the two;
 # TIMEOUT=60 is the seconds one of them may take, JOBS=2 run at a time.
@@ -40,7 +41,13 @@ MODE    ?= full
 ifeq ($(origin CC),default)
 CC      := $(if $(CROSS),$(CROSS)-gcc,gcc)
 endif
-TOOL    := $(if $(CROSS),$(CROSS)-)
+ifeq ($(origin LD),default)
+LD       = $(shell $(CC) -print-prog-name=ld)
+endif
+ifeq ($(origin AR),default)
+AR       = $(shell $(CC) -print-prog-name=ar)
+endif
+OBJCOPY ?= $(shell $(CC) -print-prog-name=objcopy)
 
 comma   := ,
 hash    := \#
@@ -164,11 +171,11 @@ $(OUT)/%.o: % Makefile | $(NEEDS)
 
 # Inside, names are short; the world sees only what is THRUM_API.
 $(OUT)/thrum.o: $(OBJS)
-	$(Q)$(TOOL)ld -r -o $@ $^
-	$(Q)$(TOOL)objcopy --localize-hidden $@
+	$(Q)$(LD) -r -o $@ $^
+	$(Q)$(OBJCOPY) --localize-hidden $@
 
 $(LIB): $(OUT)/thrum.o
-	$(Q)rm -f $@ && $(TOOL)ar rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 # It stays where it was loaded, whatever dlclose says: its signal handlers do, too.
 $(OUT)/libthrum.so: $(OUT)/thrum.o
@@ -229,7 +236,7 @@ $(OUT)/model/%.o: % Makefile | $(NEEDS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(COMMON) $(MODELED) -Dmalloc=model_malloc -Dcalloc=model_calloc \
 	    -Dfree=model_free -Daligned_alloc=model_aligned_alloc $(CFLAGS) -c -o $@ $<
-	$(Q)$(TOOL)objcopy --set-section-flags .bss=alloc,load,contents,data \
+	$(Q)$(OBJCOPY) --set-section-flags .bss=alloc,load,contents,data \
 	    $(patsubst %,--rename-section %=model_state,.bss .data .data.rel \
 	    .data.rel.local) $@
 

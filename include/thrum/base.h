@@ -6,6 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if UINTPTR_MAX < UINT64_MAX
+#error "thrum is for CPUs of 64 bits"
+#endif
+
 /* What the library exports. Everything else in it is hidden. */
 #define THRUM_API __attribute__((visibility("default")))
 
